@@ -1,0 +1,1 @@
+"""What crosses a wire or is stored: pure data, importing nothing of ours."""

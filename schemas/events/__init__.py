@@ -1,0 +1,1 @@
+"""Stored domain facts with literal, append-only tags."""

@@ -1,0 +1,1 @@
+"""One declaration per AWX resource; no logic beyond pure checks."""
