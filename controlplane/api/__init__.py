@@ -1,0 +1,1 @@
+"""The Litestar API; it decides nothing."""

@@ -1,0 +1,1 @@
+"""Long-lived loops: events in, commands out."""

@@ -1,0 +1,99 @@
+"""Typed settings of the programs: the only reader of the environment.
+
+Every setting is an environment variable ``PLAYLOG_<NAME>``; the command's flags set the same ones for its children.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the programs are told from outside; times in seconds."""
+
+    data: Path
+    """Private directory of this deployment's files (0700)."""
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_creds_file: Path | None = None
+    """JSON file (0600) with the NATS user's seed and JWT; None where NATS asks for none."""
+    nats_signing_file: Path | None = None
+    """JSON file (0600) with the account's signing seed: mints runner, job and viewer users."""
+    postgres_dsn: str = ""
+    postgres_password_file: Path | None = None
+    master_key_file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8052
+    node: str = ""
+    """Name of this node: AWX's ``hostname``."""
+    runner_groups: tuple[str, ...] = ("default", "controlplane")
+    runner_capacity: int = 0
+    """Capacity in forks; 0 computes AWX's formula from cpu and memory."""
+    admin_user: str = "admin"
+    admin_password_file: Path | None = None
+    otlp_endpoint: str = ""
+    """OTLP/HTTP base URL; empty exports nothing."""
+    log_level: str = "INFO"
+    presence_ttl_s: int = 15
+    heartbeat_s: float = 5.0
+    lost_grace_s: float = 60.0
+    lease_ttl_s: int = 3
+    write_wait_s: float = 5.0
+    """How long an answer waits for the projection of its own write."""
+    kill_point: str = ""
+    """Name of the point at which this process kills itself (fault tests)."""
+
+
+def read(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raises ValueError naming the variable that does not fit."""
+    source = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    for name, default in _defaults().items():
+        raw = source.get(f"PLAYLOG_{name.upper()}")
+        if raw is not None:
+            values[name] = _parse(name, raw, default)
+    if "node" not in values:
+        values["node"] = socket.gethostname()
+    if "data" not in values:
+        values["data"] = Path(source.get("HOME", ".")) / ".local" / "share" / "playlog"
+    return Settings(**values)  # type: ignore[arg-type]  # parsed by each field's type above
+
+
+def inherited() -> dict[str, str]:
+    """Return a copy of the environment, for child processes of the command."""
+    return dict(os.environ)
+
+
+_PATHS = {
+    "data",
+    "nats_creds_file",
+    "nats_signing_file",
+    "postgres_password_file",
+    "master_key_file",
+    "admin_password_file",
+}
+
+
+def _defaults() -> dict[str, object]:
+    return {info.name: info.default for info in msgspec.structs.fields(Settings)}
+
+
+def _parse(name: str, raw: str, default: object) -> object:
+    try:
+        if name in _PATHS:
+            return Path(raw)
+        if isinstance(default, tuple):
+            return tuple(part for part in raw.split(",") if part)
+        if isinstance(default, int):
+            return int(raw)
+        if isinstance(default, float):
+            return float(raw)
+    except ValueError as error:
+        message = f"PLAYLOG_{name.upper()}: {raw!r} is not a number"
+        raise ValueError(message) from error
+    return raw

@@ -1,0 +1,1 @@
+"""The runner agent and what runs one job."""

@@ -1,0 +1,72 @@
+"""Facts about access: grants and tokens are CONFIG events, logins go to ACCESS."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from schemas.registry import event
+
+
+@event("role.granted.v1")
+class RoleGranted(Struct, frozen=True, kw_only=True):
+    """A user holds an object role; stored on ``config.<kind>.<object id>``."""
+
+    user: int
+    kind: str
+    object_id: int
+    role: str
+    """Role field without suffix: ``admin``, ``execute``, ``use``, ``update``, ``adhoc``, ``member``, ``read`` ..."""
+
+
+@event("role.revoked.v1")
+class RoleRevoked(Struct, frozen=True, kw_only=True):
+    """A user no longer holds an object role."""
+
+    user: int
+    kind: str
+    object_id: int
+    role: str
+
+
+@event("token.created.v1")
+class TokenCreated(Struct, frozen=True, kw_only=True):
+    """A personal access token exists; stored on ``config.token.<id>``."""
+
+    id: int
+    user: int
+    description: str
+    scope: str
+    token_hash: str
+    """sha256 (hex) of the token; the token itself is stored nowhere."""
+    created: datetime
+    expires: datetime
+
+
+@event("token.updated.v1")
+class TokenUpdated(Struct, frozen=True, kw_only=True):
+    """A token's description or scope changed."""
+
+    id: int
+    description: str
+    scope: str
+
+
+@event("token.revoked.v1")
+class TokenRevoked(Struct, frozen=True, kw_only=True):
+    """A token is dead."""
+
+    id: int
+
+
+@event("access.login.v1")
+class LoginTried(Struct, frozen=True, kw_only=True):
+    """Somebody tried to log in; stored on ``access.login``."""
+
+    username: str
+    user: int | None
+    accepted: bool
+    way: str
+    """``session``, ``basic`` or ``token``."""
+    address: str

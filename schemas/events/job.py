@@ -1,0 +1,248 @@
+"""Transitions of one unified job, stored on ``job.<id>``. Tags are storage formats: never renamed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from schemas.registry import event
+from schemas.status import JobKind, LaunchType
+
+
+class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"):
+    """A job template resolved with its prompts: the immutable launch record of a playbook run."""
+
+    job_template: int | None
+    inventory: int | None
+    project: int | None
+    playbook: str
+    inventory_content: str = ""
+    """sha256 of the inventory the job runs on, in BLOBS."""
+    host_count: int = 0
+    """Hosts in the limit, as far as known at launch; bounds the task impact."""
+    job_type: str = "run"
+    scm_branch: str = ""
+    forks: int = 0
+    limit: str = ""
+    verbosity: int = 0
+    extra_vars: str = "{}"
+    """JSON object as text; secret answers stand as ``$encrypted$``."""
+    job_tags: str = ""
+    skip_tags: str = ""
+    start_at_task: str = ""
+    force_handlers: bool = False
+    become_enabled: bool = False
+    diff_mode: bool = False
+    use_fact_cache: bool = False
+    allow_simultaneous: bool = False
+    credentials: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
+    job_slice_number: int = 0
+    job_slice_count: int = 1
+
+
+class ProjectUpdateLaunch(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):
+    """A project's source control settings at launch: the launch record of a project update."""
+
+    project: int
+    scm_type: str
+    scm_url: str
+    scm_branch: str = ""
+    scm_refspec: str = ""
+    scm_clean: bool = False
+    scm_track_submodules: bool = False
+    scm_delete_on_update: bool = False
+    credential: int | None = None
+    job_type: str = "check"
+
+
+LaunchRecord = PlaybookLaunch | ProjectUpdateLaunch
+
+
+class NamedRef(Struct, frozen=True, kw_only=True):
+    """Who or what launched a job: AWX's ``launched_by``."""
+
+    type: str
+    id: int | None = None
+    name: str = ""
+
+
+@event("job.launched.v1")
+class JobLaunched(Struct, frozen=True, kw_only=True):
+    """The job exists and is pending; all later decisions start from this record."""
+
+    id: int
+    name: str
+    description: str = ""
+    created: datetime
+    organization: int | None
+    template: int | None
+    """Unified job template: the job template's or the project's id."""
+    launch_type: LaunchType
+    launched_by: NamedRef
+    created_by: int | None = None
+    record: LaunchRecord
+    config_position: int
+    """CONFIG position at which the record was resolved."""
+    depends: tuple[str, ...] = ()
+    """``kind:id`` of every resource the job needs, cascade parents included; gone means no start."""
+    instance_groups: tuple[str, ...] = ()
+    """Names of groups in order of preference."""
+    impact: int = 1
+    """Task impact in forks (capacity units)."""
+    timeout_s: int = 0
+    lost_policy: str = "error"
+    """``error`` or ``retry``: what happens when the runner is lost."""
+    secrets: str = ""
+    """Launch passwords and secret answers (JSON object), sealed under the key ``key.job.<id>``; base64."""
+    relaunch_of: int | None = None
+    waits_for: tuple[int, ...] = ()
+    """Unified jobs that must end successfully first (dependencies)."""
+
+
+@event("job.held.v1")
+class JobHeld(Struct, frozen=True, kw_only=True):
+    """The job stays pending, and this is the rule that holds it; stored only when the reason changes."""
+
+    rule: str
+    """``dependency``, ``capacity``, ``concurrency``, ``no_runner``, ``disabled``."""
+    explanation: str
+
+
+@event("job.placed.v1")
+class JobPlaced(Struct, frozen=True, kw_only=True):
+    """Placement chose a group: the attempt may now be claimed by a runner of it."""
+
+    attempt: int
+    group: str
+    work_class: int
+    runner: str | None = None
+    """Set when the order is addressed to one runner (a reservation for a large job)."""
+    project_content: str = ""
+    scm_revision: str = ""
+    jobs_position: int = 0
+    """JOBS position the decision was made at: it can be re-run and explained from there."""
+
+
+@event("job.claimed.v1")
+class JobClaimed(Struct, frozen=True, kw_only=True):
+    """A runner holds the attempt; only this fact allows a start."""
+
+    attempt: int
+    runner: str
+
+
+@event("job.started.v1")
+class JobStarted(Struct, frozen=True, kw_only=True):
+    """The attempt's process runs."""
+
+    attempt: int
+    runner: str
+    at: datetime
+
+
+@event("job.cancel_requested.v1")
+class JobCancelRequested(Struct, frozen=True, kw_only=True):
+    """Somebody wants the job to end; a job no runner holds ends with the next event at once."""
+
+    requested_by: str
+    explanation: str = ""
+
+
+@event("job.cancel_delivered.v1")
+class JobCancelDelivered(Struct, frozen=True, kw_only=True):
+    """The runner has taken the cancel request and signalled the process."""
+
+    attempt: int
+    runner: str
+
+
+@event("job.lost.v1")
+class JobLost(Struct, frozen=True, kw_only=True):
+    """The runner's presence lapsed; the job stays running during the grace."""
+
+    attempt: int
+    runner: str
+    explanation: str
+
+
+@event("job.recovered.v1")
+class JobRecovered(Struct, frozen=True, kw_only=True):
+    """The runner came back within the grace and still holds the attempt."""
+
+    attempt: int
+    runner: str
+
+
+@event("job.requeued.v1")
+class JobRequeued(Struct, frozen=True, kw_only=True):
+    """The attempt is given up and the job is pending again; the next placement raises the attempt."""
+
+    attempt: int
+    explanation: str
+
+
+@event("job.finished.v1")
+class JobFinished(Struct, frozen=True, kw_only=True):
+    """The job has reached its end; ``status`` is one of the terminal words."""
+
+    status: str
+    finished: datetime
+    attempt: int = 0
+    """The attempt that ended it; 0 when none ran."""
+    rc: int | None = None
+    explanation: str = ""
+    traceback: str = ""
+    last_counter: int = 0
+    """Counter of the last event of the attempt in OUTPUT; 0 when it has none."""
+    revision: str = ""
+    content: str = ""
+    """Project update: the commit and the sha256 of its tree in BLOBS."""
+    playbooks: tuple[str, ...] = ()
+    inventory_files: tuple[str, ...] = ()
+
+
+@event("job.record_completed.v1")
+class JobRecordCompleted(Struct, frozen=True, kw_only=True):
+    """A lost runner came back after the job had ended: its output is complete up to this counter."""
+
+    attempt: int
+    last_counter: int
+
+
+@event("job.deleted.v1")
+class JobDeleted(Struct, frozen=True, kw_only=True):
+    """The job leaves every read model and its output is purged."""
+
+    requested_by: str = ""
+
+
+JobEvent = (
+    JobLaunched
+    | JobHeld
+    | JobPlaced
+    | JobClaimed
+    | JobStarted
+    | JobCancelRequested
+    | JobCancelDelivered
+    | JobLost
+    | JobRecovered
+    | JobRequeued
+    | JobFinished
+    | JobRecordCompleted
+    | JobDeleted
+)
+
+
+def kind_of(record: LaunchRecord) -> JobKind:
+    """Return the unified job kind that a launch record makes."""
+    match record:
+        case PlaybookLaunch():
+            return JobKind.JOB
+        case ProjectUpdateLaunch():
+            return JobKind.PROJECT_UPDATE
+
+
+RECORD = msgspec.json.Decoder(LaunchRecord)

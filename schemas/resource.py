@@ -1,0 +1,279 @@
+"""The declaration language: a declared resource is its typed state, and everything else derives from it.
+
+A declaration is a frozen Struct whose ``Annotated`` fields carry ``msgspec.Meta`` (lengths, bounds), ``Ref``,
+``Secret``, ``ReadOnly``, ``Json`` or ``Help``; ``@resource`` adds what concerns the whole kind. From it derive events,
+create and patch bodies, routes, OPTIONS, table columns, filters, ``related`` links, ``summary_fields`` and permissions.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+OnDelete = Literal["cascade", "set_null", "protect"]
+
+
+class Ref(Struct, frozen=True):
+    """The field holds another resource's id. ``cascade``: goes with it; ``set_null``: is emptied."""
+
+    kind: str
+    on_delete: OnDelete = "set_null"
+    summary: str = ""
+    """Key in ``related`` and ``summary_fields``; empty for the field's own name."""
+    immutable: bool = False
+
+
+class Secret(Struct, frozen=True):
+    """Stored encrypted (or hashed), shown as ``$encrypted$``, never filtered on."""
+
+    hashed: bool = False
+    """True for passwords: kept as an Argon2 hash instead of being encrypted."""
+
+
+class Json(Struct, frozen=True):
+    """``text``: a JSON/YAML *string* both ways (extra_vars, variables); ``object``: a JSON value."""
+
+    form: Literal["text", "object"] = "text"
+
+
+class Choices(Struct, frozen=True):
+    """The field takes one of these values: (value, label) pairs, in the order shown."""
+
+    pairs: tuple[tuple[Any, str], ...]
+
+
+class ReadOnly(Struct, frozen=True):
+    """Set by the system, not by a body."""
+
+
+class Help(Struct, frozen=True):
+    """The help text and label shown by OPTIONS."""
+
+    text: str = ""
+    label: str = ""
+
+
+class Hidden(Struct, frozen=True):
+    """Stored but not part of an API answer."""
+
+
+class Related(Struct, frozen=True, kw_only=True):
+    """A sub-list of a resource, such as ``/groups/N/hosts/``.
+
+    ``through``: the field on the other kind that points back (a one-to-many list, POST creates with it preset);
+    otherwise a many-to-many relation kept by links (``attach``).
+    """
+
+    name: str
+    """Path segment and key in ``related``."""
+    kind: str
+    """The other kind; ``job`` and its like are served by hand-written routes and not declared here."""
+    through: str = ""
+    attach: bool = False
+    inverse_of: str = ""
+    """The relation of the *other* kind that holds these links (``host.groups`` is ``group.hosts``)."""
+    create: bool = False
+    """POST without id creates and attaches."""
+    ordered: bool = False
+    """Attachment order is kept."""
+
+
+class Unique(Struct, frozen=True, kw_only=True):
+    """Values of these fields together stand once; the message is AWX's, under ``key``."""
+
+    fields: tuple[str, ...]
+    message: str
+    key: str = "__all__"
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """One field of a declaration, with its annotations sorted out."""
+
+    name: str
+    type: Any
+    """The type without annotations: ``str``, ``int``, ``bool``, ``dict``, ... possibly ``| None``."""
+    base: str
+    """``str``, ``int``, ``bool``, ``float``, ``json``, ``time`` or ``id``."""
+    nullable: bool
+    required: bool
+    default: Any
+    ref: Ref | None = None
+    secret: Secret | None = None
+    json: Json | None = None
+    choices: Choices | None = None
+    read_only: bool = False
+    hidden: bool = False
+    help: Help = Help()
+    meta: Meta | None = None
+
+
+class Resource(Struct, frozen=True, kw_only=True):
+    """A declared resource: its struct and everything said about the kind."""
+
+    kind: str
+    """AWX's ``type``, snake case."""
+    plural: str
+    """Path segment of its list."""
+    verbose: str
+    """As AWX names it in messages: ``Job Template``, ``Organization``."""
+    struct: type[Struct]
+    fields: dict[str, Field]
+    sequence: str
+    """Id counter: ``unified_job_template`` for job templates and projects, else the kind."""
+    unique: tuple[Unique, ...]
+    related: tuple[Related, ...]
+    extra_links: dict[str, str]
+    """``related`` entries that are sub-paths served by hand-written routes: key -> path segment."""
+    roles: tuple[str, ...]
+    """Object roles, AWX's role fields without ``_role``; empty when rights come from the parent."""
+    parent: str
+    """Field whose resource grants rights on this one (``inventory`` for hosts), or empty."""
+    order: tuple[str, ...]
+    search: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    """Keys of ``summary_fields.user_capabilities``."""
+    summary: tuple[str, ...]
+    """Fields of this resource when it is summarised in another's ``summary_fields``."""
+    named_url: tuple[str, ...]
+    """Fields of its named URL: ``("name",)`` or ``("name", "organization.name")``."""
+    copyable: bool
+    has_created: bool
+    deletable: bool
+    job_holder: bool
+    """Active jobs that depend on it refuse its deletion with 409."""
+
+
+RESOURCES: dict[str, Resource] = {}
+"""By kind. Filled by importing ``schemas.resources``."""
+
+S = TypeVar("S", bound=type[Struct])
+
+
+def resource(
+    *,
+    kind: str,
+    plural: str,
+    verbose: str,
+    sequence: str = "",
+    unique: tuple[Unique, ...] = (),
+    related: tuple[Related, ...] = (),
+    extra_links: dict[str, str] | None = None,
+    roles: tuple[str, ...] = (),
+    parent: str = "",
+    order: tuple[str, ...] = ("name",),
+    search: tuple[str, ...] = ("description", "name"),
+    capabilities: tuple[str, ...] = ("edit", "delete"),
+    summary: tuple[str, ...] = ("id", "name", "description"),
+    named_url: tuple[str, ...] = (),
+    copyable: bool = False,
+    has_created: bool = True,
+    deletable: bool = True,
+    job_holder: bool = False,
+) -> Callable[[S], S]:
+    """Declare a resource; see ``Resource`` for what each argument says."""
+
+    def register(struct: S) -> S:
+        RESOURCES[kind] = Resource(
+            kind=kind,
+            plural=plural,
+            verbose=verbose,
+            struct=struct,
+            fields=_fields(struct),
+            sequence=sequence or kind,
+            unique=unique,
+            related=related,
+            extra_links=extra_links or {},
+            roles=roles,
+            parent=parent,
+            order=order,
+            search=search,
+            capabilities=capabilities,
+            summary=summary,
+            named_url=named_url,
+            copyable=copyable,
+            has_created=has_created,
+            deletable=deletable,
+            job_holder=job_holder,
+        )
+        return struct
+
+    return register
+
+
+def _fields(struct: type[Struct]) -> dict[str, Field]:
+    """Sort a declaration's annotations into Field records, in declared order."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    return {
+        info.name: _field(info, hints[info.name]) for info in msgspec.structs.fields(struct)
+    }
+
+
+def _field(info: msgspec.structs.FieldInfo, hint: Any) -> Field:
+    plain, marks = hint, ()
+    if typing.get_origin(hint) is Annotated:
+        plain, *rest = typing.get_args(hint)
+        marks = tuple(rest)
+    members = (
+        typing.get_args(plain)
+        if isinstance(plain, types.UnionType) or typing.get_origin(plain) is typing.Union
+        else (plain,)
+    )
+    nullable = type(None) in members
+    inner = next(member for member in members if member is not type(None))
+
+    def mark(of: type) -> Any:
+        return next((each for each in marks if isinstance(each, of)), None)
+
+    default = info.default
+    if info.default_factory is not msgspec.NODEFAULT:
+        default = info.default_factory()
+    return Field(
+        name=info.name,
+        type=plain,
+        base=_base(inner, mark(Ref), mark(Json)),
+        nullable=nullable,
+        required=info.required,
+        default=None if default is msgspec.NODEFAULT else default,
+        ref=mark(Ref),
+        secret=mark(Secret),
+        json=mark(Json),
+        choices=mark(Choices),
+        read_only=mark(ReadOnly) is not None,
+        hidden=mark(Hidden) is not None,
+        help=mark(Help) or Help(),
+        meta=mark(Meta),
+    )
+
+
+def _base(inner: Any, ref: Ref | None, json: Json | None) -> str:
+    if ref is not None:
+        return "id"
+    if json is not None:
+        return "json"
+    names = {str: "str", bool: "bool", int: "int", float: "float"}
+    return names.get(inner, "json")
+
+
+__all__ = [
+    "RESOURCES",
+    "UNSET",
+    "Choices",
+    "Field",
+    "Help",
+    "Hidden",
+    "Json",
+    "Meta",
+    "ReadOnly",
+    "Ref",
+    "Related",
+    "Resource",
+    "Secret",
+    "Unique",
+    "UnsetType",
+    "resource",
+]

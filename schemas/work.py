@@ -1,0 +1,166 @@
+"""What passes between dispatcher, claim service and runner agent. No message here holds a readable secret."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+WORK_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+"""Capacity classes: a work order travels in the smallest one at or above its task impact."""
+
+
+def work_class(impact: int) -> int:
+    """Return the capacity class of a task impact (forks); the largest class takes all above it."""
+    return next((each for each in WORK_CLASSES if each >= impact), WORK_CLASSES[-1])
+
+
+class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"):
+    """A playbook to run, resolved: everything the runner needs but the secrets."""
+
+    project_content: str
+    """sha256 of the project tree's tar in BLOBS."""
+    scm_revision: str
+    inventory_content: str
+    """sha256 of the inventory script's JSON in BLOBS (hosts carry ``remote_tower_id``)."""
+    playbook: str
+    inventory: int | None = None
+    job_type: str = "run"
+    forks: int = 0
+    limit: str = ""
+    verbosity: int = 0
+    extra_vars: str = ""
+    """JSON object as text: the variables as launched; password answers stand as ``$encrypted$`` here and
+    arrive with the secrets."""
+    job_tags: str = ""
+    skip_tags: str = ""
+    start_at_task: str = ""
+    force_handlers: bool = False
+    become_enabled: bool = False
+    diff_mode: bool = False
+    use_fact_cache: bool = False
+
+
+class ProjectSync(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):
+    """A git project to fetch; the result is its content by revision digest in BLOBS."""
+
+    project: int
+    scm_type: str
+    scm_url: str
+    scm_branch: str = ""
+    scm_refspec: str = ""
+    scm_track_submodules: bool = False
+
+
+Payload = PlaybookRun | ProjectSync
+
+
+class WorkOrder(Struct, frozen=True, kw_only=True):
+    """One placed attempt on a work subject; its message id is ``<job>-<attempt>``."""
+
+    job: int
+    attempt: int
+    organization: int
+    name: str
+    created: datetime
+    group: str
+    impact: int
+    timeout_s: int = 0
+    idle_timeout_s: int = 0
+    traceparent: str | None = None
+    payload: Payload
+
+
+class RegisterRunner(Struct, frozen=True, kw_only=True):
+    """A runner announces itself: identity, groups, size and the key that secrets are sealed to."""
+
+    runner: str
+    """Its node name, AWX's ``hostname``."""
+    groups: tuple[str, ...]
+    node_type: str
+    """``execution``, ``control`` or ``hybrid``."""
+    cpu: float
+    memory: int
+    """Bytes."""
+    version: str
+    sealing_key: str
+    """X25519 public key, base64."""
+    running: tuple[tuple[int, int], ...] = ()
+    """(job, attempt) pairs it holds now."""
+
+
+class Registered(Struct, frozen=True, kw_only=True):
+    """The control plane's answer: the instance's id, capacity and settings, or why it was refused."""
+
+    instance: int | None = None
+    capacity: int = 0
+    enabled: bool = True
+    groups: tuple[str, ...] = ()
+    refused: str = ""
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """A runner's heartbeat value in the presence bucket, gone when it lapses."""
+
+    runner: str
+    at: datetime
+    sealing_key: str
+    running: tuple[tuple[int, int], ...] = ()
+    used: int = 0
+    """Capacity units in use."""
+    journal_bytes: int = 0
+
+
+class ClaimRequest(Struct, frozen=True, kw_only=True):
+    """A runner asks to start one attempt."""
+
+    runner: str
+    job: int
+    attempt: int
+    sealing_key: str
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    """The answer to a claim: start with these sealed secrets and this NATS user, or drop the order."""
+
+    granted: bool
+    reason: str = ""
+    retry: bool = False
+    """True when the control plane could not decide now: ask again, do not drop the order."""
+    sealed: str = ""
+    """``JobSecrets`` as JSON, sealed to the runner's key (base64)."""
+    nats_creds: str = ""
+    """Credentials of the attempt's own NATS user, sealed likewise; empty where NATS has no accounts."""
+
+
+class VaultSecret(Struct, frozen=True, kw_only=True):
+    """One vault password by its id (empty for the default)."""
+
+    vault_id: str
+    password: str
+
+
+class JobSecrets(Struct, frozen=True, kw_only=True):
+    """What one attempt needs in clear; exists only in a sealed answer and in the supervisor's memory."""
+
+    username: str = ""
+    password: str = ""
+    ssh_key: str = ""
+    ssh_key_passphrase: str = ""
+    become_method: str = ""
+    become_username: str = ""
+    become_password: str = ""
+    vaults: tuple[VaultSecret, ...] = ()
+    extra_vars: str = ""
+    """JSON object: the secret variables, over ``PlaybookRun.extra_vars``."""
+    scm_username: str = ""
+    scm_password: str = ""
+    scm_key: str = ""
+    scm_key_passphrase: str = ""
+
+
+class CancelRequest(Struct, frozen=True, kw_only=True):
+    """Delivered on a runner's control subject: end this attempt."""
+
+    job: int
+    attempt: int
