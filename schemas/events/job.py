@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -41,6 +42,9 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
     labels: tuple[int, ...] = ()
     job_slice_number: int = 0
     job_slice_count: int = 1
+    execution_environment: int | None = None
+    runtime_vars: dict[str, Any] = {}
+    """AWX's ``awx_*`` and ``tower_*`` variables known at launch; given to the play, not shown as extra_vars."""
 
 
 class ProjectUpdateLaunch(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):

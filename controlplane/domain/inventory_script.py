@@ -1,0 +1,95 @@
+"""From rows of hosts and groups to Ansible's dynamic-inventory JSON, as AWX's ``script`` endpoint gives it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from controlplane.domain import extra_vars
+
+
+class HostRow(Struct, frozen=True, kw_only=True):
+    """One managed host of the inventory; ``variables`` is JSON or YAML text."""
+
+    id: int
+    name: str
+    enabled: bool
+    variables: str
+
+
+class GroupRow(Struct, frozen=True, kw_only=True):
+    """One group: its hosts and child groups by id."""
+
+    id: int
+    name: str
+    variables: str
+    hosts: tuple[int, ...] = ()
+    children: tuple[int, ...] = ()
+
+
+def script(
+    variables: str, hosts: Iterable[HostRow], groups: Iterable[GroupRow], *, tower_vars: bool
+) -> dict[str, Any]:
+    """Return the inventory: groups with hosts, children and vars, and ``_meta.hostvars``.
+
+    Disabled hosts are left out. ``tower_vars`` adds ``remote_tower_id`` and ``remote_tower_enabled`` to each host.
+    """
+    enabled = {host.id: host for host in hosts if host.enabled}
+    known = {group.id: group for group in groups}
+    members = _members(known, enabled)
+    child_ids = {child for group in known.values() for child in group.children}
+    data: dict[str, Any] = {"all": _root(variables, known, child_ids, enabled, members)}
+    for group in known.values():
+        entry: dict[str, Any] = {}
+        if members[group.id]:
+            entry["hosts"] = members[group.id]
+        children = [known[child].name for child in group.children if child in known]
+        if children:
+            entry["children"] = sorted(children)
+        values = extra_vars.parse(group.variables)
+        if values:
+            entry["vars"] = values
+        data[group.name] = entry
+    data["_meta"] = {"hostvars": {h.name: _hostvars(h, tower_vars=tower_vars) for h in enabled.values()}}
+    return data
+
+
+def _members(
+    groups: Mapping[int, GroupRow], enabled: Mapping[int, HostRow]
+) -> dict[int, list[str]]:
+    return defaultdict(
+        list,
+        {
+            group.id: sorted(enabled[host].name for host in group.hosts if host in enabled)
+            for group in groups.values()
+        },
+    )
+
+
+def _root(
+    variables: str,
+    groups: Mapping[int, GroupRow],
+    child_ids: set[int],
+    enabled: Mapping[int, HostRow],
+    members: Mapping[int, list[str]],
+) -> dict[str, Any]:
+    grouped = {name for names in members.values() for name in names}
+    root: dict[str, Any] = {
+        "hosts": sorted(host.name for host in enabled.values() if host.name not in grouped),
+        "children": sorted(group.name for group in groups.values() if group.id not in child_ids),
+    }
+    values = extra_vars.parse(variables)
+    if values:
+        root["vars"] = values
+    return {key: value for key, value in root.items() if value}
+
+
+def _hostvars(host: HostRow, *, tower_vars: bool) -> dict[str, Any]:
+    values = extra_vars.parse(host.variables)
+    if tower_vars:
+        values["remote_tower_enabled"] = "true"
+        values["remote_tower_id"] = host.id
+    return values

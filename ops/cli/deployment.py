@@ -1,0 +1,106 @@
+"""The files of one deployment below its data directory, and what its programs are told.
+
+Layout (0700 throughout): ``run/`` (lock and state of ``playlog up``), ``secrets/`` (0600 files), ``nats/``, ``postgres/``,
+``runner-<n>/`` (one per embedded runner), ``log/`` (one file a role).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ops import ids, settings
+from ops.settings import Settings
+
+
+class RoleState(Struct, frozen=True, kw_only=True):
+    """One supervised child: its role, process id and whether it runs."""
+
+    role: str
+    pid: int | None
+    state: str
+    """``running``, ``starting``, ``restarting`` or ``stopped``."""
+    restarts: int = 0
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """What ``playlog up`` writes down for ``status`` and the other commands; holds no secret."""
+
+    pid: int
+    http: str
+    nats_url: str
+    nats_creds_file: str | None
+    postgres_dsn: str
+    postgres_password_file: str | None
+    roles: tuple[RoleState, ...] = ()
+
+
+class Deployment:
+    """Paths of one data directory."""
+
+    def __init__(self, data: Path) -> None:
+        """Make the directories, private to the user."""
+        self.data = data.absolute()
+        self.run = self.data / "run"
+        self.secrets = self.data / "secrets"
+        self.log = self.data / "log"
+        self.state_file = self.run / "state.json"
+        self.lock_file = self.run / "up.lock"
+        self.master_key_file = self.secrets / "master.key"
+        self.admin_password_file = self.secrets / "admin_password"
+
+    def create(self) -> None:
+        """Create the layout; an existing one is kept."""
+        for directory in (self.data, self.run, self.secrets, self.log):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write_state(self, state: State) -> None:
+        """Replace the state file atomically."""
+        fresh = self.state_file.with_suffix(f".{ids.new_id()}")
+        fresh.write_bytes(msgspec.json.encode(state))
+        fresh.replace(self.state_file)
+
+    def read_state(self) -> State | None:
+        """Return the last written state; None when ``up`` never ran here."""
+        try:
+            return msgspec.json.decode(self.state_file.read_bytes(), type=State)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+
+def write_secret(path: Path, value: str) -> None:
+    """Write a 0600 file that never existed with other rights."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)
+
+
+def read_secret(path: Path) -> str:
+    """Return a secret file's content without the final newline."""
+    return path.read_text().rstrip("\n")
+
+
+def client_settings(data: Path | None) -> Settings:
+    """Settings of a command that talks to a deployment: its state file's, else the environment's."""
+    base = settings.read()
+    deployment = Deployment(data or base.data)
+    state = deployment.read_state()
+    if state is None:
+        return base
+    return msgspec.structs.replace(
+        base,
+        data=deployment.data,
+        nats_url=state.nats_url,
+        nats_creds_file=_path(state.nats_creds_file),
+        postgres_dsn=state.postgres_dsn,
+        postgres_password_file=_path(state.postgres_password_file),
+        master_key_file=deployment.master_key_file,
+    )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

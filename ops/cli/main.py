@@ -1,0 +1,193 @@
+"""The ``playlog`` command: parses arguments and hands over to one module a subcommand, imported lazily."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ops import settings, signals
+from ops.settings import Settings
+
+Arguments = argparse.Namespace
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.call(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except ValueError as error:
+        print(f"playlog: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
+    root = argparse.ArgumentParser(
+        prog="playlog", description="An event-sourced control plane for Ansible."
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    _add_up(commands)
+    _add_roles(commands)
+    _add_clients(commands)
+    return root
+
+
+def _add_up(commands: Any) -> None:
+    up = commands.add_parser("up", help="run all roles on this machine, supervised")
+    _data(up)
+    up.add_argument("--port", type=int, default=8052, help="HTTP port; 0 picks a free one")
+    up.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    up.add_argument("--runners", type=int, default=1, help="number of runner agents")
+    up.add_argument("--admin-password-file", type=Path, help="file with the admin's password")
+    up.add_argument("--nats-port", type=int, help="port of the embedded NATS; free when absent")
+    up.add_argument("--postgres-port", type=int, help="port of the embedded Postgres")
+    up.set_defaults(call=_up)
+
+
+def _add_roles(commands: Any) -> None:
+    for role, text in (
+        ("api", "serve the REST API and websockets"),
+        ("projector", "build the read models in Postgres"),
+        ("dispatcher", "run the process loops"),
+        ("runner", "run jobs on this machine"),
+    ):
+        command = commands.add_parser(role, help=text)
+        if role in {"dispatcher", "projector"}:
+            command.add_argument("--only", metavar="NAME", help="run this one alone")
+        command.set_defaults(call=_role, role=role, only=None)
+
+
+def _add_clients(commands: Any) -> None:
+    status = commands.add_parser("status", help="roles, streams, projections and runners")
+    _data(status)
+    status.add_argument("--json", action="store_true", help="as one JSON object")
+    status.set_defaults(call=_status)
+    tail = commands.add_parser("tail", help="a job's output from the first line, then live")
+    _data(tail)
+    tail.add_argument("job", type=int, help="job id")
+    tail.set_defaults(call=_tail)
+    replay = commands.add_parser("replay", help="the events themselves, and the folded state")
+    _data(replay)
+    replay.add_argument("--job", type=int, help="only this job")
+    replay.add_argument("--from", dest="first", type=int, default=1, metavar="SEQ")
+    replay.add_argument("--until", metavar="SEQ|TIME", help="position, or ISO-8601 time")
+    replay.add_argument("--json", action="store_true", help="one JSON object a line")
+    replay.set_defaults(call=_replay)
+    projections = commands.add_parser("projections", help="rebuild read models from the log")
+    actions = projections.add_subparsers(required=True, metavar="ACTION")
+    rebuild = actions.add_parser("rebuild", help="build beside, compare, switch")
+    _data(rebuild)
+    rebuild.add_argument("name", nargs="?", help="one projection; all when absent")
+    rebuild.add_argument("--verify", action="store_true", help="compare only, do not switch")
+    rebuild.set_defaults(call=_rebuild)
+    doctor = commands.add_parser("doctor", help="look for what is wrong and say what to do")
+    _data(doctor)
+    doctor.set_defaults(call=_doctor)
+
+
+def _data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", type=Path, help="data directory (default: PLAYLOG_DATA)")
+
+
+def _up(arguments: Arguments) -> int:
+    from ops.cli import up
+
+    options = up.Options(
+        data=arguments.data,
+        host=arguments.host,
+        port=arguments.port,
+        runners=arguments.runners,
+        admin_password_file=arguments.admin_password_file,
+        nats_port=arguments.nats_port,
+        postgres_port=arguments.postgres_port,
+    )
+    return asyncio.run(up.run(options))
+
+
+def _role(arguments: Arguments) -> int:
+    chosen = settings.read()
+    signals.arm(chosen.kill_point)
+    from ops import telemetry
+
+    telemetry.setup_logging(arguments.role, chosen.log_level)
+    if arguments.role == "runner":
+        from runners.main import run_runner
+
+        return run_runner(chosen)
+    _run_loop(_role_main(arguments.role), chosen, arguments.only)
+    return 0
+
+
+def _role_main(role: str) -> Callable[[Settings, str | None], Coroutine[Any, Any, None]]:
+    if role == "api":
+        from controlplane.api.main import run_api
+
+        return run_api
+    if role == "projector":
+        from projections.main import run_projector
+
+        return run_projector
+    from controlplane.processes.main import run_dispatcher
+
+    return run_dispatcher
+
+
+def _run_loop(
+    program: Callable[[Settings, str | None], Coroutine[Any, Any, None]],
+    chosen: Settings,
+    only: str | None,
+) -> None:
+    import uvloop
+
+    uvloop.run(program(chosen, only))
+
+
+def _status(arguments: Arguments) -> int:
+    from ops.cli import status
+
+    return asyncio.run(status.run(arguments.data, as_json=arguments.json))
+
+
+def _tail(arguments: Arguments) -> int:
+    from ops.cli import tail
+
+    return asyncio.run(tail.run(arguments.data, arguments.job))
+
+
+def _replay(arguments: Arguments) -> int:
+    from ops.cli import replay
+
+    return asyncio.run(
+        replay.run(
+            arguments.data,
+            replay.Selection.parse(arguments.job, arguments.first, arguments.until),
+            as_json=arguments.json,
+        )
+    )
+
+
+def _rebuild(arguments: Arguments) -> int:
+    from ops.cli import rebuild
+
+    return asyncio.run(rebuild.run(arguments.data, arguments.name, verify=arguments.verify))
+
+
+def _doctor(arguments: Arguments) -> int:
+    from ops.cli import doctor
+
+    return asyncio.run(doctor.run(arguments.data))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
