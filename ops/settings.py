@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Capacity in forks; 0 computes AWX's formula from cpu and memory."""
     admin_user: str = "admin"
     admin_password_file: Path | None = None
+    admin_password: str = ""
     otlp_endpoint: str = ""
     """OTLP/HTTP base URL; empty exports nothing."""
     log_level: str = "INFO"
@@ -64,9 +65,17 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]  # parsed by each field's type above
 
 
-def inherited() -> dict[str, str]:
-    """Return a copy of the environment, for child processes of the command."""
-    return dict(os.environ)
+def environment(chosen: Settings) -> dict[str, str]:
+    """Return the environment of a child program that is to read these settings; holds no secret."""
+    told = {name: value for name, value in os.environ.items() if name != "PLAYLOG_ADMIN_PASSWORD"}
+    for name, default in _defaults().items():
+        value = getattr(chosen, name)
+        variable = f"PLAYLOG_{name.upper()}"
+        told.pop(variable, None)
+        if value is None or value == default or name == "admin_password":
+            continue
+        told[variable] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return told
 
 
 _PATHS = {

@@ -29,7 +29,6 @@ class RoleState(Struct, frozen=True, kw_only=True):
 class State(Struct, frozen=True, kw_only=True):
     """What ``playlog up`` writes down for ``status`` and the other commands; holds no secret."""
 
-    pid: int
     http: str
     nats_url: str
     nats_creds_file: str | None

@@ -1,0 +1,279 @@
+"""From a job template, its prompts and credentials to an immutable launch record, or field errors (AWX 4.2).
+
+Pure: the shell looks the facts up, this module decides. Fields without their ``ask_`` flag are never an error: they come
+back as ``ignored_fields`` and are unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from controlplane.domain import extra_vars
+from controlplane.domain.errors import Invalid
+from controlplane.domain.launch_fields import FIELD_READERS, same_as_template
+from controlplane.domain.task_impact import playbook_impact
+from schemas.events.job import PlaybookLaunch
+
+ASK = {
+    "extra_vars": "ask_variables_on_launch",
+    "limit": "ask_limit_on_launch",
+    "scm_branch": "ask_scm_branch_on_launch",
+    "job_tags": "ask_tags_on_launch",
+    "skip_tags": "ask_skip_tags_on_launch",
+    "job_type": "ask_job_type_on_launch",
+    "verbosity": "ask_verbosity_on_launch",
+    "diff_mode": "ask_diff_mode_on_launch",
+    "forks": "ask_forks_on_launch",
+    "job_slice_count": "ask_job_slice_count_on_launch",
+    "timeout": "ask_timeout_on_launch",
+    "inventory": "ask_inventory_on_launch",
+    "execution_environment": "ask_execution_environment_on_launch",
+    "credentials": "ask_credential_on_launch",
+    "labels": "ask_labels_on_launch",
+    "instance_groups": "ask_instance_groups_on_launch",
+}
+"""Prompt field to the template's flag that allows it."""
+
+PASSWORD_KEYS = ("ssh_password", "become_password", "ssh_key_unlock", "vault_password")
+SIMPLE = (
+    "limit",
+    "scm_branch",
+    "job_tags",
+    "skip_tags",
+    "job_type",
+    "verbosity",
+    "diff_mode",
+    "forks",
+)
+
+
+class CredentialFact(Struct, frozen=True, kw_only=True):
+    """A credential that may go with the job; ``asks`` names the passwords it wants at launch."""
+
+    id: int
+    name: str
+    type_id: int
+    type_name: str
+    kind: str
+    """``ssh``, ``vault``, ``net``, ``cloud`` ...: the credential type's kind."""
+    vault_id: str = ""
+    asks: tuple[str, ...] = ()
+
+
+class TemplateFacts(Struct, frozen=True, kw_only=True):
+    """What a launch starts from, as the read model gives it at one position."""
+
+    template: Mapping[str, Any]
+    """The job template's row."""
+    credentials: tuple[CredentialFact, ...]
+    """The template's own credentials."""
+    labels: tuple[int, ...]
+    project_ready: bool
+    """The project has content to run, or an update that will bring it."""
+    project_allows_branch: bool
+
+
+class PromptFacts(Struct, frozen=True, kw_only=True):
+    """What the body's ids stand for; ids that are not there do not exist or may not be used."""
+
+    inventories: frozenset[int] = frozenset()
+    credentials: tuple[CredentialFact, ...] = ()
+    labels: frozenset[int] = frozenset()
+    instance_groups: Mapping[int, str] = {}
+    execution_environments: frozenset[int] = frozenset()
+
+
+class Resolved(Struct, frozen=True, kw_only=True):
+    """A launch that may happen: the record and what was ignored of the body."""
+
+    record: PlaybookLaunch
+    timeout_s: int
+    instance_groups: tuple[str, ...]
+    """Names of prompted groups; empty when the template's own order holds."""
+    ignored_fields: dict[str, Any]
+    passwords: dict[str, str]
+
+
+def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts) -> Resolved:
+    """Resolve a launch body; raises Invalid with AWX's field messages."""
+    template = facts.template
+    accepted, ignored, errors = _accept(template, body)
+    inventory = accepted.get("inventory", template["inventory"])
+    errors.update(_resource_errors(facts, body, inventory))
+    credentials = _credentials(facts, accepted, prompts, errors)
+    errors.update(_reference_errors(accepted, prompts))
+    variables = _variables(template, accepted, errors)
+    passwords, missing = _passwords(credentials, body)
+    if errors:
+        raise Invalid(errors)
+    if missing:
+        raise Invalid({"passwords_needed_to_start": missing})
+    chosen = {name: accepted.get(name, template[name]) for name in SIMPLE}
+    record = PlaybookLaunch(
+        job_template=template["id"],
+        inventory=inventory,
+        project=template["project"],
+        playbook=template["playbook"],
+        extra_vars=extra_vars.as_text(variables),
+        start_at_task=template["start_at_task"],
+        force_handlers=template["force_handlers"],
+        become_enabled=template["become_enabled"],
+        use_fact_cache=template["use_fact_cache"],
+        allow_simultaneous=template["allow_simultaneous"],
+        credentials=tuple(credential.id for credential in credentials),
+        labels=_labels(facts, accepted),
+        job_slice_count=accepted.get("job_slice_count", template["job_slice_count"]) or 1,
+        execution_environment=accepted.get(
+            "execution_environment", template["execution_environment"]
+        ),
+        **chosen,
+    )
+    return Resolved(
+        record=record,
+        timeout_s=accepted.get("timeout", template["timeout"]),
+        instance_groups=tuple(
+            prompts.instance_groups[each] for each in accepted.get("instance_groups", ())
+        ),
+        ignored_fields=ignored,
+        passwords=passwords,
+    )
+
+
+def impact(record: PlaybookLaunch) -> int:
+    """Return the task impact of a resolved playbook launch in forks (AWX 4.11)."""
+    return playbook_impact(record.forks, record.host_count)
+
+
+def passwords_needed(credentials: tuple[CredentialFact, ...]) -> list[str]:
+    """Return the passwords that must come with the launch, in AWX's key names."""
+    return [ask for credential in credentials for ask in credential.asks]
+
+
+def can_start_without_input(
+    template: Mapping[str, Any], credentials: tuple[CredentialFact, ...]
+) -> bool:
+    """Return AWX's ``can_start_without_user_input``: no ask flag is on and no password is missing."""
+    return not any(template[flag] for flag in ASK.values()) and not passwords_needed(credentials)
+
+
+def _accept(
+    template: Mapping[str, Any], body: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    accepted: dict[str, Any] = {}
+    ignored: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    for name, flag in ASK.items():
+        if name not in body:
+            continue
+        value, problem = FIELD_READERS[name](body[name])
+        if problem:
+            errors[name] = [problem]
+        elif template[flag]:
+            if not same_as_template(name, value, template):
+                accepted[name] = value
+        elif value not in ({}, [], "") and not same_as_template(name, value, template):
+            ignored[name] = value
+    return accepted, ignored, errors
+
+
+def _resource_errors(
+    facts: TemplateFacts, body: Mapping[str, Any], inventory: int | None
+) -> dict[str, Any]:
+    errors: dict[str, Any] = {}
+    if facts.template["project"] is None:
+        errors["project"] = ["A project is required to run a job."]
+    elif not facts.project_ready:
+        errors["playbook"] = ["Missing a revision to run due to failed project update."]
+    if inventory is None:
+        asked = "inventory" in body and facts.template["ask_inventory_on_launch"]
+        errors["inventory"] = [
+            "This field may not be null."
+            if asked
+            else "Job Template 'inventory' is missing or undefined."
+        ]
+    branch = body.get("scm_branch")
+    if branch and facts.template["ask_scm_branch_on_launch"] and not facts.project_allows_branch:
+        errors["scm_branch"] = ["Project does not allow overriding branch."]
+    return errors
+
+
+def _credentials(
+    facts: TemplateFacts,
+    accepted: Mapping[str, Any],
+    prompts: PromptFacts,
+    errors: dict[str, Any],
+) -> tuple[CredentialFact, ...]:
+    if "credentials" not in accepted:
+        return facts.credentials
+    known = {credential.id: credential for credential in prompts.credentials}
+    unknown = [each for each in accepted["credentials"] if each not in known]
+    if unknown:
+        errors["credentials"] = [f'Invalid pk "{unknown[0]}" - object does not exist.']
+        return ()
+    given = tuple(known[each] for each in accepted["credentials"])
+    slots = [_slot(credential) for credential in given]
+    for index, slot in enumerate(slots):
+        if slot in slots[:index]:
+            errors["credentials"] = [
+                f"Cannot assign multiple {given[index].type_name} credentials."
+            ]
+    missing = [each for each in facts.credentials if _slot(each) not in slots]
+    if missing and "credentials" not in errors:
+        names = ", ".join(f"{each.name}-{each.id}" for each in missing)
+        errors["credentials"] = [
+            f"Removing {missing[0].type_name} credential at launch time without replacement is"
+            f" not supported. Provided list lacked credential(s): {names}."
+        ]
+    return given
+
+
+def _slot(credential: CredentialFact) -> tuple[int, str]:
+    return credential.type_id, credential.vault_id
+
+
+def _reference_errors(accepted: Mapping[str, Any], prompts: PromptFacts) -> dict[str, Any]:
+    errors: dict[str, Any] = {}
+    known = {
+        "inventory": prompts.inventories,
+        "execution_environment": prompts.execution_environments,
+        "labels": prompts.labels,
+        "instance_groups": prompts.instance_groups.keys(),
+    }
+    for name, existing in known.items():
+        value = accepted.get(name)
+        wanted = value if isinstance(value, list) else [value]
+        gone = [each for each in wanted if each is not None and each not in existing]
+        if gone:
+            errors[name] = [f'Invalid pk "{gone[0]}" - object does not exist.']
+    return errors
+
+
+def _variables(
+    template: Mapping[str, Any], accepted: Mapping[str, Any], errors: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return extra_vars.merge(
+            extra_vars.parse(template["extra_vars"]), accepted.get("extra_vars", {})
+        )
+    except extra_vars.NotVariables as error:
+        errors["extra_vars"] = [str(error)]
+        return {}
+
+
+def _passwords(
+    credentials: tuple[CredentialFact, ...], body: Mapping[str, Any]
+) -> tuple[dict[str, str], list[str]]:
+    nested = body.get("credential_passwords")
+    given = {**body, **(nested if isinstance(nested, dict) else {})}
+    needed = passwords_needed(credentials)
+    passwords = {
+        name: given[name] for name in needed if isinstance(given.get(name), str) and given[name]
+    }
+    return passwords, [name for name in needed if name not in passwords]
+
+
+def _labels(facts: TemplateFacts, accepted: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((*facts.labels, *accepted.get("labels", ()))))

@@ -1,0 +1,113 @@
+"""Readers of launch body fields: the value in its type, or AWX's message why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from controlplane.domain import extra_vars
+
+Read = tuple[Any, str]
+"""(value, "") or (None, message)."""
+
+
+def text(value: Any) -> Read:
+    """Read a string; numbers are taken as their text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None, "Not a valid string."
+    return str(value).strip(), ""
+
+
+def integer(value: Any) -> Read:
+    """Read a non-negative integer, also from a numeric string."""
+    try:
+        number = int(value) if not isinstance(value, bool) else None
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or number > 2**31 - 1:
+        return None, "A valid integer is required."
+    if number < 0:
+        return None, "Ensure this value is greater than or equal to 0."
+    return number, ""
+
+
+def boolean(value: Any) -> Read:
+    """Read a boolean as AWX's clients send it: true, 1, "yes" and their opposites."""
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    word = str(value).lower()
+    if word not in words:
+        return None, "Must be a valid boolean."
+    return words[word], ""
+
+
+def choice(*allowed: Any) -> Callable[[Any], Read]:
+    """Return a reader for one of these values."""
+
+    def read(value: Any) -> Read:
+        for each in allowed:
+            if value == each or str(value) == str(each):
+                return each, ""
+        return None, f'"{value}" is not a valid choice.'
+
+    return read
+
+
+def primary_key(value: Any) -> Read:
+    """Read an id; null stands for none."""
+    if value is None or value == "":
+        return None, ""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None, f"Incorrect type. Expected pk value, received {type(value).__name__}."
+    if isinstance(value, str) and not value.isdecimal():
+        return None, f"Incorrect type. Expected pk value, received {type(value).__name__}."
+    return int(value), ""
+
+
+def primary_keys(value: Any) -> Read:
+    """Read a list of ids, without repetitions, in the order given."""
+    if not isinstance(value, list):
+        return None, f'Expected a list of items but got type "{type(value).__name__}".'
+    ids: list[int] = []
+    for each in value:
+        number, problem = primary_key(each)
+        if problem or number is None:
+            return None, problem or "This field may not be null."
+        ids.append(number)
+    return list(dict.fromkeys(ids)), ""
+
+
+def variables(value: Any) -> Read:
+    """Read variables: an object, or JSON or YAML text of one."""
+    try:
+        return extra_vars.parse(value), ""
+    except extra_vars.NotVariables as error:
+        return None, str(error)
+
+
+FIELD_READERS: dict[str, Callable[[Any], Read]] = {
+    "extra_vars": variables,
+    "limit": text,
+    "scm_branch": text,
+    "job_tags": text,
+    "skip_tags": text,
+    "job_type": choice("run", "check"),
+    "verbosity": choice(0, 1, 2, 3, 4, 5),
+    "diff_mode": boolean,
+    "forks": integer,
+    "job_slice_count": integer,
+    "timeout": integer,
+    "inventory": primary_key,
+    "execution_environment": primary_key,
+    "credentials": primary_keys,
+    "labels": primary_keys,
+    "instance_groups": primary_keys,
+}
+
+
+def same_as_template(name: str, value: Any, template: Mapping[str, Any]) -> bool:
+    """True when a value says nothing new: AWX treats it as not given."""
+    if name in {"extra_vars", "credentials", "labels", "instance_groups"}:
+        return False
+    if name == "inventory" and value is None:
+        return False
+    return bool(template.get(name) == value)
