@@ -1,0 +1,121 @@
+"""One repository's git commands: no prompt, no hook, no configuration but ours, credentials only by environment."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from runners import environment, process_tree
+from runners.ansible import POLL_S
+from runners.ending import Ending, Stopped
+from runners.git_remote import Remote, explain
+from runners.preparation import Preparation
+from runners.spec import write_private
+
+_ASKPASS = """#!/bin/sh
+case "$1" in
+    Username*) printf '%s\\n' "$PLAYLOG_GIT_USERNAME" ;;
+    *passphrase*) printf '%s\\n' "$PLAYLOG_GIT_PASSPHRASE" ;;
+    *) printf '%s\\n' "$PLAYLOG_GIT_PASSWORD" ;;
+esac
+"""
+_SETTINGS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "credential.helper=",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "safe.directory=*",
+    "advice.detachedHead=false",
+)
+
+
+class GitFailed(Exception):  # noqa: N818 - git failed
+    """A command failed; the text explains it, ``stderr`` is git's own."""
+
+    def __init__(self, explanation: str, rc: int, stderr: str) -> None:
+        super().__init__(explanation)
+        self.rc = rc
+        self.stderr = stderr
+
+
+class Git:
+    """Runs git against one bare repository and one remote; ends it when the attempt must end."""
+
+    def __init__(self, job: Preparation, remote: Remote, ending: Ending) -> None:
+        self.remote = remote
+        self.directory = Path()
+        self._ending = ending
+        self._env = _environment(job, remote)
+
+    def run(self, *args: str, at: Path | None = None, accept: tuple[int, ...] = (0,)) -> str:
+        """Run a command; return what it printed. Raises GitFailed, Stopped."""
+        return self._run(args, at, accept)[1]
+
+    def succeeds(self, *args: str) -> bool:
+        """Tell whether a command ends with 0. Raises Stopped."""
+        return self._run(args, None, None)[0] == 0
+
+    def _run(
+        self, args: tuple[str, ...], at: Path | None, accept: tuple[int, ...] | None
+    ) -> tuple[int, str]:
+        settings = [part for each in _SETTINGS for part in ("-c", each)]
+        process = subprocess.Popen(  # noqa: S603 - every argument is ours or was checked
+            ["git", *settings, *args],  # noqa: S607 - on the scrubbed PATH
+            cwd=at or self.directory,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+        while True:
+            try:
+                out, err = process.communicate(timeout=POLL_S)
+                break
+            except subprocess.TimeoutExpired:
+                if self._ending.end_if_due():
+                    raise Stopped from None
+        if self._ending.due():
+            raise Stopped
+        if accept is not None and process.returncode not in accept:
+            raise GitFailed(explain(err, self.remote.url), process.returncode, err.strip())
+        return process.returncode, out
+
+
+def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
+    askpass = job.memory / "askpass"
+    write_private(askpass, _ASKPASS.encode(), mode=0o700)
+    ssh = ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "NumberOfPasswordPrompts=1"]
+    ssh += ["-o", f"UserKnownHostsFile={job.dir / 'home' / 'known_hosts'}", "-F", "/dev/null"]
+    if job.secrets.scm_key:
+        key = job.memory / "scm_key"
+        write_private(key, (job.secrets.scm_key.rstrip("\n") + "\n").encode())
+        ssh += ["-i", str(key), "-o", "IdentitiesOnly=yes"]
+    username = remote.username or job.secrets.scm_username
+    return {
+        **environment.scrubbed(),
+        **job.spec.env,
+        "HOME": str(job.dir / "home"),
+        "TMPDIR": str(job.dir / "tmp"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": _allowed(remote),
+        "GIT_ASKPASS": str(askpass),
+        "GIT_SSH_COMMAND": " ".join(ssh),
+        "SSH_ASKPASS": str(askpass),
+        "SSH_ASKPASS_REQUIRE": "force",
+        "PLAYLOG_GIT_USERNAME": username,
+        "PLAYLOG_GIT_PASSWORD": remote.password or job.secrets.scm_password,
+        "PLAYLOG_GIT_PASSPHRASE": job.secrets.scm_key_passphrase,
+        process_tree.MARK: job.spec.ident,
+    }
+
+
+def _allowed(remote: Remote) -> str:
+    """Submodules may use the network; files of this machine only when the project itself is one."""
+    network = "http:https:ssh:git"
+    return f"{network}:file" if remote.protocol == "file" else network

@@ -1,0 +1,81 @@
+"""Which files of a project's tree AWX offers as playbooks and as inventories (pure, over a tar archive)."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from msgspec import Struct
+
+INVENTORY_FILES_MAX = 50
+_PLAYBOOK_LINE = re.compile(
+    rb"^\s*-?\s*(?:hosts|include|(?:ansible\.builtin\.)?import_playbook)\s*:", re.MULTILINE
+)
+_VAULT = b"$ANSIBLE_VAULT;"
+_INVENTORY_LINE = re.compile(rb"^[a-zA-Z0-9_.=\[\]]")
+_INVENTORY_LINES_READ = 10
+_SKIPPED = frozenset({"roles", "tasks", "group_vars", "host_vars"})
+
+
+class Offered(Struct, frozen=True, kw_only=True):
+    """Paths within the project, sorted without regard to case."""
+
+    playbooks: tuple[str, ...]
+    inventory_files: tuple[str, ...]
+
+
+def offered(archive: Path) -> Offered:
+    """List what a project's archive offers."""
+    playbooks, inventories = [], []
+    with tarfile.open(archive) as content:
+        for member in content:
+            path = PurePosixPath(member.name)
+            if not (member.isfile() or member.issym()) or is_skipped(path):
+                continue
+            if path.suffix in {".yml", ".yaml"} and could_be_playbook(_content(content, member)):
+                playbooks.append(str(path))
+            if is_inventory(path, member.mode) or (
+                not path.suffix and could_be_inventory(_content(content, member))
+            ):
+                inventories.append(str(path))
+    return Offered(
+        playbooks=_sorted(playbooks), inventory_files=_sorted(inventories)[:INVENTORY_FILES_MAX]
+    )
+
+
+def is_skipped(path: PurePosixPath) -> bool:
+    """Tell whether a path lies where no playbook is looked for: roles, tasks, variables, hidden."""
+    return any(part in _SKIPPED for part in path.parts[:-1]) or any(
+        part.startswith(".") for part in path.parts
+    )
+
+
+def could_be_playbook(content: bytes) -> bool:
+    """Tell whether a YAML file has a play or imports one; broken YAML shows up too, a vault file as well."""
+    return content.startswith(_VAULT) or _PLAYBOOK_LINE.search(content) is not None
+
+
+def is_inventory(path: PurePosixPath, mode: int) -> bool:
+    """Tell whether a file is an inventory by its name or because it can be executed."""
+    return path.name in {"inventory", "hosts"} or path.suffix == ".ini" or bool(mode & 0o100)
+
+
+def could_be_inventory(content: bytes) -> bool:
+    """Tell whether the first lines of a file without suffix read like an inventory."""
+    lines = content.splitlines()[:_INVENTORY_LINES_READ]
+    return all(_INVENTORY_LINE.match(line) for line in lines)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return a file's bytes, a link's target included; nothing for a link that leads nowhere."""
+    try:
+        stream = archive.extractfile(member)
+    except KeyError:
+        return b""
+    return stream.read() if stream else b""
+
+
+def _sorted(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(paths, key=str.lower))

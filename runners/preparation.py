@@ -1,0 +1,52 @@
+"""One attempt while it is being prepared: where its files are and what will be run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runners.ansible import Invocation
+from runners.frames import Mask
+from runners.spec import JobSpec, Secrets
+
+SOCKET_DIR_CHARS_MAX = 75
+"""A socket's path may have 107 characters; ssh adds up to 31 to its directory."""
+
+
+class Unrunnable(Exception):  # noqa: N818 - it says what the job is
+    """The job cannot be run; the text is its explanation."""
+
+
+@dataclass(kw_only=True)
+class Preparation:
+    """What the steps of one attempt share."""
+
+    spec: JobSpec
+    secrets: Secrets
+    dir: Path
+    mask: Mask
+    invocation: Invocation = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.invocation = Invocation(
+            ident=self.spec.ident,
+            private=self.dir,
+            artifacts=self.memory / "artifacts",
+            project=self.dir / "project",
+        )
+
+    @property
+    def memory(self) -> Path:
+        """Memory-backed private directory of this attempt: what it holds never reaches a disk."""
+        return memory_dir(self.spec.ident)
+
+    def socket_dir(self, name: str) -> Path:
+        """Return the job's private directory of that name, or a shorter one where sockets would not fit."""
+        wanted = self.dir / name
+        return wanted if len(str(wanted)) <= SOCKET_DIR_CHARS_MAX else self.memory / name
+
+
+def memory_dir(ident: str) -> Path:
+    """Return the directory for an attempt's secrets."""
+    return Path(f"/dev/shm/playlog-{os.getuid()}") / ident  # noqa: S108 - 0700 and ours, see workspace

@@ -1,0 +1,154 @@
+"""The processes of a job, as Linux shows them: who descends from whom, who is alive, and how all of them end.
+
+Ansible's workers leave their process group and session, so ending a group is never enough.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ops import clock
+
+PR_SET_CHILD_SUBREAPER = 36
+MARK = "PLAYLOG_JOB"
+"""Environment variable that every process of a job carries: ``<job>-<attempt>``."""
+_SWEEP_PAUSE_S = 0.005
+_HURRY_POLL_S = 0.1
+_SWEEP_WITHIN_S = 30.0
+
+
+def become_subreaper() -> None:
+    """Make orphans among our descendants our children. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when a living process started (clock ticks since boot); None for a zombie or none at all."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def is_alive(pid: int, started: int) -> bool:
+    """Tell whether this very process lives; a process that was given the same pid later is another one."""
+    return start_ticks(pid) == started
+
+
+def children(pid: int) -> list[int]:
+    """Return the direct children of a process, zombies included."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        texts = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [int(each) for text in texts for each in text.split()]
+
+
+def descendants(pid: int) -> list[int]:
+    """Return all living or dead processes below one, parents first."""
+    found: list[int] = []
+    waiting = children(pid)
+    while waiting:
+        each = waiting.pop(0)
+        found.append(each)
+        waiting += children(each)
+    return found
+
+
+def marked(mark: str) -> list[int]:
+    """Return the living processes that carry a job's mark, wherever they hang; ourselves excepted."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            environ = Path(f"/proc/{name}/environ").read_bytes()
+        except OSError:
+            continue
+        if wanted in environ.split(b"\0") and start_ticks(int(name)) is not None:
+            found.append(int(name))
+    return found
+
+
+def end_groups(leaders: Iterable[int], grace_s: float, hurry: Callable[[], bool]) -> None:
+    """Ask the process groups of these processes to end; wait until they did, the grace is over, or in a hurry."""
+    fds = []
+    for pid in leaders:
+        try:
+            fds.append(os.pidfd_open(pid))
+            os.killpg(os.getpgid(pid), signal.SIGTERM)
+        except (ProcessLookupError, PermissionError):
+            continue
+    try:
+        _wait_all(fds, grace_s, hurry)
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def sweep() -> int:
+    """Kill and reap every descendant of this process; return how many living ones were found."""
+    killed: set[int] = set()
+    deadline = clock.monotonic() + _SWEEP_WITHIN_S
+    while below := descendants(os.getpid()):
+        killed |= {each for each in below if _kill(each)}
+        _reap()
+        if clock.monotonic() > deadline:
+            break
+        select.select([], [], [], _SWEEP_PAUSE_S)
+    return len(killed)
+
+
+def sweep_marked(mark: str, spare: int = 0) -> int:
+    """Kill every process with a job's mark, and its descendants, until none is left; return how many."""
+    killed: set[int] = set()
+    deadline = clock.monotonic() + _SWEEP_WITHIN_S
+    while found := [each for each in marked(mark) if each != spare]:
+        below = [each for pid in found for each in descendants(pid)]
+        killed |= {each for each in found + below if _kill(each)}
+        if clock.monotonic() > deadline:
+            break
+        select.select([], [], [], _SWEEP_PAUSE_S)
+    return len(killed)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of /proc/<pid>/stat behind the name: state first."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _kill(pid: int) -> bool:
+    if start_ticks(pid) is None:
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _wait_all(fds: list[int], within_s: float, hurry: Callable[[], bool]) -> None:
+    waiting = list(fds)
+    deadline = clock.monotonic() + within_s
+    while waiting and not hurry() and (left := deadline - clock.monotonic()) > 0:
+        ended, _, _ = select.select(waiting, [], [], min(left, _HURRY_POLL_S))
+        waiting = [each for each in waiting if each not in ended]

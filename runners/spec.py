@@ -1,0 +1,155 @@
+"""What a supervisor is told: the job's specification on disk, its secrets by an inherited descriptor.
+
+Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
+
+| entry | written by | holds |
+|---|---|---|
+| ``spec.json`` | agent, before the start | ``JobSpec`` |
+| ``content.tar``, ``inventory.json``, ``facts.json`` | agent, before the start | what a playbook run needs |
+| ``supervisor.json`` | supervisor, first of all | pid and start time; its existence means: never start again |
+| ``journal`` | Ansible and the supervisor | frames, see ``runners/frames.py`` |
+| ``content.tar`` | supervisor of a project update | the project's tree |
+| ``facts-out.json`` | supervisor | host facts gathered, when the fact cache is used |
+| ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
+
+Secrets and what upstream writes about the environment live in memory-backed ``/dev/shm/playlog-<uid>/<ident>``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Kind = Literal["job", "project_update"]
+
+SPEC_FILE = "spec.json"
+SUPERVISOR_FILE = "supervisor.json"
+JOURNAL_FILE = "journal"
+CONTENT_FILE = "content.tar"
+INVENTORY_FILE = "inventory.json"
+FACTS_FILE = "facts.json"
+FACTS_OUT_FILE = "facts-out.json"
+
+FILE_TOKEN = "{{playlog.file.%s}}"
+"""Within ``Secrets.env`` and ``Secrets.extra_vars``: becomes the path of the named entry of ``Secrets.files``."""
+
+
+class JobSpec(Struct, frozen=True, kw_only=True):
+    """One attempt, resolved and free of secrets; times in seconds, 0 for no limit."""
+
+    kind: Kind
+    job: int
+    attempt: int
+    org: int
+    timeout_s: int = 0
+    idle_timeout_s: int = 0
+    cancel_grace_s: float = 10.0
+    env: dict[str, str] = {}
+    """Variables for the job's processes, such as proxies."""
+    event_res_chars_max: int = 700_000
+    """Results longer than this as text are left out of their event."""
+
+    playbook: str = ""
+    inventory: int | None = None
+    project_revision: str = ""
+    job_type: Literal["run", "check"] = "run"
+    forks: int = 0
+    limit: str = ""
+    verbosity: int = 0
+    extra_vars: dict[str, object] = {}
+    job_tags: str = ""
+    skip_tags: str = ""
+    start_at_task: str = ""
+    force_handlers: bool = False
+    become_enabled: bool = False
+    diff_mode: bool = False
+    use_fact_cache: bool = False
+
+    project: int | None = None
+    scm_url: str = ""
+    scm_branch: str = ""
+    scm_refspec: str = ""
+    scm_submodules: bool = False
+    """Move submodules to the newest commit of their branch; they are fetched in either case."""
+    scm_delete_first: bool = False
+    """Throw the cached repository away before fetching."""
+
+    @property
+    def ident(self) -> str:
+        """Name of the attempt: of its directory, its mark on processes, its runner artifacts."""
+        return f"{self.job}-{self.attempt}"
+
+
+class Secrets(Struct, frozen=True, kw_only=True):
+    """What one attempt needs in clear. Handed over by a descriptor, kept in memory, never in argv."""
+
+    username: str = ""
+    password: str = ""
+    ssh_key: str = ""
+    ssh_key_passphrase: str = ""
+    become_method: str = ""
+    become_username: str = ""
+    become_password: str = ""
+    vaults: dict[str, str] = {}
+    """Vault id (empty for the default) to password."""
+    extra_vars: dict[str, object] = {}
+    """Over ``JobSpec.extra_vars``."""
+    env: dict[str, str] = {}
+    """What credentials inject into the environment."""
+    files: dict[str, str] = {}
+    """What credentials inject as files: name to content."""
+    scm_username: str = ""
+    scm_password: str = ""
+    scm_key: str = ""
+    scm_key_passphrase: str = ""
+    mask: tuple[str, ...] = ()
+    """Further values to mask in output; those of the secret fields above always are."""
+
+    def known(self) -> tuple[str, ...]:
+        """Return every secret value, to be masked in output."""
+        named = (
+            self.password,
+            self.ssh_key,
+            self.ssh_key_passphrase,
+            self.become_password,
+            self.scm_password,
+            self.scm_key,
+            self.scm_key_passphrase,
+        )
+        found = [*named, *self.vaults.values(), *_texts(self.extra_vars), *self.mask]
+        return tuple(each for each in found if each)
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in _texts(each)]
+    if isinstance(value, (list, tuple)):
+        return [text for each in value for text in _texts(each)]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return [str(value)] if isinstance(value, str) or is_number else []
+
+
+def write_spec(job_dir: Path, spec: JobSpec) -> None:
+    """Store a specification durably: once it is on disk its work order may be acknowledged."""
+    job_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(job_dir / SPEC_FILE, msgspec.json.encode(spec))
+
+
+def read_spec(job_dir: Path) -> JobSpec:
+    """Read a job directory's specification. Raises FileNotFoundError, msgspec.DecodeError."""
+    return msgspec.json.decode((job_dir / SPEC_FILE).read_bytes(), type=JobSpec)
+
+
+def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that only we may read, whole or not at all, and wait until it is on disk."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)

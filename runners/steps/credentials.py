@@ -1,0 +1,112 @@
+"""Secrets on their way into Ansible: answers to prompts, a key for ssh-agent, files in memory; never argv."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from runners.preparation import Preparation, Unrunnable
+from runners.spec import FILE_TOKEN, Secrets, write_private
+
+_BECOME_METHODS = ("sudo", "su", "pbrun", "pfexec", "dzdo", "pmrun", "runas", "enable", "doas", "ksu")
+
+
+def prepare(job: Preparation) -> None:
+    """Add what the credentials bring to the invocation."""
+    files = _write_files(job)
+    call = job.invocation
+    call.args += arguments(job.secrets, become=job.spec.become_enabled)
+    call.passwords = prompts(job.secrets)
+    call.ssh_key = _whole_lines(job.secrets.ssh_key)
+    call.env |= {name: _with_paths(value, files) for name, value in job.secrets.env.items()}
+    call.args += _extra_vars(job, files)
+    mask = json.dumps(job.mask.variants).encode()
+    write_private(job.memory / "mask.json", mask)
+    call.env["PLAYLOG_MASK"] = str(job.memory / "mask.json")
+
+
+def cleanup(_job: Preparation) -> None:
+    """Leave the files to the removal of the memory directory."""
+
+
+def arguments(secrets: Secrets, *, become: bool) -> list[str]:
+    """Return the options that tell Ansible who logs in and what it has to ask for; no secret is in them."""
+    args = [f"--user={secrets.username or 'root'}"]
+    if secrets.password:
+        args.append("--ask-pass")
+    if become:
+        args.append("--become")
+    if secrets.become_method:
+        args.append(f"--become-method={secrets.become_method}")
+    if secrets.become_username:
+        args.append(f"--become-user={secrets.become_username}")
+    if secrets.become_password:
+        args.append("--ask-become-pass")
+    for vault in secrets.vaults:
+        args += ["--ask-vault-pass"] if not vault else ["--vault-id", f"{vault}@prompt"]
+    return args
+
+
+def prompts(secrets: Secrets) -> dict[str, str]:
+    """Return prompt patterns and their answers; every prompt that may appear has one, or the job would hang."""
+    answers = {
+        r"Enter passphrase for .*:\s*?$": secrets.ssh_key_passphrase,
+        r"Bad passphrase, try again for .*:\s*?$": "",
+        r"SSH password:\s*?$": secrets.password,
+        r"Password:\s*?$": secrets.password,
+        r"Vault password:\s*?$": secrets.vaults.get("", ""),
+    }
+    become = secrets.become_password or secrets.password
+    answers[r"BECOME password.*:\s*?$"] = become
+    for method in _BECOME_METHODS:
+        answers[rf"{method} password.*:\s*?$"] = become
+        answers[rf"{method.upper()} password.*:\s*?$"] = become
+    for vault, password in secrets.vaults.items():
+        if vault:
+            answers[rf"Vault password \({re.escape(vault)}\):\s*?$"] = password
+    return answers
+
+
+def _extra_vars(job: Preparation, files: dict[str, str]) -> list[str]:
+    secret = _in_value(job.secrets.extra_vars, files)
+    merged = {**job.spec.extra_vars, **(secret if isinstance(secret, dict) else {})}
+    if not merged:
+        return []
+    path = job.memory / "extravars.json"
+    write_private(path, json.dumps(merged).encode())
+    return ["-e", f"@{path}"]
+
+
+def _write_files(job: Preparation) -> dict[str, str]:
+    """Write the injected files; return their paths by name. Raises Unrunnable."""
+    paths = {}
+    for name, content in job.secrets.files.items():
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise Unrunnable(f"A credential injects a file with an unusable name: {name!r}")
+        path = job.memory / f"file.{name}"
+        write_private(path, content.encode())
+        paths[name] = str(path)
+    return paths
+
+
+def _with_paths(text: str, files: dict[str, str]) -> str:
+    for name, path in files.items():
+        text = text.replace(FILE_TOKEN % name, path)
+    return text
+
+
+def _in_value(value: object, files: dict[str, str]) -> object:
+    if isinstance(value, str):
+        return _with_paths(value, files)
+    if isinstance(value, dict):
+        return {key: _in_value(each, files) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_in_value(each, files) for each in value]
+    return value
+
+
+def _whole_lines(key: str) -> str:
+    """Return a key as ssh-add wants it: the last line ended."""
+    return key if not key or key.endswith("\n") else key + "\n"
+
+

@@ -1,0 +1,61 @@
+"""The command line and environment of ``ansible-playbook``, after AWX's."""
+
+from __future__ import annotations
+
+from runners.ansible import PLUGIN_DIR
+from runners.preparation import Preparation
+from runners.process_tree import MARK
+from runners.spec import JOURNAL_FILE, JobSpec
+
+VERBOSITY_MAX = 5
+
+
+def prepare(job: Preparation) -> None:
+    """Complete the invocation."""
+    call = job.invocation
+    call.playbook = job.spec.playbook
+    call.args = options(job.spec) + call.args
+    call.env = {**job.spec.env, **call.env, **environment(job)}
+
+
+def cleanup(_job: Preparation) -> None:
+    """Nothing was done outside memory."""
+
+
+def options(spec: JobSpec) -> list[str]:
+    """Return the options a specification asks for; values are joined to their names, none can be read as one."""
+    asked = [
+        ("--check", spec.job_type == "check"),
+        ("--diff", spec.diff_mode),
+        ("--force-handlers", spec.force_handlers),
+        (f"--forks={spec.forks}", spec.forks > 0),
+        (f"--limit={spec.limit}", bool(spec.limit)),
+        (f"--tags={spec.job_tags}", bool(spec.job_tags)),
+        (f"--skip-tags={spec.skip_tags}", bool(spec.skip_tags)),
+        (f"--start-at-task={spec.start_at_task}", bool(spec.start_at_task)),
+        ("-" + "v" * min(spec.verbosity, VERBOSITY_MAX), spec.verbosity > 0),
+    ]
+    return [option for option, wanted in asked if wanted]
+
+
+def environment(job: Preparation) -> dict[str, str]:
+    """Return the variables that AWX's jobs rely on, and those that keep the job's files in its directory."""
+    temporary = str(job.socket_dir("tmp"))
+    found = {
+        "JOB_ID": str(job.spec.job),
+        "PROJECT_REVISION": job.spec.project_revision,
+        "MAX_EVENT_RES": str(job.spec.event_res_chars_max),
+        "HOME": str(job.dir / "home"),
+        "TMPDIR": temporary,
+        "ANSIBLE_HOME": str(job.dir / "home" / ".ansible"),
+        "ANSIBLE_LOCAL_TEMP": temporary,
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(job.socket_dir("cp")),
+        "ANSIBLE_FORCE_COLOR": "True",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
+        "ANSIBLE_CALLBACK_PLUGINS": str(PLUGIN_DIR),
+        "PLAYLOG_JOURNAL": str(job.dir / JOURNAL_FILE),
+        MARK: job.spec.ident,
+    }
+    if job.spec.inventory is not None:
+        found["INVENTORY_ID"] = str(job.spec.inventory)
+    return found

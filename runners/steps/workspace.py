@@ -1,0 +1,44 @@
+"""The private directories of an attempt; whatever it leaves on this machine goes with them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from runners.preparation import Preparation, Unrunnable, memory_dir
+
+SUBDIRS = ("home", "tmp", "cp", "project", "inventory", "env")
+
+
+def prepare(job: Preparation) -> None:
+    """Create the attempt's directories, readable by nobody else."""
+    make_memory(job.memory)
+    for name in SUBDIRS:
+        (job.dir / name).mkdir(mode=0o700, exist_ok=True)
+    for name in ("tmp", "cp"):
+        job.socket_dir(name).mkdir(mode=0o700, exist_ok=True)
+
+
+def cleanup(job: Preparation) -> None:
+    """Remove the secrets; the directory itself stays until the agent has published its journal."""
+    shutil.rmtree(job.memory, ignore_errors=True)
+
+
+def make_memory(directory: Path) -> None:
+    """Create a memory-backed directory below one that is ours alone. Raises Unrunnable."""
+    parent = directory.parent
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = parent.lstat()
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        raise Unrunnable(f"{parent} is not a private directory of this user")
+    directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def remove(job_dir: Path) -> None:
+    """Remove an attempt's directory and its secrets, also where the job took away its own permissions."""
+    shutil.rmtree(memory_dir(job_dir.name), ignore_errors=True)
+    for directory, _, _ in os.walk(job_dir):
+        Path(directory).chmod(0o700)
+    shutil.rmtree(job_dir, ignore_errors=True)
