@@ -138,3 +138,11 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     report: Report | None = None
     blob: str | None = None
     traceparent: str | None = None
+
+
+def event_id(job: int, attempt: int, counter: int) -> int:
+    """Return the id of one job event: computed, so that a rebuild gives the same ones.
+
+    Attempt, job and counter stay readable in it; the first attempt's ids fit JavaScript's integers.
+    """
+    return (attempt - 1) << 49 | job << 24 | counter

@@ -25,10 +25,12 @@ class ApiClient:
     """Speaks JSON with basic authentication."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
-        """Talk to ``url`` (scheme, host and port)."""
+        """Talk to ``url`` (scheme, host and port); an empty username stays anonymous."""
         self._url = url
-        token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._authorization = f"Basic {token}"
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if username:
+            token = base64.b64encode(f"{username}:{password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {token}"
 
     def get(self, path: str) -> dict[str, Any]:
         """GET a JSON object; raises Refused."""
@@ -78,11 +80,7 @@ class ApiClient:
             self._url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Authorization": self._authorization,
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-            },
+            headers=self._headers,
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
