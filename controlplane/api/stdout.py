@@ -1,0 +1,52 @@
+"""Forms of a job's output: plain text, ANSI, HTML and ranges of lines (``api.md`` 6.3). Pure."""
+
+from __future__ import annotations
+
+import re
+
+from ansi2html import Ansi2HTMLConverter
+
+DISPLAY_BYTES_MAX = 1024 * 1024
+"""Above this size (bytes) txt, ansi, html and json say so instead; downloads have no limit."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
+
+
+def plain(text: str) -> str:
+    """Return the text without ANSI sequences."""
+    return _ANSI.sub("", text)
+
+
+def html(text: str, *, dark: bool) -> str:
+    """Return the text as HTML spans, escaped, coloured as the terminal was."""
+    converter = Ansi2HTMLConverter(inline=True, dark_bg=dark, scheme="ansi2html")
+    return str(converter.convert(text, full=False))
+
+
+def page(title: str, body: str, *, dark: bool) -> str:
+    """Return a whole HTML page around converted output."""
+    background, colour = ("#161b1f", "#eee") if dark else ("#fff", "#111")
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title></head>'
+        f'<body style="background:{background};color:{colour}"><pre>{body}</pre></body></html>'
+    )
+
+
+def too_large(size: int) -> str:
+    """Return AWX's sentence for output above the display limit; ``size`` in bytes."""
+    return (
+        f"Standard Output too large to display ({size} bytes), only download supported for"
+        f" sizes over {DISPLAY_BYTES_MAX} bytes."
+    )
+
+
+def line_range(total: int, start: int | None, end: int | None) -> tuple[int, int]:
+    """Return the lines asked for, as [start, end) within ``total``; negative ones count from the end."""
+
+    def place(value: int | None, default: int) -> int:
+        if value is None:
+            return default
+        return max(0, min(total, value + total if value < 0 else value))
+
+    first, last = place(start, 0), place(end, total)
+    return first, max(first, last)
