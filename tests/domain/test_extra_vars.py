@@ -1,0 +1,47 @@
+"""Variables as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from controlplane.domain import extra_vars
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("", {}),
+        ("  \n", {}),
+        ('{"a": 1}', {"a": 1}),
+        ("a: 1\nb: [x, y]", {"a": 1, "b": ["x", "y"]}),
+        ("---\n", {}),
+        ({"a": None}, {"a": None}),
+        (None, {}),
+    ],
+)
+def test_json_yaml_and_objects_are_variables(text: object, values: object) -> None:
+    """JSON, YAML and objects all give their variables; empty text gives none."""
+    assert extra_vars.parse(text) == values  # type: ignore[arg-type]  # hostile input on purpose
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "just words", "7", '["a"]'])
+def test_what_is_no_object_is_refused_by_its_type(text: str) -> None:
+    """A list, a string or a number is no set of variables, and the message names its type."""
+    with pytest.raises(extra_vars.NotVariables, match="is not a dictionary"):
+        extra_vars.parse(text)
+
+
+def test_broken_text_names_both_parsers_complaints() -> None:
+    """Text that is neither JSON nor YAML is refused with both reasons."""
+    with pytest.raises(extra_vars.NotVariables, match=r"Cannot parse as JSON .* or YAML"):
+        extra_vars.parse("{a: [}")
+
+
+def test_later_layers_win_whole() -> None:
+    """A later layer replaces a key's whole value; other keys stay."""
+    assert extra_vars.merge({"a": {"x": 1}, "b": 2}, {"a": {"y": 3}}) == {"a": {"y": 3}, "b": 2}
+
+
+def test_yaml_dates_become_text() -> None:
+    """A YAML date survives as JSON text."""
+    assert extra_vars.as_text(extra_vars.parse("day: 2026-11-24")) == '{"day":"2026-11-24"}'

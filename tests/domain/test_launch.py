@@ -1,0 +1,168 @@
+"""Launching a job template: prompts, ignored fields and refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controlplane.domain import launch
+from controlplane.domain.errors import Invalid
+from controlplane.domain.launch import ASK, CredentialFact, PromptFacts, TemplateFacts
+
+MACHINE = CredentialFact(id=5, name="key", type_id=1, type_name="Machine", kind="ssh")
+VAULT = CredentialFact(
+    id=6, name="v", type_id=3, type_name="Vault", kind="vault", asks=("vault_password",)
+)
+
+
+def template(**changes: Any) -> dict[str, Any]:
+    """A template's row with everything at its default."""
+    row: dict[str, Any] = {
+        **dict.fromkeys(ASK.values(), False),
+        "id": 7,
+        "project": 2,
+        "inventory": 3,
+        "playbook": "site.yml",
+        "extra_vars": "a: 1",
+        "limit": "",
+        "scm_branch": "",
+        "job_tags": "",
+        "skip_tags": "",
+        "job_type": "run",
+        "verbosity": 0,
+        "diff_mode": False,
+        "forks": 0,
+        "job_slice_count": 1,
+        "timeout": 0,
+        "start_at_task": "",
+        "force_handlers": False,
+        "become_enabled": False,
+        "use_fact_cache": False,
+        "allow_simultaneous": False,
+        "execution_environment": None,
+    }
+    return row | changes
+
+
+def facts(*credentials: CredentialFact, **changes: Any) -> TemplateFacts:
+    """A template whose project is ready."""
+    return TemplateFacts(
+        template=template(**changes),
+        credentials=credentials,
+        labels=(),
+        project_ready=True,
+        project_allows_branch=False,
+    )
+
+
+def refused(given: TemplateFacts, body: dict[str, Any], prompts: PromptFacts) -> dict[str, Any]:
+    """The field errors of a launch that must not happen."""
+    with pytest.raises(Invalid) as caught:
+        launch.resolve(given, body, prompts)
+    return caught.value.fields
+
+
+def test_an_empty_body_runs_the_template_as_it_stands() -> None:
+    """Without prompts the record is the template's own values."""
+    resolved = launch.resolve(facts(MACHINE), {}, PromptFacts())
+    assert (resolved.record.playbook, resolved.record.inventory) == ("site.yml", 3)
+    assert resolved.record.extra_vars == '{"a":1}'
+    assert resolved.record.credentials == (5,)
+    assert resolved.ignored_fields == {}
+
+
+def test_fields_without_their_prompt_are_ignored_and_named() -> None:
+    """A field that the template does not ask for is unused and comes back as sent."""
+    resolved = launch.resolve(
+        facts(), {"limit": "zz", "extra_vars": {"q": 1}, "unknown": 3}, PromptFacts()
+    )
+    assert resolved.ignored_fields == {"limit": "zz", "extra_vars": {"q": 1}}
+    assert resolved.record.limit == ""
+
+
+def test_prompted_variables_win_over_the_templates() -> None:
+    """Given variables are laid over the template's."""
+    resolved = launch.resolve(
+        facts(ask_variables_on_launch=True), {"extra_vars": "a: 2\nb: 3"}, PromptFacts()
+    )
+    assert resolved.record.extra_vars == '{"a":2,"b":3}'
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("extra_vars", [1], "Input type `list` is not a dictionary"),
+        ("extra_vars", 7, "Input type `int` is not a dictionary"),
+        ("limit", {}, "Not a valid string."),
+        ("forks", "many", "A valid integer is required."),
+        ("verbosity", 9, '"9" is not a valid choice.'),
+        ("diff_mode", "perhaps", "Must be a valid boolean."),
+        ("credentials", 4, 'Expected a list of items but got type "int".'),
+        ("inventory", "x", "Incorrect type. Expected pk value, received str."),
+    ],
+)
+def test_a_value_of_the_wrong_type_names_its_field(field: str, value: Any, message: str) -> None:
+    """A prompt that does not fit its type is refused under its own name."""
+    given = facts(**{ASK[field]: True})
+    assert refused(given, {field: value}, PromptFacts()) == {field: [message]}
+
+
+def test_credentials_replace_but_must_cover_every_type() -> None:
+    """Leaving out a type that the template has is refused with its name."""
+    other = CredentialFact(id=9, name="o", type_id=8, type_name="Cloud", kind="cloud")
+    errors = refused(
+        facts(MACHINE, ask_credential_on_launch=True),
+        {"credentials": [9]},
+        PromptFacts(credentials=(other,)),
+    )
+    assert errors == {
+        "credentials": [
+            "Removing Machine credential at launch time without replacement is not supported."
+            " Provided list lacked credential(s): key-5."
+        ]
+    }
+
+
+def test_two_credentials_of_one_type_are_refused() -> None:
+    """Only vault credentials of different ids may stand together."""
+    twin = CredentialFact(id=8, name="twin", type_id=1, type_name="Machine", kind="ssh")
+    errors = refused(
+        facts(ask_credential_on_launch=True),
+        {"credentials": [5, 8]},
+        PromptFacts(credentials=(MACHINE, twin)),
+    )
+    assert errors == {"credentials": ["Cannot assign multiple Machine credentials."]}
+
+
+def test_a_password_asked_for_at_launch_must_come() -> None:
+    """Without the password the launch names it; with it the launch keeps it apart from the record."""
+    assert refused(facts(VAULT), {}, PromptFacts()) == {
+        "passwords_needed_to_start": ["vault_password"]
+    }
+    body = {"credential_passwords": {"vault_password": "s3cret"}}
+    resolved = launch.resolve(facts(VAULT), body, PromptFacts())
+    assert resolved.passwords == {"vault_password": "s3cret"}
+    assert "s3cret" not in str(resolved.record)
+
+
+def test_a_template_without_inventory_or_project_says_which() -> None:
+    """What the template lacks is named field by field."""
+    errors = refused(facts(project=None, inventory=None), {}, PromptFacts())
+    assert errors["project"] == ["A project is required to run a job."]
+    assert errors["inventory"] == ["Job Template 'inventory' is missing or undefined."]
+
+
+def test_an_inventory_that_is_not_there_is_refused() -> None:
+    """A prompted id must exist and be usable."""
+    errors = refused(
+        facts(ask_inventory_on_launch=True), {"inventory": 99}, PromptFacts(inventories=frozenset())
+    )
+    assert errors == {"inventory": ['Invalid pk "99" - object does not exist.']}
+
+
+def test_any_prompt_or_password_needs_a_person() -> None:
+    """A template starts without input only when nothing is asked."""
+    assert launch.can_start_without_input(template(), ())
+    assert not launch.can_start_without_input(template(ask_limit_on_launch=True), ())
+    assert not launch.can_start_without_input(template(), (VAULT,))
