@@ -1,0 +1,65 @@
+"""``playlog doctor``: looks for what is wrong and says what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ops.cli import status
+from ops.cli.deployment import Deployment, client_settings
+
+FREE_BYTES_MIN = 1024 * 1024 * 1024
+LAG_MAX = 10_000
+
+
+async def run(data: Path | None) -> int:
+    """Print one line a finding; returns 1 when anything needs attention."""
+    chosen = client_settings(data)
+    report, problems = await status.collect(chosen)
+    findings = [*problems, *_findings(report), *_of_files(Deployment(chosen.data))]
+    for finding in findings:
+        print(f"- {finding}")
+    if not findings:
+        print("nothing found: streams, projections, runners and files look right")
+    return 1 if findings else 0
+
+
+def _findings(report: dict[str, Any]) -> Iterator[str]:
+    for role in report["roles"]:
+        if role["state"] != "running":
+            yield f"role {role['role']} is {role['state']}: see its file in log/"
+        elif role["restarts"]:
+            yield f"role {role['role']} was restarted {role['restarts']} times: see its file in log/"
+    for each in report["projections"]:
+        if each["state"] != "running":
+            yield (
+                f"projection {each['name']} is {each['state']} at {each['position']}:"
+                f" {each['reason']}; writes are refused until it runs"
+            )
+        if each["lag"] > LAG_MAX:
+            yield f"projection {each['name']} is {each['lag']} messages behind its stream"
+    for stream in report["streams"]:
+        if stream["name"] == "DEADLETTER" and stream["messages"]:
+            yield f"{stream['messages']} messages could not be applied: see stream DEADLETTER"
+    yield from _of_runners(report["runners"])
+
+
+def _of_runners(runners: list[dict[str, Any]]) -> Iterator[str]:
+    if not any(runner["present"] and runner["enabled"] for runner in runners):
+        yield "no runner is present: jobs stay pending; start one with `playlog runner`"
+    for runner in runners:
+        if runner["enabled"] and not runner["present"]:
+            yield f"runner {runner['runner']} is enabled but not present"
+
+
+def _of_files(place: Deployment) -> Iterator[str]:
+    if not place.data.exists():
+        return
+    free = shutil.disk_usage(place.data).free
+    if free < FREE_BYTES_MIN:
+        yield f"only {free // 1024 // 1024} MiB are free below {place.data}"
+    for path in place.secrets.glob("*"):
+        if path.stat().st_mode & 0o077:
+            yield f"{path} is readable by others: chmod 600 it"
