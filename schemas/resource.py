@@ -1,8 +1,9 @@
-"""The declaration language: a declared resource is its typed state, and everything else derives from it.
+"""The declaration language: a declared resource is its typed state, and all else derives from it.
 
-A declaration is a frozen Struct whose ``Annotated`` fields carry ``msgspec.Meta`` (lengths, bounds), ``Ref``,
-``Secret``, ``ReadOnly``, ``Json`` or ``Help``; ``@resource`` adds what concerns the whole kind. From it derive events,
-create and patch bodies, routes, OPTIONS, table columns, filters, ``related`` links, ``summary_fields`` and permissions.
+A declaration is a frozen Struct whose ``Annotated`` fields carry ``msgspec.Meta`` (bounds), ``Ref``,
+``Secret``, ``ReadOnly``, ``Json`` or ``Help``; ``@resource`` adds what concerns the whole kind.
+From it derive events, create and patch bodies, routes, OPTIONS, table columns, filters, ``related``
+links, ``summary_fields`` and permissions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -81,6 +83,8 @@ class Related(Struct, frozen=True, kw_only=True):
     """POST without id creates and attaches."""
     ordered: bool = False
     """Attachment order is kept."""
+    role: str = ""
+    """The relation is who holds this object role: attaching grants it and detaching revokes it."""
 
 
 class Unique(Struct, frozen=True, kw_only=True):
@@ -89,6 +93,8 @@ class Unique(Struct, frozen=True, kw_only=True):
     fields: tuple[str, ...]
     message: str
     key: str = "__all__"
+    nulls_distinct: bool = False
+    """True when rows that have null in one of the fields never collide, as in SQL."""
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -208,9 +214,7 @@ def resource(
 def _fields(struct: type[Struct]) -> dict[str, Field]:
     """Sort a declaration's annotations into Field records, in declared order."""
     hints = typing.get_type_hints(struct, include_extras=True)
-    return {
-        info.name: _field(info, hints[info.name]) for info in msgspec.structs.fields(struct)
-    }
+    return {info.name: _field(info, hints[info.name]) for info in msgspec.structs.fields(struct)}
 
 
 def _field(info: msgspec.structs.FieldInfo, hint: Any) -> Field:
@@ -255,7 +259,7 @@ def _base(inner: Any, ref: Ref | None, json: Json | None) -> str:
         return "id"
     if json is not None:
         return "json"
-    names = {str: "str", bool: "bool", int: "int", float: "float"}
+    names = {str: "str", bool: "bool", int: "int", float: "float", datetime: "time"}
     return names.get(inner, "json")
 
 

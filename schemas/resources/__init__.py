@@ -1,8 +1,36 @@
-"""One declaration per AWX resource; importing this package declares them all and registers their tags."""
+"""One declaration per AWX resource; importing this package declares all and registers their tags."""
 
 from schemas import derive
-from schemas.resources import label, organization
+from schemas.resources import (
+    credential,
+    credential_type,
+    execution_environment,
+    group,
+    host,
+    instance_group,
+    inventory,
+    job_template,
+    label,
+    organization,
+    project,
+    team,
+    user,
+)
 
 derive.register_all()
 
-__all__ = ["label", "organization"]
+__all__ = [
+    "credential",
+    "credential_type",
+    "execution_environment",
+    "group",
+    "host",
+    "instance_group",
+    "inventory",
+    "job_template",
+    "label",
+    "organization",
+    "project",
+    "team",
+    "user",
+]

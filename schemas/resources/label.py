@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.resource import Ref, Unique, resource
+from schemas.resource import Hidden, Ref, Unique, resource
 
 
 @resource(
@@ -30,4 +30,4 @@ class Label(Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     organization: Annotated[int, Ref("organization", on_delete="cascade")]
-    description: str = ""
+    description: Annotated[str, Hidden()] = ""

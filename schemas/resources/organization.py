@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.resource import Related, Unique, resource
+from schemas.resource import Help, ReadOnly, Ref, Related, Unique, resource
 
 
 @resource(
@@ -22,10 +22,24 @@ from schemas.resource import Related, Unique, resource
         Related(name="projects", kind="project", through="organization", create=True),
         Related(name="inventories", kind="inventory", through="organization"),
         Related(name="job_templates", kind="job_template", through="organization", create=True),
+        Related(name="users", kind="user", attach=True, create=True, role="member"),
+        Related(name="admins", kind="user", attach=True, create=True, role="admin"),
+        Related(name="teams", kind="team", through="organization", create=True),
         Related(name="credentials", kind="credential", through="organization", create=True),
-        Related(name="users", kind="user", attach=True, create=True),
-        Related(name="admins", kind="user", attach=True, create=True),
+        Related(
+            name="execution_environments",
+            kind="execution_environment",
+            through="organization",
+            create=True,
+        ),
+        Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
+        Related(name="galaxy_credentials", kind="credential", attach=True, ordered=True),
     ),
+    extra_links={
+        "activity_stream": "activity_stream",
+        "object_roles": "object_roles",
+        "access_list": "access_list",
+    },
     roles=(
         "admin",
         "execute",
@@ -49,4 +63,14 @@ class Organization(Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     description: str = ""
-    max_hosts: Annotated[int, Meta(ge=0)] = 0
+    max_hosts: Annotated[
+        int,
+        Meta(ge=0),
+        Help("Maximum number of hosts allowed to be managed by this organization."),
+    ] = 0
+    default_environment: Annotated[
+        int | None,
+        Ref("execution_environment"),
+        Help("The default execution environment for jobs run by this organization."),
+    ] = None
+    custom_virtualenv: Annotated[str | None, ReadOnly()] = None

@@ -1,0 +1,135 @@
+"""What a deletion takes along, as statements: children by cascade, links, grants, emptied references.
+
+The ids that go are collected in the table ``doomed``, kind by kind from the root downwards; it is empty again at the end.
+Everything is computed from the rows as they stand at that position, so a rebuild does the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from projections.projection import Run
+from projections.tables import links, quoted
+from schemas.resource import RESOURCES
+
+DDL = "CREATE TABLE doomed (kind text, id bigint, PRIMARY KEY (kind, id))"
+
+_GROUP_ROOTS = """
+INSERT INTO doomed (kind, id)
+WITH RECURSIVE down (id) AS (
+    SELECT $1::bigint
+    UNION SELECT child.target FROM group_children child JOIN down ON child.id = down.id
+), kept (id) AS (
+    SELECT child.target FROM group_children child
+    WHERE child.target <> $1 AND child.target IN (SELECT id FROM down)
+      AND child.id NOT IN (SELECT id FROM down)
+    UNION SELECT child.target FROM group_children child JOIN kept ON child.id = kept.id
+)
+SELECT 'group', id FROM (SELECT id FROM down EXCEPT SELECT id FROM kept) AS gone
+"""
+"""A group takes its descendants along, save those that are also below a group that stays."""
+
+_GROUP_HOSTS = """
+INSERT INTO doomed (kind, id)
+SELECT DISTINCT 'host', member.target FROM group_hosts member
+WHERE member.id IN (SELECT id FROM doomed WHERE kind = 'group')
+  AND NOT EXISTS (
+    SELECT 1 FROM group_hosts other
+    WHERE other.target = member.target
+      AND other.id NOT IN (SELECT id FROM doomed WHERE kind = 'group')
+  )
+"""
+"""Hosts that are in no group that stays."""
+
+_COUNTS = """
+UPDATE inventory SET {column} = {column} - gone.number
+FROM (
+    SELECT inventory, count(*) AS number FROM {table}
+    WHERE id IN (SELECT id FROM doomed WHERE kind = '{kind}') GROUP BY inventory
+) AS gone
+WHERE inventory.id = gone.inventory
+"""
+
+
+@functools.cache
+def order(root: str) -> tuple[tuple[str, str, str], ...]:
+    """Return (kind, field, parent kind) of every cascade below a kind, parents before children."""
+    edges = [
+        (kind, field.name, field.ref.kind)
+        for kind, resource in RESOURCES.items()
+        for field in resource.fields.values()
+        if field.ref is not None and field.ref.on_delete == "cascade"
+    ]
+    depth = {root: 0}
+    for _ in RESOURCES:
+        for kind, _field, parent in edges:
+            if parent in depth:
+                depth[kind] = max(depth.get(kind, 0), depth[parent] + 1)
+    below = [edge for edge in edges if edge[2] in depth]
+    return tuple(sorted(below, key=lambda edge: depth[edge[0]]))
+
+
+def delete(kind: str, object_id: int, position: int) -> Iterator[Run]:
+    """Yield the statements that remove a resource and all that goes with it at a position."""
+    yield from _doom(kind, object_id)
+    kinds = tuple(dict.fromkeys([kind, *(child for child, _, _ in order(kind))]))
+    if kind == "group":
+        kinds = ("group", "host")
+    if kind in ("group", "host"):
+        for child in kinds:
+            sql = _COUNTS.format(column=f"total_{child}s", table=quoted(child), kind=child)
+            yield Run(sql=sql)
+    yield from _links(kinds)
+    for each in kinds:
+        yield Run(sql=f"DELETE FROM {quoted(each)} WHERE id IN ({_doomed(each)})")
+    yield from _references(kinds, position)
+    yield Run(
+        sql="DELETE FROM role_grant USING doomed"
+        " WHERE role_grant.kind = doomed.kind AND role_grant.object_id = doomed.id"
+    )
+    if "user" in kinds:
+        for table in ("role_grant", "token"):
+            yield Run(sql=f"DELETE FROM {table} WHERE user_id IN ({_doomed('user')})")
+    yield Run(sql="DELETE FROM doomed")
+
+
+def _doom(kind: str, object_id: int) -> Iterator[Run]:
+    if kind == "group":
+        yield Run(sql=_GROUP_ROOTS, args=(object_id,))
+        yield Run(sql=_GROUP_HOSTS)
+        return
+    yield Run(sql="INSERT INTO doomed (kind, id) VALUES ($1, $2)", args=(kind, object_id))
+    for child, field, parent in order(kind):
+        yield Run(
+            sql=f"INSERT INTO doomed (kind, id) SELECT '{child}', id FROM {quoted(child)}"
+            f" WHERE {quoted(field)} IN ({_doomed(parent)}) ON CONFLICT DO NOTHING"
+        )
+
+
+def _links(kinds: tuple[str, ...]) -> Iterator[Run]:
+    for link in links():
+        conditions = [
+            f"{column} IN ({_doomed(of)})"
+            for column, of in (("id", link.kind), ("target", link.target_kind))
+            if of in kinds
+        ]
+        for condition in conditions:
+            yield Run(sql=f"DELETE FROM {link.table} WHERE {condition}")
+
+
+def _references(kinds: tuple[str, ...], position: int) -> Iterator[Run]:
+    for kind, resource in RESOURCES.items():
+        for field in resource.fields.values():
+            if field.ref is None or field.ref.on_delete != "set_null" or field.ref.kind not in kinds:
+                continue
+            column = quoted(field.name)
+            yield Run(
+                sql=f"UPDATE {quoted(kind)} SET {column} = NULL, position = $1"
+                f" WHERE {column} IN ({_doomed(field.ref.kind)})",
+                args=(position,),
+            )
+
+
+def _doomed(kind: str) -> str:
+    return f"SELECT id FROM doomed WHERE kind = '{kind}'"

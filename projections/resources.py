@@ -1,0 +1,257 @@
+"""The projection ``config``: every declared resource, its links, grants, tokens and instances.
+
+One mechanism for all kinds. Creations and links collect into rows per table, so that a message that creates ten
+thousand hosts becomes a handful of statements; anything that reads or changes rows comes after them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from projections import cascade, instances, tables
+from projections.projection import Poison, RawMessage, Rows, Run, Statement
+from schemas.envelope import Recorded
+from schemas.events.access import (
+    RoleGranted,
+    RoleRevoked,
+    TokenCreated,
+    TokenRevoked,
+    TokenUpdated,
+)
+from schemas.events.instance import (
+    InstanceAdjusted,
+    InstanceAvailable,
+    InstanceRegistered,
+    InstanceUnavailable,
+)
+from schemas.events.resource import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceLinked,
+    ResourceUnlinked,
+    ResourceUpdated,
+)
+from schemas.registry import Event
+from schemas.resource import RESOURCES
+
+_DDL = (
+    "CREATE TABLE role_grant (user_id bigint NOT NULL, kind text NOT NULL, object_id bigint NOT NULL,"
+    " role text NOT NULL, position bigint NOT NULL, PRIMARY KEY (user_id, kind, object_id, role))",
+    "CREATE INDEX ON role_grant (kind, object_id, role)",
+    "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL, description text NOT NULL,"
+    " scope text NOT NULL, token_hash text NOT NULL, created timestamptz NOT NULL,"
+    " modified timestamptz NOT NULL, expires timestamptz NOT NULL, position bigint NOT NULL)",
+    "CREATE INDEX ON token (token_hash)",
+    "CREATE INDEX ON token (user_id)",
+    "CREATE TABLE object_position (kind text NOT NULL, id bigint NOT NULL, position bigint NOT NULL,"
+    " PRIMARY KEY (kind, id, position))",
+    "CREATE INDEX ON object_position (position)",
+    cascade.DDL,
+)
+
+_CREATOR = """
+INSERT INTO role_grant (user_id, kind, object_id, role, position)
+SELECT creator.id, made.kind, made.id, 'admin', made.position
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS made (by, kind, id, position)
+JOIN "user" AS creator ON creator.id = made.by AND NOT creator.is_superuser
+ON CONFLICT DO NOTHING
+"""
+"""Who creates an object administers it; a superuser needs no grant for that."""
+
+_GRANT = """
+INSERT INTO role_grant (user_id, kind, object_id, role, position) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+"""
+
+_COUNTED = {"host": "total_hosts", "group": "total_groups"}
+
+
+class Config:
+    """The projection of CONFIG; see the module."""
+
+    name = "config"
+    stream = "CONFIG"
+    enveloped = True
+
+    def ddl(self) -> Sequence[str]:
+        """Return the statements that make its tables, indexes and views."""
+        return [*tables.ddl(), *_DDL, *instances.DDL, *tables.views()]
+
+    def tables(self) -> Sequence[str]:
+        """Return its table names; the scratch table of deletions and the views are not among them."""
+        return [*tables.names(), "role_grant", "token", "instance", "object_position"]
+
+    def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
+        """Return the statements for a batch of transactions in stream order."""
+        batch = _Batch()
+        for message in messages:
+            if isinstance(message, RawMessage):
+                raise Poison(message.sequence, "CONFIG holds transactions in envelopes")
+            for event in message.events:
+                batch.add(message, event)
+            batch.end_message()
+        return batch.finish()
+
+
+class _Batch:
+    """Statements in the making; pending rows go out before anything that could read them."""
+
+    def __init__(self) -> None:
+        self._statements: list[Statement] = []
+        self._rows: dict[str, tuple[tuple[str, ...], list[tuple[Any, ...]]]] = {}
+        self._creators: list[tuple[int, str, int, int]] = []
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self._touched: dict[tuple[str, int, int], None] = {}
+
+    def add(self, message: Recorded, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case ResourceCreated():
+                self._created(message, event)
+            case ResourceUpdated():
+                self._updated(message, event)
+            case ResourceDeleted():
+                self._run(*cascade.delete(event.kind, event.id, message.sequence))
+                self._touch(message, event.kind, event.id)
+            case ResourceLinked() | ResourceUnlinked():
+                self._link(message, event)
+            case RoleGranted() | RoleRevoked():
+                self._grant(message, event)
+            case TokenCreated() | TokenUpdated() | TokenRevoked():
+                self._token(message, event)
+            case (
+                InstanceRegistered()
+                | InstanceAdjusted()
+                | InstanceUnavailable()
+                | InstanceAvailable()
+            ):
+                at = message.context.at
+                self._run(*instances.statements(event, at, message.sequence))
+                self._touch(message, "instance", event.id)
+            case _:
+                raise Poison(message.sequence, f"{type(event).__name__} is no event of CONFIG")
+
+    def end_message(self) -> None:
+        """Index the positions of the objects that the message concerned."""
+        for row in self._touched:
+            self._insert("object_position", ("kind", "id", "position"), row)
+        self._touched.clear()
+
+    def finish(self) -> list[Statement]:
+        """Return everything, in order."""
+        self._flush()
+        return self._statements
+
+    def _created(self, message: Recorded, event: ResourceCreated) -> None:
+        resource = RESOURCES[event.kind]
+        at, by = message.context.at, _user(message)
+        fields = (
+            tables.column_value(field, event.values.get(name, field.default))
+            for name, field in resource.fields.items()
+        )
+        row = (event.id, at, at, by, by, message.sequence, *fields)
+        self._insert(event.kind, tables.columns(resource), row)
+        if by is not None and "admin" in resource.roles:
+            self._creators.append((by, event.kind, event.id, message.sequence))
+        if event.kind in _COUNTED:
+            self._counts[_COUNTED[event.kind], event.values["inventory"]] += 1
+        self._touch(message, event.kind, event.id)
+
+    def _updated(self, message: Recorded, event: ResourceUpdated) -> None:
+        resource = RESOURCES[event.kind]
+        changes = {
+            name: tables.column_value(resource.fields[name], value)
+            for name, value in event.changes.items()
+            if name in resource.fields
+        }
+        sets = [f"{tables.quoted(name)} = ${5 + index}" for index, name in enumerate(changes)]
+        assigned = ", ".join(["modified = $2", "modified_by = $3", "position = $4", *sets])
+        sql = f"UPDATE {tables.quoted(event.kind)} SET {assigned} WHERE id = $1"
+        head = (event.id, message.context.at, _user(message), message.sequence)
+        self._run(Run(sql=sql, args=(*head, *changes.values())))
+        self._touch(message, event.kind, event.id)
+
+    def _link(self, message: Recorded, event: ResourceLinked | ResourceUnlinked) -> None:
+        table = f"{event.kind}_{event.relation}"
+        if isinstance(event, ResourceLinked):
+            row = (event.id, event.target, message.sequence)
+            self._insert(table, ("id", "target", "position"), row)
+        else:
+            sql = f"DELETE FROM {tables.quoted(table)} WHERE id = $1 AND target = $2"
+            self._run(Run(sql=sql, args=(event.id, event.target)))
+        target = next(
+            related.kind
+            for related in RESOURCES[event.kind].related
+            if related.name == event.relation
+        )
+        self._touch(message, event.kind, event.id)
+        self._touch(message, target, event.target)
+
+    def _grant(self, message: Recorded, event: RoleGranted | RoleRevoked) -> None:
+        args = (event.user, event.kind, event.object_id, event.role)
+        if isinstance(event, RoleGranted):
+            self._run(Run(sql=_GRANT, args=(*args, message.sequence)))
+        else:
+            sql = (
+                "DELETE FROM role_grant"
+                " WHERE user_id = $1 AND kind = $2 AND object_id = $3 AND role = $4"
+            )
+            self._run(Run(sql=sql, args=args))
+        self._touch(message, event.kind, event.object_id)
+        self._touch(message, "user", event.user)
+
+    def _token(
+        self, message: Recorded, event: TokenCreated | TokenUpdated | TokenRevoked
+    ) -> None:
+        self._touch(message, "token", event.id)
+        match event:
+            case TokenCreated():
+                columns = ("id", "user_id", "description", "scope", "token_hash", "created")
+                head = (event.id, event.user, event.description, event.scope, event.token_hash)
+                row = (*head, event.created, event.created, event.expires, message.sequence)
+                self._insert("token", (*columns, "modified", "expires", "position"), row)
+                self._touch(message, "user", event.user)
+            case TokenUpdated():
+                sql = (
+                    "UPDATE token SET description = $2, scope = $3, modified = $4, position = $5"
+                    " WHERE id = $1"
+                )
+                at = message.context.at
+                args = (event.id, event.description, event.scope, at, message.sequence)
+                self._run(Run(sql=sql, args=args))
+            case TokenRevoked():
+                self._run(Run(sql="DELETE FROM token WHERE id = $1", args=(event.id,)))
+
+    def _touch(self, message: Recorded, kind: str, object_id: int) -> None:
+        self._touched[kind, object_id, message.sequence] = None
+
+    def _insert(self, table: str, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        self._rows.setdefault(table, (columns, []))[1].append(row)
+
+    def _run(self, *statements: Statement) -> None:
+        self._flush()
+        self._statements += statements
+
+    def _flush(self) -> None:
+        for table, (columns, rows) in self._rows.items():
+            self._statements.append(Rows(table=table, columns=columns, rows=rows))
+        self._rows = {}
+        if self._creators:
+            by, kinds, ids, positions = (list(each) for each in zip(*self._creators, strict=True))
+            self._statements.append(Run(sql=_CREATOR, args=(by, kinds, ids, positions)))
+            self._creators = []
+        for (column, inventory), number in self._counts.items():
+            sql = f"UPDATE inventory SET {column} = {column} + $2 WHERE id = $1"
+            self._statements.append(Run(sql=sql, args=(inventory, number)))
+        self._counts.clear()
+
+
+def _user(message: Recorded) -> int | None:
+    """Return the id of the user who caused a transaction; None for the system's own."""
+    actor = message.context.actor
+    return actor.id if actor.kind == "user" else None
+
+
+PROJECTION = Config()

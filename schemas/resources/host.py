@@ -1,0 +1,49 @@
+"""Host: a managed host of an inventory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from schemas.resource import Help, Json, Ref, Related, Unique, resource
+
+
+@resource(
+    kind="host",
+    plural="hosts",
+    verbose="Host",
+    unique=(
+        Unique(
+            fields=("name", "inventory"),
+            message="Host with this Name and Inventory already exists.",
+        ),
+    ),
+    related=(Related(name="groups", kind="group", attach=True, create=True, inverse_of="hosts"),),
+    extra_links={
+        "variable_data": "variable_data",
+        "all_groups": "all_groups",
+        "job_events": "job_events",
+        "job_host_summaries": "job_host_summaries",
+        "activity_stream": "activity_stream",
+        "ansible_facts": "ansible_facts",
+    },
+    parent="inventory",
+    named_url=("name", "inventory.name", "inventory.organization.name"),
+    job_holder=True,
+)
+class Host(Struct, frozen=True, kw_only=True):
+    """The state of a managed host."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=512)]
+    description: str = ""
+    inventory: Annotated[int, Ref("inventory", on_delete="cascade", immutable=True)]
+    enabled: Annotated[
+        bool, Help("Is this host online and available for running jobs?")
+    ] = True
+    instance_id: Annotated[
+        str,
+        Meta(max_length=1024),
+        Help("The value used by the remote inventory source to uniquely identify the host"),
+    ] = ""
+    variables: Annotated[str, Json("text"), Help("Host variables in JSON or YAML format.")] = ""
