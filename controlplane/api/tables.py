@@ -1,0 +1,163 @@
+"""What lists can be filtered, ordered and searched by: columns and relations of the tables read.
+
+Tables of declared resources follow from their declarations; hand-written routes ``register`` theirs.
+SQL fragments here come from declarations only, never from a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from schemas.resource import RESOURCES, Field, Related, Resource
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One value a list can be filtered by; ``sql`` is its expression, ``{t}`` being the table."""
+
+    name: str
+    base: str
+    """``str``, ``int``, ``bool``, ``float``, ``json``, ``time`` or ``id``."""
+    sql: str
+    secret: bool = False
+
+
+class Relation(Struct, frozen=True, kw_only=True):
+    """A way from one table to another: ``on`` is true for a ``{far}`` row related to ``{near}``."""
+
+    name: str
+    table: str
+    on: str
+    many: bool
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """One table as filters see it."""
+
+    kind: str
+    source: str
+    """What stands after ``from``."""
+    verbose: str
+    """The name in messages: ``JobTemplate``."""
+    columns: dict[str, Column]
+    relations: dict[str, Relation]
+    order: tuple[str, ...]
+    search: tuple[str, ...]
+    roles: tuple[str, ...] = ()
+
+
+_tables: dict[str, Table] = {}
+
+
+def register(table: Table) -> None:
+    """Add a table that is not a declared resource's."""
+    _tables[table.kind] = table
+
+
+def table_of(kind: str) -> Table:
+    """Return the table of a kind; raises KeyError for an unknown one."""
+    if kind not in _tables:
+        _tables[kind] = _declared(RESOURCES[kind])
+    return _tables[kind]
+
+
+def known(kind: str) -> bool:
+    """Return whether the kind has a table."""
+    return kind in _tables or kind in RESOURCES
+
+
+def column(name: str, base: str, *, secret: bool = False) -> Column:
+    """Return the plain column of that name."""
+    return Column(name=name, base=base, sql=f'{{t}}."{name}"', secret=secret)
+
+
+def forward(name: str, table: str, local: str = "") -> Relation:
+    """Return the relation of a column that holds another row's id."""
+    return Relation(
+        name=name, table=table, on=f'{{far}}."id" = {{near}}."{local or name}"', many=False
+    )
+
+
+def backward(name: str, table: str, remote: str) -> Relation:
+    """Return the relation to the rows of another table that hold this row's id."""
+    return Relation(name=name, table=table, on=f'{{far}}."{remote}" = {{near}}."id"', many=True)
+
+
+def related_condition(resource: Resource, related: Related) -> str:
+    """Return the condition under which a ``{far}`` row stands in a sub-list of ``{near}``."""
+    if related.through:
+        return f'{{far}}."{related.through}" = {{near}}."id"'
+    if related.inverse_of:
+        links = link_table(related.kind, related.inverse_of)
+        return f'{{far}}."id" in (select l."id" from "{links}" l where l."target" = {{near}}."id")'
+    links = link_table(resource.kind, related.name)
+    return f'{{far}}."id" in (select l."target" from "{links}" l where l."id" = {{near}}."id")'
+
+
+def link_table(kind: str, relation: str) -> str:
+    """Return the table or view of a many-to-many relation: columns id, target, position."""
+    return f"{kind}_{relation}"
+
+
+def _declared(resource: Resource) -> Table:
+    columns = {"id": column("id", "int"), "pk": Column(name="pk", base="int", sql='{t}."id"')}
+    relations: dict[str, Relation] = {}
+    if resource.has_created:
+        for name in ("created", "modified"):
+            columns[name] = column(name, "time")
+        for name in ("created_by", "modified_by"):
+            columns[name] = column(name, "id")
+            relations[name] = forward(name, "user")
+    for field in resource.fields.values():
+        if field.hidden:
+            continue
+        columns[field.name] = _column(field)
+        if field.ref is not None and known(field.ref.kind):
+            relations[field.name] = forward(field.name, field.ref.kind)
+    relations.update(_reverse(resource))
+    for related in resource.related:
+        if known(related.kind):
+            relations[related.name] = Relation(
+                name=related.name,
+                table=related.kind,
+                on=related_condition(resource, related),
+                many=True,
+            )
+    if resource.kind == "user":
+        columns["date_joined"] = Column(name="date_joined", base="time", sql='{t}."created"')
+    return Table(
+        kind=resource.kind,
+        source=f'"{resource.kind}"',
+        verbose=resource.verbose.replace(" ", ""),
+        columns=columns,
+        relations=relations,
+        order=resource.order,
+        search=resource.search,
+        roles=resource.roles,
+    )
+
+
+def _column(field: Field) -> Column:
+    sql = f'{{t}}."{field.name}"'
+    if field.json is not None and field.json.form == "object":
+        sql = f"{sql}::text"
+    return Column(name=field.name, base=field.base, sql=sql, secret=field.secret is not None)
+
+
+def _reverse(resource: Resource) -> dict[str, Relation]:
+    """Return the relations of other kinds that point here, named by the other kind's plural."""
+    found: dict[str, Relation] = {}
+    for other in RESOURCES.values():
+        for field in _pointing(other, resource.kind):
+            for name in (other.plural, other.plural.replace("_", ""), other.kind):
+                found.setdefault(name, backward(name, other.kind, field))
+    return found
+
+
+def _pointing(other: Resource, kind: str) -> Iterable[str]:
+    return (
+        field.name
+        for field in other.fields.values()
+        if field.ref is not None and field.ref.kind == kind
+    )

@@ -1,0 +1,374 @@
+"""Who may do what: the one set of rules behind every route, list, websocket group and NATS grant.
+
+Pure. Roles are those of AWX (``api.md`` 4.12). A role is held by a grant on the object or on a
+resource above it: ``holders`` follows the role graph to every grant that suffices, ``may`` asks
+whether a principal has one, and list queries turn the same grants into a condition. Whatever is not
+granted is denied.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from schemas.resource import RESOURCES
+
+Grants = Mapping[tuple[str, int], frozenset[str]]
+"""Object (kind, id) to the roles held on it directly."""
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """An authenticated user and the grants that the answer to a request depends on."""
+
+    id: int
+    username: str
+    superuser: bool = False
+    auditor: bool = False
+    grants: Grants = {}
+    read_only: bool = False
+    """True for a token of scope ``read``: nothing but reading is allowed."""
+
+    def holds(self, kind: str, object_id: int, roles: Iterable[str]) -> bool:
+        """Return whether one of the roles is granted directly on the object."""
+        return not self.grants.get((kind, object_id), frozenset()).isdisjoint(roles)
+
+    def on_any(self, kind: str, roles: Iterable[str]) -> bool:
+        """Return whether one of the roles is granted directly on any object of the kind."""
+        wanted = frozenset(roles)
+        return any(
+            of == kind and not held.isdisjoint(wanted) for (of, _), held in self.grants.items()
+        )
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """A grant that suffices: ``role`` on the ``kind`` that ``path`` (fields) leads to."""
+
+    path: tuple[str, ...]
+    kind: str
+    role: str
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What the rules need to know of one object."""
+
+    ids: Mapping[tuple[str, ...], int | None]
+    """Path to the id found there; the empty path is the object itself."""
+    organizations: frozenset[int] = frozenset()
+    """Of a user: the organizations it is a member of."""
+    superuser: bool = False
+    """Of a user: it is a superuser or system auditor."""
+    managed: bool = False
+    """The object belongs to the system."""
+    creator: int | None = None
+
+
+_ORGANIZATION_ADMINS = (
+    "execute",
+    "project_admin",
+    "inventory_admin",
+    "credential_admin",
+    "workflow_admin",
+    "notification_admin",
+    "job_template_admin",
+    "execution_environment_admin",
+    "member",
+    "approval",
+)
+
+PARENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "organization": {
+        "admin": (),
+        "auditor": (),
+        **{role: ("admin",) for role in _ORGANIZATION_ADMINS},
+        "read": ("admin", "auditor", *_ORGANIZATION_ADMINS),
+    },
+    "team": {
+        "admin": ("organization.admin",),
+        "member": ("admin",),
+        "read": ("member", "organization.auditor"),
+    },
+    "project": {
+        "admin": ("organization.project_admin",),
+        "use": ("admin",),
+        "update": ("admin",),
+        "read": ("use", "update", "organization.auditor"),
+    },
+    "inventory": {
+        "admin": ("organization.inventory_admin",),
+        "update": ("admin",),
+        "adhoc": ("admin",),
+        "use": ("adhoc",),
+        "read": ("use", "update", "organization.auditor"),
+    },
+    "job_template": {
+        "admin": ("organization.job_template_admin",),
+        "execute": ("admin", "organization.execute"),
+        "read": ("execute", "organization.auditor", "inventory.organization.auditor"),
+    },
+    "credential": {
+        "admin": ("organization.credential_admin",),
+        "use": ("admin",),
+        "read": ("use", "organization.auditor"),
+    },
+    "instance_group": {"admin": (), "use": ("admin",), "read": ("use",)},
+}
+"""Role to the roles that include it: of the same object, or of the one a dotted path leads to."""
+
+NEEDS: dict[str, dict[str, str]] = {
+    "organization": {
+        "edit": "admin",
+        "delete": "admin",
+        "add_project": "project_admin",
+        "add_inventory": "inventory_admin",
+        "add_credential": "credential_admin",
+        "add_job_template": "job_template_admin",
+        "add_team": "admin",
+        "add_execution_environment": "execution_environment_admin",
+        "add_label": "member",
+        "audit": "auditor",
+    },
+    "team": {"edit": "admin", "delete": "admin"},
+    "project": {
+        "edit": "admin",
+        "delete": "admin",
+        "start": "update",
+        "schedule": "update",
+        "use": "use",
+        "copy": "admin",
+    },
+    "inventory": {
+        "edit": "admin",
+        "delete": "admin",
+        "adhoc": "adhoc",
+        "update": "update",
+        "use": "use",
+        "copy": "admin",
+    },
+    "job_template": {
+        "edit": "admin",
+        "delete": "admin",
+        "start": "execute",
+        "schedule": "execute",
+        "copy": "admin",
+    },
+    "credential": {"edit": "admin", "delete": "admin", "use": "use", "copy": "admin"},
+    "instance_group": {"edit": "admin", "delete": "", "use": "use"},
+}
+"""Verb to the role it needs (``read`` always needs ``read``); "" leaves it to superusers."""
+
+DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "host": {
+        "read": (("inventory", "inventory", "read"),),
+        "edit": (("inventory", "inventory", "edit"),),
+        "delete": (("inventory", "inventory", "edit"),),
+    },
+    "group": {
+        "read": (("inventory", "inventory", "read"),),
+        "edit": (("inventory", "inventory", "edit"),),
+        "delete": (("inventory", "inventory", "edit"),),
+        "copy": (("inventory", "inventory", "edit"),),
+    },
+    "label": {
+        "read": (("organization", "organization", "read"),),
+        "use": (("organization", "organization", "read"),),
+        "edit": (("organization", "organization", "edit"),),
+    },
+    "execution_environment": {
+        "read": (("organization", "organization", "read"),),
+        "edit": (("organization", "organization", "add_execution_environment"),),
+        "delete": (("organization", "organization", "add_execution_environment"),),
+        "copy": (("organization", "organization", "add_execution_environment"),),
+    },
+    "instance": {"read": ()},
+    "job": {
+        "read": (
+            ("job_template", "job_template", "read"),
+            ("organization", "organization", "edit"),
+            ("organization", "organization", "audit"),
+        ),
+        "start": (("job_template", "job_template", "start"),),
+        "cancel": (
+            ("job_template", "job_template", "edit"),
+            ("organization", "organization", "edit"),
+        ),
+        "delete": (("organization", "organization", "edit"),),
+    },
+    "project_update": {
+        "read": (("project", "project", "read"),),
+        "start": (("project", "project", "start"),),
+        "cancel": (("project", "project", "start"),),
+        "delete": (("organization", "organization", "edit"),),
+    },
+}
+"""For kinds without own roles: verb to (field, kind there, verb needed there); one suffices."""
+
+OPEN_WITHOUT = {"execution_environment": "organization"}
+"""Kinds whose objects everybody may read when this field is empty."""
+
+READABLE_BY_ALL = frozenset({"credential_type"})
+"""Kinds that every user may read."""
+
+REF_NEEDS: dict[tuple[str, str], str] = {
+    ("project", "organization"): "add_project",
+    ("inventory", "organization"): "add_inventory",
+    ("credential", "organization"): "add_credential",
+    ("team", "organization"): "add_team",
+    ("execution_environment", "organization"): "add_execution_environment",
+    ("label", "organization"): "add_label",
+    ("host", "inventory"): "edit",
+    ("group", "inventory"): "edit",
+    ("job_template", "organization"): "read",
+}
+"""(kind, field) to the verb needed on what it is set to; else ``use`` if a role, else ``read``."""
+
+OWNER_FIELDS: dict[str, tuple[str, ...]] = {
+    "project": ("organization",),
+    "inventory": ("organization",),
+    "credential": ("organization",),
+    "team": ("organization",),
+    "label": ("organization",),
+    "execution_environment": ("organization",),
+    "host": ("inventory",),
+    "group": ("inventory",),
+    "job_template": ("project",),
+}
+"""Fields of which one must be given to create without being a superuser; no field: nobody else."""
+
+
+@functools.cache
+def role_holders(kind: str, role: str) -> tuple[Source, ...]:
+    """Return every grant that includes a role of a kind, the role itself first."""
+    found = [Source(path=(), kind=kind, role=role)]
+    for parent in PARENTS.get(kind, {}).get(role, ()):
+        *path, above = parent.split(".")
+        there = _kind_at(kind, tuple(path))
+        for source in role_holders(there, above):
+            joined = Source(path=(*path, *source.path), kind=source.kind, role=source.role)
+            if joined not in found:
+                found.append(joined)
+    return tuple(found)
+
+
+@functools.cache
+def holders(kind: str, verb: str) -> tuple[Source, ...]:
+    """Return every grant that allows a verb on objects of a kind; empty when none does."""
+    if kind in DELEGATES:
+        return tuple(
+            Source(path=(field, *source.path), kind=source.kind, role=source.role)
+            for field, there, needed in DELEGATES[kind].get(verb, ())
+            for source in holders(there, needed)
+        )
+    role = "read" if verb == "read" else NEEDS.get(kind, {}).get(verb, "")
+    if not role or kind not in PARENTS:
+        return ()
+    return role_holders(kind, role)
+
+
+def paths(kind: str, verbs: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the paths whose ids ``Facts`` must hold to decide these verbs, in a fixed order."""
+    found = {source.path for verb in verbs for source in holders(kind, verb)}
+    return tuple(sorted(found))
+
+
+def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
+    """Decide whether somebody may do something to an object; what is unknown is refused."""
+    if who.read_only and verb != "read":
+        return False
+    if verb in ("edit", "delete") and facts.managed:
+        return False
+    if kind == "user":
+        return _may_user(who, verb, facts)
+    if who.superuser or (verb == "read" and (who.auditor or _open(kind, facts))):
+        return True
+    return any(
+        who.holds(source.kind, found, (source.role,))
+        for source in holders(kind, verb)
+        if (found := facts.ids.get(source.path)) is not None
+    )
+
+
+def may_list_all(who: Principal, kind: str) -> bool:
+    """Return whether a list of the kind shows everything, whatever roles are held."""
+    if who.superuser or who.auditor or kind in READABLE_BY_ALL:
+        return True
+    return kind == "user" and who.on_any("organization", ("admin", "auditor"))
+
+
+def may_create(who: Principal, kind: str) -> bool:
+    """Decide whether somebody may create objects of a kind at all, before a body is known."""
+    if who.read_only:
+        return False
+    if who.superuser:
+        return True
+    if kind == "user":
+        return who.on_any("organization", ("admin",))
+    if kind == "credential":
+        return True
+    fields = OWNER_FIELDS.get(kind, ())
+    return any(_holds_anywhere(who, kind, field) for field in fields)
+
+
+def ref_verb(kind: str, field: str, target: str) -> str:
+    """Return the verb needed on an object of kind ``target`` to set a field of ``kind`` to it."""
+    named = REF_NEEDS.get((kind, field))
+    if named is not None:
+        return named
+    declared = RESOURCES.get(target)
+    return "use" if declared is not None and "use" in declared.roles else "read"
+
+
+def capabilities(who: Principal, kind: str, facts: Facts, keys: Iterable[str]) -> dict[str, bool]:
+    """Return AWX's ``user_capabilities`` of one object."""
+    return {key: may(who, key, kind, facts) for key in keys}
+
+
+def _may_user(who: Principal, verb: str, facts: Facts) -> bool:
+    myself = facts.ids.get(()) == who.id
+    administered = {
+        number
+        for (kind, number), roles in who.grants.items()
+        if kind == "organization" and "admin" in roles
+    }
+    if verb == "read":
+        return (
+            myself
+            or facts.superuser
+            or may_list_all(who, "user")
+            or any(
+                who.holds("organization", each, PARENTS["organization"])
+                for each in facts.organizations
+            )
+        )
+    if verb == "delete" and myself:
+        return False
+    if who.superuser or (myself and verb == "edit"):
+        return True
+    if facts.superuser or verb not in ("edit", "delete"):
+        return False
+    return bool(facts.organizations) and facts.organizations <= administered
+
+
+def _holds_anywhere(who: Principal, kind: str, field: str) -> bool:
+    declared = RESOURCES[kind].fields[field].ref
+    if declared is None:
+        return False
+    verb = ref_verb(kind, field, declared.kind)
+    return any(who.on_any(source.kind, (source.role,)) for source in holders(declared.kind, verb))
+
+
+def _open(kind: str, facts: Facts) -> bool:
+    if kind in OPEN_WITHOUT:
+        return facts.ids.get((OPEN_WITHOUT[kind],), 0) is None
+    return kind in READABLE_BY_ALL
+
+
+def _kind_at(kind: str, path: tuple[str, ...]) -> str:
+    for field in path:
+        ref = RESOURCES[kind].fields[field].ref
+        if ref is None:
+            message = f"{kind}.{field} refers to nothing"
+            raise ValueError(message)
+        kind = ref.kind
+    return kind

@@ -1,0 +1,79 @@
+"""Reading the projected tables: a snapshot per use, and the named queries of ``queries.sql``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from importlib import resources
+from typing import Any
+
+import asyncpg
+
+STATEMENT_TIMEOUT_MS = 15_000
+"""A query of a request that takes longer is given up and answered with 503."""
+
+Row = Mapping[str, Any]
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def _named() -> dict[str, str]:
+    text = resources.files("controlplane.shell").joinpath("queries.sql").read_text()
+    pieces = _NAME.split(text)[1:]
+    return {name: sql.strip() for name, sql in zip(pieces[::2], pieces[1::2], strict=True)}
+
+
+QUERIES = _named()
+"""Name to SQL of every hand-written read."""
+
+
+class View:
+    """One snapshot of the tables: every query through it sees the same position."""
+
+    def __init__(self, connection: Any) -> None:
+        """Read through a connection inside a read-only transaction."""
+        self._connection = connection
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Return the rows of a statement with bound arguments."""
+        rows: list[Row] = await self._connection.fetch(sql, *args)
+        return rows
+
+    async def row(self, sql: str, *args: Any) -> Row | None:
+        """Return the first row of a statement, or None."""
+        found: Row | None = await self._connection.fetchrow(sql, *args)
+        return found
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        return await self._connection.fetchval(sql, *args)
+
+    async def named(self, query: str, *args: Any) -> list[Row]:
+        """Return the rows of a named query."""
+        return await self.fetch(QUERIES[query], *args)
+
+    async def named_row(self, query: str, *args: Any) -> Row | None:
+        """Return the first row of a named query, or None."""
+        return await self.row(QUERIES[query], *args)
+
+
+class ReadModel:
+    """The tables, read through a pool whose connections have the live schema as search path."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Read through ``pool``."""
+        self._pool = pool
+
+    @contextlib.asynccontextmanager
+    async def view(self) -> AsyncIterator[View]:
+        """Open a snapshot; raises asyncpg and connection errors as they are."""
+        async with self._pool.acquire() as connection:
+            await connection.execute(
+                "begin isolation level repeatable read read only;"
+                f" set local statement_timeout = {STATEMENT_TIMEOUT_MS}"
+            )
+            try:
+                yield View(connection)
+            finally:
+                await connection.execute("rollback")
