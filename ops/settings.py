@@ -65,6 +65,11 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]  # parsed by each field's type above
 
 
+def is_set(name: str) -> bool:
+    """True when the environment names this setting."""
+    return bool(os.environ.get(f"PLAYLOG_{name.upper()}"))
+
+
 def environment(chosen: Settings) -> dict[str, str]:
     """Return the environment of a child program that is to read these settings; holds no secret."""
     told = {name: value for name, value in os.environ.items() if name != "PLAYLOG_ADMIN_PASSWORD"}

@@ -7,8 +7,7 @@ import contextlib
 import ctypes
 import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ops import clock
@@ -24,12 +23,20 @@ _PR_SET_PDEATHSIG = 1
 class Role:
     """One supervised role: how it is started, and what became of it."""
 
-    def __init__(self, name: str, arguments: list[str], env: dict[str, str], log: Path) -> None:
-        """Run ``playlog <arguments>`` with ``env``; its stderr is appended to ``log``."""
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: dict[str, str],
+        log: Path,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """Run ``command`` with ``env``; its output is appended to ``log``."""
         self.name = name
-        self._command = [sys.executable, "-m", "ops.cli.main", *arguments]
+        self._command = command
         self._env = env
         self._log = log
+        self._stop_signal = stop_signal
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -54,12 +61,12 @@ class Role:
         self._task = asyncio.create_task(self._keep(), name=f"role-{self.name}")
 
     async def stop(self, grace_s: float) -> None:
-        """Send SIGTERM, wait, and after ``grace_s`` SIGKILL."""
+        """Ask it to end, wait, and after ``grace_s`` seconds kill it."""
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+                process.send_signal(self._stop_signal)
             try:
                 await asyncio.wait_for(process.wait(), grace_s)
             except TimeoutError:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import fcntl
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ops import clock, ids, settings
+from ops import ids, settings
 from ops.cli import bootstrap, deployment, ready, servers
 from ops.cli.deployment import Deployment, State
 from ops.cli.supervise import Role
@@ -52,12 +51,14 @@ async def run(options: Options) -> int:
             base,
             data=place.data,
             host=options.host,
-            port=options.port or _free_port(options.host),
+            port=options.port or servers.free_port(),
             master_key_file=base.master_key_file or place.master_key_file,
         )
-        async with servers.started(options.nats_port, options.postgres_port, chosen) as ready_made:
-            await bootstrap.bootstrap(ready_made, lambda: _admin_password(options, base, place))
-            await _supervise(options.runners, ready_made, place, stop)
+        async with servers.started(options.nats_port, options.postgres_port, chosen) as running:
+            complete, below = running
+            await bootstrap.bootstrap(complete, lambda: _admin_password(options, base, place))
+            async with _roles(options.runners, complete, place, below):
+                await _until_stopped(complete, options.runners, place, stop)
     return 0
 
 
@@ -70,13 +71,6 @@ def _locked(place: Deployment) -> Iterator[None]:
             message = f"another `playlog up` runs on {place.data}"
             raise ValueError(message) from error
         yield
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _admin_password(options: Options, base: Settings, place: Deployment) -> str:
@@ -93,60 +87,60 @@ def _admin_password(options: Options, base: Settings, place: Deployment) -> str:
     return password
 
 
-async def _supervise(
-    runners: int, chosen: Settings, place: Deployment, stop: asyncio.Event
+async def _until_stopped(
+    chosen: Settings, runners: int, place: Deployment, stop: asyncio.Event
 ) -> None:
-    async with _roles(runners, chosen, place) as roles:
-        url = f"http://{chosen.host}:{chosen.port}"
-        waiting = asyncio.create_task(ready.wait(url, runners))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            problem = waiting.result()
-            if problem:
-                print(f"playlog: {problem}; logs: {place.log}", file=sys.stderr, flush=True)
-            else:
-                print(f"ready {url}", flush=True)
-            await stopping
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        del roles
+    url = f"http://{chosen.host}:{chosen.port}"
+    waiting = asyncio.create_task(ready.wait(url, runners))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        problem = waiting.result()
+        if problem:
+            print(f"playlog: {problem}; logs: {place.log}", file=sys.stderr, flush=True)
+        else:
+            print(f"ready {url}", flush=True)
+        await stopping
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
-async def _roles(runners: int, chosen: Settings, place: Deployment) -> AsyncIterator[list[Role]]:
+async def _roles(
+    runners: int, chosen: Settings, place: Deployment, below: list[Role]
+) -> AsyncIterator[None]:
     """Run api, projector, dispatcher and runners; stop them in the order that loses nothing."""
     shared = settings.environment(chosen)
-    roles = [
-        Role(name, [name], shared, place.log / f"{name}.log")
+    control = {
+        name: Role(name, servers.role_command(name), shared, place.log / f"{name}.log")
         for name in ("projector", "dispatcher", "api")
-    ]
-    roles += [
-        Role(f"runner-{number}", ["runner"], env, place.log / f"runner-{number}.log")
+    }
+    agents = [
+        Role(
+            f"runner-{number}",
+            servers.role_command("runner"),
+            servers.runner_environment(chosen, number),
+            place.log / f"runner-{number}.log",
+        )
         for number in range(1, runners + 1)
-        if (env := await servers.runner_environment(chosen, number))
     ]
+    own = [*control.values(), *agents]
 
     def write() -> None:
-        place.write_state(_state(chosen, roles))
+        place.write_state(_state(chosen, [*below, *own]))
 
-    for role in roles:
+    for role in (*below, *own):
         role.changed = write
+    for role in own:
         role.start()
     write()
     try:
-        yield roles
+        yield
     finally:
-        begun = clock.monotonic()
-        by_name = {role.name: role for role in roles}
-        await by_name["api"].stop(STOP_GRACE_S["api"])
-        await by_name["dispatcher"].stop(STOP_GRACE_S["dispatcher"])
-        await asyncio.gather(
-            *(role.stop(RUNNER_GRACE_S) for role in roles if role.name.startswith("runner"))
-        )
-        await by_name["projector"].stop(STOP_GRACE_S["projector"])
-        write()
-        print(f"stopped in {clock.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+        await control["api"].stop(STOP_GRACE_S["api"])
+        await control["dispatcher"].stop(STOP_GRACE_S["dispatcher"])
+        await asyncio.gather(*(agent.stop(RUNNER_GRACE_S) for agent in agents))
+        await control["projector"].stop(STOP_GRACE_S["projector"])
 
 
 def _state(chosen: Settings, roles: list[Role]) -> State:

@@ -1,0 +1,121 @@
+"""The servers under a deployment: real ones when the settings name them, else embedded ones, supervised."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from ops import nats_identity, settings
+from ops.cli import embedded_nats, embedded_postgres
+from ops.cli.deployment import Deployment
+from ops.cli.supervise import Role
+from ops.settings import Settings
+
+STOP_GRACE_S = 30.0
+
+
+@contextlib.asynccontextmanager
+async def started(
+    nats_port: int | None, postgres_port: int | None, told: Settings
+) -> AsyncIterator[tuple[Settings, list[Role]]]:
+    """Start what is not named from outside; yields the completed settings and the supervised servers.
+
+    ``PLAYLOG_NATS_URL`` and ``PLAYLOG_POSTGRES_DSN`` name real ones.
+    """
+    place = Deployment(told.data)
+    environment = settings.environment(told)
+    roles: list[Role] = []
+    chosen = told
+    try:
+        if not settings.is_set("nats_url"):
+            chosen = await _nats(chosen, place, nats_port or free_port(), environment, roles)
+        if not settings.is_set("postgres_dsn"):
+            chosen = await _postgres(
+                chosen, place, postgres_port or free_port(), environment, roles
+            )
+        yield chosen, roles
+    finally:
+        for role in reversed(roles):
+            await role.stop(STOP_GRACE_S)
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def runner_environment(chosen: Settings, number: int) -> dict[str, str]:
+    """Return the environment of the n-th embedded runner: its own directory, name and NATS user."""
+    name = f"runner-{number}"
+    data = chosen.data / name
+    data.mkdir(mode=0o700, exist_ok=True)
+    creds: Path | None = None
+    if chosen.nats_signing_file is not None:
+        creds = data / "nats.creds.json"
+        identity = nats_identity.load(chosen.nats_signing_file)
+        nats_identity.write_creds(creds, identity.runner_user(name, chosen.runner_groups))
+    own = msgspec.structs.replace(
+        chosen,
+        data=data,
+        node=name,
+        nats_creds_file=creds or chosen.nats_creds_file,
+        nats_signing_file=None,
+        master_key_file=None,
+        postgres_dsn="",
+        postgres_password_file=None,
+    )
+    return settings.environment(own)
+
+
+async def _nats(
+    chosen: Settings, place: Deployment, port: int, environment: dict[str, str], roles: list[Role]
+) -> Settings:
+    directory = place.data / "nats"
+    identity = nats_identity.load_or_create(directory / "identity.json")
+    server = embedded_nats.prepare(directory, port, identity.auth_conf(directory / "jwt"))
+    role = Role("nats", server.command, environment, place.log / "nats.log")
+    role.start()
+    roles.append(role)
+    await asyncio.to_thread(embedded_nats.wait_until_ready, server)
+    creds = directory / "control.creds.json"
+    nats_identity.write_creds(creds, identity.control_user())
+    return msgspec.structs.replace(
+        chosen,
+        nats_url=server.url,
+        nats_creds_file=creds,
+        nats_signing_file=directory / "identity.json",
+    )
+
+
+async def _postgres(
+    chosen: Settings, place: Deployment, port: int, environment: dict[str, str], roles: list[Role]
+) -> Settings:
+    server = await asyncio.to_thread(embedded_postgres.prepare, place.data / "postgres", port)
+    role = Role(
+        "postgres",
+        server.command,
+        environment,
+        place.log / "postgres.log",
+        stop_signal=signal.SIGINT,
+    )
+    role.start()
+    roles.append(role)
+    await asyncio.to_thread(embedded_postgres.wait_until_ready, server)
+    return msgspec.structs.replace(
+        chosen, postgres_dsn=server.dsn, postgres_password_file=server.password_file
+    )
+
+
+def role_command(*arguments: str) -> tuple[str, ...]:
+    """Return the command line of one of our own roles."""
+    return (sys.executable, "-m", "ops.cli.main", *arguments)
