@@ -1,6 +1,7 @@
 """Typed settings of the programs: the only reader of the environment.
 
-Every setting is an environment variable ``PLAYLOG_<NAME>``; the command's flags set the same ones for its children.
+Every setting is an environment variable ``PLAYLOG_<NAME>``; the command's flags set the same ones
+for its children.
 """
 
 from __future__ import annotations

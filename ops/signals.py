@@ -1,4 +1,7 @@
-"""Named points in the programs at which a fault test may kill the process; no cost in production."""
+"""Named points in the programs at which a fault test may kill the process.
+
+No cost in production.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,10 @@
-"""Logs and traces: structlog JSON on stderr, OpenTelemetry spans over OTLP/HTTP when an endpoint is configured.
+"""Logs and traces: structlog JSON on stderr.
 
-A span's place in its trace travels as a W3C ``traceparent``. Spans of a job are recorded after the fact with ids
-computed from what they describe, so a restarted agent that records one again does not make a second one.
+OpenTelemetry spans over OTLP/HTTP when an endpoint is configured.
+
+A span's place in its trace travels as a W3C ``traceparent``. Spans of a job are recorded after the
+fact with ids computed from what they describe, so a restarted agent that records one again does not
+make a second one.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ def current() -> str | None:
 
 
 class Tracer:
-    """Records spans of one role; without an endpoint it records nothing and passes parents through."""
+    """Records spans of one role; without an endpoint it only passes parents through."""
 
     def __init__(self, role: str, endpoint: str) -> None:
         """Export to ``<endpoint>/v1/traces`` when ``endpoint`` is not empty."""

@@ -1,8 +1,9 @@
 """What a projection is: a pure mapping from stored messages to statements over its own tables.
 
-The projector (``projector.py``) reads, decodes (fetching oversized bodies), calls ``apply`` and commits the statements
-together with the checkpoint; nothing else writes these tables. Table names in statements are unqualified: the
-projector sets the search path, so the same projection builds a second schema beside the live one.
+The projector (``projector.py``) reads, decodes (fetching oversized bodies), calls ``apply`` and
+commits the statements together with the checkpoint; nothing else writes these tables. Table names
+in statements are unqualified: the projector sets the search path, so the same projection builds a
+second schema beside the live one.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Projection(Protocol):
     name: str
     stream: str
     enveloped: bool
-    """True when messages are transactions in an envelope (``apply`` gets Recorded), else RawMessage."""
+    """True when messages are transactions in an envelope (``apply`` gets Recorded).
+
+    Else RawMessage.
+    """
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes in an empty schema."""
@@ -66,7 +70,10 @@ class Projection(Protocol):
 
 
 class Poison(Exception):
-    """A message that no build can apply: it goes to DEADLETTER, or stops the projection (CONFIG, JOBS)."""
+    """A message that no build can apply.
+
+    It goes to DEADLETTER, or stops the projection (CONFIG, JOBS).
+    """
 
     def __init__(self, sequence: int, reason: str) -> None:
         """Keep the stream position (sequence) and the reason shown to operators."""

@@ -1,8 +1,9 @@
 """The envelope around every stored transaction, and the record a reader gets.
 
-On the wire a message is one JSON object: ``id`` (also its Nats-Msg-Id), ``at``, ``actor``, ``correlation``,
-``causation``, ``traceparent``, ``keys`` and either ``events`` (``[{"tag": ..., "data": {...}}]``) or ``blob``
-(the sha256 of a body in BLOBS that holds the same array, for bodies over ``BODY_BYTES_MAX``).
+On the wire a message is one JSON object: ``id`` (also its Nats-Msg-Id), ``at``, ``actor``,
+``correlation``, ``causation``, ``traceparent``, ``keys`` and either ``events`` (``[{"tag": ...,
+"data": {...}}]``) or ``blob`` (the sha256 of a body in BLOBS that holds the same array, for bodies
+over ``BODY_BYTES_MAX``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ SYSTEM = Actor(kind="system", name="playlog")
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """What a transaction carries besides its events: id, time, actor and the chain it belongs to."""
+    """What a transaction carries besides its events.
+
+    Id, time, actor and the chain it belongs to.
+    """
 
     id: str
     at: datetime

@@ -1,8 +1,9 @@
 """What a runner publishes about one attempt: frames of AnsibleEvents, and reports.
 
-A frame is one JSON message on OUTPUT holding 1..50 AnsibleEvents in order. ``event_data`` stays undecoded: it is
-stored and served as it came. An event whose JSON exceeds ``EVENT_BYTES_MAX`` has its ``stdout`` and
-``event_data`` in BLOBS under ``body`` (sha256 of ``{"stdout": ..., "event_data": ...}``), and both fields shortened.
+A frame is one JSON message on OUTPUT holding 1..50 AnsibleEvents in order. ``event_data`` stays
+undecoded: it is stored and served as it came. An event whose JSON exceeds ``EVENT_BYTES_MAX`` has
+its ``stdout`` and ``event_data`` in BLOBS under ``body`` (sha256 of ``{"stdout": ..., "event_data":
+...}``), and both fields shortened.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ EMPTY_OBJECT = msgspec.Raw(b"{}")
 
 
 class AnsibleEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One callback record of ansible-runner, with the columns that read models need beside its data."""
+    """One callback record of ansible-runner.
+
+    With the columns that read models need beside its data.
+    """
 
     counter: int
     """1.. in order of emission within the attempt."""
@@ -61,7 +65,10 @@ class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When the job was created (ISO-8601 UTC): the day picks the partition of its rows."""
     first: int
     last: int
-    """Counters of the first and last event of this frame; ``first`` is the previous frame's last + 1."""
+    """Counters of the first and last event of this frame.
+
+    ``first`` is the previous frame's last + 1.
+    """
     offset: int
     """Byte offset in the runner's journal behind the last event: where publishing resumes."""
     traceparent: str | None = None

@@ -1,7 +1,8 @@
 """Tag to event type, both ways: the one decoder of stored events.
 
-Tags are storage formats: written out, versioned, append-only (``tests/replay/tags.txt``). An old shape is brought
-to the newest one by ``schemas.upcast`` while decoding; the core knows only the newest.
+Tags are storage formats: written out, versioned, append-only (``tests/replay/tags.txt``). An old
+shape is brought to the newest one by ``schemas.upcast`` while decoding; the core knows only the
+newest.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from schemas import upcast
-
 
 T = TypeVar("T")
 

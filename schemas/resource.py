@@ -1,9 +1,9 @@
 """The declaration language: a declared resource is its typed state, and all else derives from it.
 
-A declaration is a frozen Struct whose ``Annotated`` fields carry ``msgspec.Meta`` (bounds), ``Ref``,
-``Secret``, ``ReadOnly``, ``Json`` or ``Help``; ``@resource`` adds what concerns the whole kind.
-From it derive events, create and patch bodies, routes, OPTIONS, table columns, filters, ``related``
-links, ``summary_fields`` and permissions.
+A declaration is a frozen Struct whose ``Annotated`` fields carry ``msgspec.Meta`` (bounds),
+``Ref``, ``Secret``, ``ReadOnly``, ``Json`` or ``Help``; ``@resource`` adds what concerns the whole
+kind. From it derive events, create and patch bodies, routes, OPTIONS, table columns, filters,
+``related`` links, ``summary_fields`` and permissions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ OnDelete = Literal["cascade", "set_null", "protect"]
 
 
 class Ref(Struct, frozen=True):
-    """The field holds another resource's id. ``cascade``: goes with it; ``set_null``: is emptied."""
+    """The field holds another resource's id.
+
+    ``cascade``: goes with it; ``set_null``: is emptied.
+    """
 
     kind: str
     on_delete: OnDelete = "set_null"
@@ -67,8 +70,8 @@ class Hidden(Struct, frozen=True):
 class Related(Struct, frozen=True, kw_only=True):
     """A sub-list of a resource, such as ``/groups/N/hosts/``.
 
-    ``through``: the field on the other kind that points back (a one-to-many list, POST creates with it preset);
-    otherwise a many-to-many relation kept by links (``attach``).
+    ``through``: the field on the other kind that points back (a one-to-many list, POST creates with
+    it preset); otherwise a many-to-many relation kept by links (``attach``).
     """
 
     name: str
@@ -102,7 +105,10 @@ class Field(Struct, frozen=True, kw_only=True):
 
     name: str
     type: Any
-    """The type without annotations: ``str``, ``int``, ``bool``, ``dict``, ... possibly ``| None``."""
+    """The type without annotations: ``str``, ``int``, ``bool``, ``dict``, .
+
+    Possibly ``| None``.
+    """
     base: str
     """``str``, ``int``, ``bool``, ``float``, ``json``, ``time`` or ``id``."""
     nullable: bool

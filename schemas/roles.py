@@ -1,7 +1,10 @@
-"""Object roles: their ids, names and descriptions. Which role includes which: ``controlplane.domain.access``.
+"""Object roles: their ids, names and descriptions.
 
-A role's id is computed from what it is about, so that no counter and no event is needed: the object's id, then the
-role's number in ``_NUMBERS``. Ids are shown to clients, hence ``_NUMBERS`` is append-only.
+Which role includes which: ``controlplane.domain.access``.
+
+A role's id is computed from what it is about, so that no counter and no event is needed: the
+object's id, then the role's number in ``_NUMBERS``. Ids are shown to clients, hence ``_NUMBERS`` is
+append-only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Every NATS subject is built and parsed here and nowhere else.
 
-Names that users choose (instance groups, runners) become one token by ``token``; organization 0 stands for none.
+Names that users choose (instance groups, runners) become one token by ``token``; organization 0
+stands for none.
 """
 
 from __future__ import annotations
@@ -101,6 +102,16 @@ def work_runner(runner: str) -> str:
     return f"work.runner.{token(runner)}"
 
 
+def group_consumer(group: str, work_class: int) -> str:
+    """Name of the WORK consumer that the runners of a group share for one class."""
+    return f"WORK-{token(group)}-{work_class}"
+
+
+def runner_consumer(runner: str) -> str:
+    """Name of the WORK consumer of orders addressed to one runner."""
+    return f"RUNNER-{token(runner)}"
+
+
 def register(runner: str) -> str:
     """Request subject on which a runner registers; ``*`` for the service."""
     return f"register.{runner if runner == '*' else token(runner)}"
@@ -112,7 +123,10 @@ def claim(runner: str) -> str:
 
 
 def released(runner: str) -> str:
-    """Request subject on which a runner says that an attempt's record is complete; ``*`` for all."""
+    """Request subject on which a runner says that an attempt's record is complete.
+
+    ``*`` for all.
+    """
     return f"released.{runner if runner == '*' else token(runner)}"
 
 
@@ -144,3 +158,8 @@ def sequence(name: str) -> str:
 def dead(stream: str, position: int) -> str:
     """Subject of one message that could not be applied, in DEADLETTER."""
     return f"dead.{stream}.{position}"
+
+
+def kv(bucket: str, key: str) -> str:
+    """Subject of one entry of a key-value bucket."""
+    return f"$KV.{bucket}.{key}"

@@ -1,7 +1,7 @@
 """Old event shapes to the newest one, applied while decoding.
 
-``UPCASTERS`` maps an old tag to its next tag and a pure function over the decoded JSON object. An entry is added
-when a tag's shape changes and is never removed.
+``UPCASTERS`` maps an old tag to its next tag and a pure function over the decoded JSON object. An
+entry is added when a tag's shape changes and is never removed.
 """
 
 from __future__ import annotations

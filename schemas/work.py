@@ -1,4 +1,7 @@
-"""What passes between dispatcher, claim service and runner agent. No message here holds a readable secret."""
+"""What passes between dispatcher, claim service and runner agent.
+
+No message here holds a readable secret.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,10 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
     limit: str = ""
     verbosity: int = 0
     extra_vars: str = ""
-    """JSON object as text: the variables as launched; password answers stand as ``$encrypted$`` here and
-    arrive with the secrets."""
+    """JSON object as text: the variables as launched.
+
+    Password answers stand as ``$encrypted$`` here and arrive with the secrets.
+    """
     job_tags: str = ""
     skip_tags: str = ""
     start_at_task: str = ""
@@ -90,7 +95,10 @@ class RegisterRunner(Struct, frozen=True, kw_only=True):
 
 
 class Registered(Struct, frozen=True, kw_only=True):
-    """The control plane's answer: the instance's id, capacity and settings, or why it was refused."""
+    """The control plane's answer.
+
+    The instance's id, capacity and settings, or why it was refused.
+    """
 
     instance: int | None = None
     capacity: int = 0
@@ -121,7 +129,10 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, kw_only=True):
-    """The answer to a claim: start with these sealed secrets and this NATS user, or drop the order."""
+    """The answer to a claim: start with these sealed secrets and this NATS user.
+
+    Or drop the order.
+    """
 
     granted: bool
     reason: str = ""
@@ -130,7 +141,10 @@ class Grant(Struct, frozen=True, kw_only=True):
     sealed: str = ""
     """``JobSecrets`` as JSON, sealed to the runner's key (base64)."""
     nats_creds: str = ""
-    """Credentials of the attempt's own NATS user, sealed likewise; empty where NATS has no accounts."""
+    """Credentials of the attempt's own NATS user, sealed likewise.
+
+    Empty where NATS has no accounts.
+    """
 
 
 class VaultSecret(Struct, frozen=True, kw_only=True):
@@ -141,7 +155,10 @@ class VaultSecret(Struct, frozen=True, kw_only=True):
 
 
 class JobSecrets(Struct, frozen=True, kw_only=True):
-    """What one attempt needs in clear; exists only in a sealed answer and in the supervisor's memory."""
+    """What one attempt needs in clear.
+
+    Exists only in a sealed answer and in the supervisor's memory.
+    """
 
     username: str = ""
     password: str = ""

@@ -98,7 +98,10 @@ def facts_of(launched: JobLaunched, group: str = "") -> JobFacts:
 
 
 def status_messages(recorded: Recorded, facts: JobFacts) -> Iterator[dict[str, Any]]:
-    """Yield a status message for each transition that AWX announces: pending, running and the end."""
+    """Yield a status message for each transition that AWX announces.
+
+    Pending, running and the end.
+    """
     for event in recorded.events:
         match event:
             case JobLaunched():
@@ -136,4 +139,3 @@ def _status(facts: JobFacts, status: Status) -> dict[str, Any]:
     if facts.project is not None:
         message["project_id"] = facts.project
     return message
-

@@ -41,7 +41,10 @@ def too_large(size: int) -> str:
 
 
 def line_range(total: int, start: int | None, end: int | None) -> tuple[int, int]:
-    """Return the lines asked for, as [start, end) within ``total``; negative ones count from the end."""
+    """Return the lines asked for, as [start, end) within ``total``.
+
+    Negative ones count from the end.
+    """
 
     def place(value: int | None, default: int) -> int:
         if value is None:

@@ -1,7 +1,10 @@
-"""One websocket client in AWX's protocol: its groups, and the live messages they bring (``api.md`` 7).
+"""One websocket client in AWX's protocol.
 
-Each client message replaces all subscriptions; an id that the user may not read is refused by name and the others are
-joined. A client too slow for its messages is closed with code 4008 and its cursors: the last counter it was sent of each job.
+Its groups, and the live messages they bring (``api.md`` 7).
+
+Each client message replaces all subscriptions; an id that the user may not read is refused by name
+and the others are joined. A client too slow for its messages is closed with code 4008 and its
+cursors: the last counter it was sent of each job.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ class Gateway(Protocol):
     user: int
 
     async def job(self, job: int) -> JobFacts | None:
-        """Return a job's facts when the user may read it, else None; waits for a job not yet projected."""
+        """Return a job's facts when the user may read it, else None.
+
+        Waits for a job not yet projected.
+        """
         ...
 
     async def final_counter(self, job: int) -> int | None:

@@ -38,7 +38,10 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
 
 
 def merge(*layers: dict[str, Any]) -> dict[str, Any]:
-    """Return the layers merged, later ones over earlier ones (not deep: AWX replaces whole values)."""
+    """Return the layers merged, later ones over earlier ones (not deep.
+
+    AWX replaces whole values).
+    """
     merged: dict[str, Any] = {}
     for layer in layers:
         merged.update(layer)
@@ -46,7 +49,10 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(values: dict[str, Any]) -> str:
-    """Return variables as the JSON text that jobs carry; dates and other YAML types become strings."""
+    """Return variables as the JSON text that jobs carry.
+
+    Dates and other YAML types become strings.
+    """
     return msgspec.json.encode(values, enc_hook=str).decode()
 
 

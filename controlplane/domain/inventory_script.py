@@ -1,4 +1,7 @@
-"""From rows of hosts and groups to Ansible's dynamic-inventory JSON, as AWX's ``script`` endpoint gives it."""
+"""From rows of hosts and groups to Ansible's dynamic-inventory JSON.
+
+As AWX's ``script`` endpoint gives it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ def script(
 ) -> dict[str, Any]:
     """Return the inventory: groups with hosts, children and vars, and ``_meta.hostvars``.
 
-    Disabled hosts are left out. ``tower_vars`` adds ``remote_tower_id`` and ``remote_tower_enabled`` to each host.
+    Disabled hosts are left out. ``tower_vars`` adds ``remote_tower_id`` and
+    ``remote_tower_enabled`` to each host.
     """
     enabled = {host.id: host for host in hosts if host.enabled}
     known = {group.id: group for group in groups}
@@ -53,7 +57,9 @@ def script(
         if values:
             entry["vars"] = values
         data[group.name] = entry
-    data["_meta"] = {"hostvars": {h.name: _hostvars(h, tower_vars=tower_vars) for h in enabled.values()}}
+    data["_meta"] = {
+        "hostvars": {h.name: _hostvars(h, tower_vars=tower_vars) for h in enabled.values()}
+    }
     return data
 
 

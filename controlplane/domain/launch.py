@@ -1,7 +1,9 @@
-"""From a job template, its prompts and credentials to an immutable launch record, or field errors (AWX 4.2).
+"""From a job template, its prompts and credentials to an immutable launch record.
 
-Pure: the shell looks the facts up, this module decides. Fields without their ``ask_`` flag are never an error: they come
-back as ``ignored_fields`` and are unused.
+Or field errors (AWX 4.2).
+
+Pure: the shell looks the facts up, this module decides. Fields without their ``ask_`` flag are
+never an error: they come back as ``ignored_fields`` and are unused.
 """
 
 from __future__ import annotations
@@ -155,7 +157,10 @@ def passwords_needed(credentials: tuple[CredentialFact, ...]) -> list[str]:
 def can_start_without_input(
     template: Mapping[str, Any], credentials: tuple[CredentialFact, ...]
 ) -> bool:
-    """Return AWX's ``can_start_without_user_input``: no ask flag is on and no password is missing."""
+    """Return AWX's ``can_start_without_user_input``.
+
+    No ask flag is on and no password is missing.
+    """
     return not any(template[flag] for flag in ASK.values()) and not passwords_needed(credentials)
 
 
@@ -224,8 +229,10 @@ def _credentials(
     if missing and "credentials" not in errors:
         names = ", ".join(f"{each.name}-{each.id}" for each in missing)
         errors["credentials"] = [
-            f"Removing {missing[0].type_name} credential at launch time without replacement is"
-            f" not supported. Provided list lacked credential(s): {names}."
+            (
+                f"Removing {missing[0].type_name} credential at launch time without replacement"
+                f" is not supported. Provided list lacked credential(s): {names}."
+            )
         ]
     return given
 

@@ -1,4 +1,7 @@
-"""A job's history as people read it: every transition with its duration, and where the time went. Pure."""
+"""A job's history as people read it.
+
+Every transition with its duration, and where the time went. Pure.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ from schemas.output import Phase
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One transition: when, what, by whom, and how long until the next (seconds, None at the end)."""
+    """One transition: when, what, by whom, and how long until the next (seconds.
+
+    None at the end).
+    """
 
     position: int
     at: datetime

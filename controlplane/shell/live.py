@@ -1,7 +1,8 @@
 """Live messages for many viewers: one NATS subscription a subject in each process, fanned out here.
 
-A viewer that does not keep up is closed with a reason, never buffered without bound (measured: one core subscription
-with fan-out in Python costs a fraction of one subscription a viewer, ``jetstream.md`` 11).
+A viewer that does not keep up is closed with a reason, never buffered without bound (measured: one
+core subscription with fan-out in Python costs a fraction of one subscription a viewer,
+``jetstream.md`` 11).
 """
 
 from __future__ import annotations
@@ -94,7 +95,10 @@ class LiveHub:
         return Viewer(self)
 
     async def add(self, subject: str, viewer: Viewer) -> None:
-        """Let a viewer receive a subject; the first one subscribes, and the server has confirmed on return."""
+        """Let a viewer receive a subject.
+
+        The first one subscribes, and the server has confirmed on return.
+        """
         viewers = self._viewers.setdefault(subject, set())
         viewers.add(viewer)
         if subject not in self._subscriptions:

@@ -12,3 +12,47 @@ where k."token_hash" = $1 and k."expires" > $2
 
 -- name: grants_of_user
 select "kind", "object_id", "role" from "role_grant" where "user_id" = $1
+
+-- name: job_template_label_rows
+select l."id" as "owner", t."id", t."name"
+from "job_template_labels" l join "label" t on t."id" = l."target"
+where l."id" = any($1) order by t."name", t."id"
+
+-- name: inventory_label_rows
+select l."id" as "owner", t."id", t."name"
+from "inventory_labels" l join "label" t on t."id" = l."target"
+where l."id" = any($1) order by t."name", t."id"
+
+-- name: job_template_credential_rows
+select l."id" as "owner", t."id", t."name", t."description", t."kind", t."cloud",
+       case when t."kind" = 'vault' then t."inputs" ->> 'vault_id' end as "vault_id"
+from "job_template_credentials" l join "credential" t on t."id" = l."target"
+where l."id" = any($1) order by l."position", t."id"
+
+-- name: host_group_rows
+select l."target" as "owner", t."id", t."name"
+from "group_hosts" l join "group" t on t."id" = l."id"
+where l."target" = any($1) order by t."name", t."id"
+
+-- name: organization_counts
+select o."id",
+    (select count(*) from "inventory" t where t."organization" = o."id") as "inventories",
+    (select count(*) from "team" t where t."organization" = o."id") as "teams",
+    (select count(*) from "organization_users" t where t."id" = o."id") as "users",
+    (select count(*) from "organization_admins" t where t."id" = o."id") as "admins",
+    (select count(*) from "job_template" t where t."organization" = o."id") as "job_templates",
+    (select count(*) from "project" t where t."organization" = o."id") as "projects",
+    (select coalesce(sum(t."total_hosts"), 0)::bigint from "inventory" t
+     where t."organization" = o."id") as "hosts"
+from "organization" o where o."id" = any($1)
+
+-- name: credential_owners
+select c."id" as "owner", 'organization' as "type", o."id", o."name", o."description", 1 as "rank"
+from "credential" c join "organization" o on o."id" = c."organization" where c."id" = any($1)
+union all
+select c."id", 'team', o."id", o."name", o."description", 2
+from "credential" c join "team" o on o."id" = c."team" where c."id" = any($1)
+union all
+select c."id", 'user', o."id", o."username", o."first_name" || ' ' || o."last_name", 3
+from "credential" c join "user" o on o."id" = c."user" where c."id" = any($1)
+order by "rank"

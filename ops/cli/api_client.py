@@ -1,4 +1,7 @@
-"""A small HTTP client of Playlog's own API, for the command's demo and readiness; the standard library suffices."""
+"""A small HTTP client of Playlog's own API, for the command's demo and readiness.
+
+The standard library suffices.
+"""
 
 from __future__ import annotations
 

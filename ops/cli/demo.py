@@ -1,4 +1,7 @@
-"""``./ops/demo``: one real job from a git repository to a replayed record, on a Playlog of its own."""
+"""``./ops/demo``: one real job from a git repository to a replayed record.
+
+On a Playlog of its own.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +78,7 @@ def _run(home: Path, process: subprocess.Popen[str]) -> int:
     subprocess.run([*PLAYLOG, "tail", str(job), "--data", str(place.data)], check=True)
     detail = client.wait_for_job(f"/api/v2/jobs/{job}/")
     _headline(f"Job {job} is {detail['status']}: its record")
-    subprocess.run(
-        [*PLAYLOG, "replay", "--job", str(job), "--data", str(place.data)], check=True
-    )
+    subprocess.run([*PLAYLOG, "replay", "--job", str(job), "--data", str(place.data)], check=True)
     _print_time(client.get(f"/api/playlog/jobs/{job}/timeline/"))
     _headline("Replay: every table rebuilt beside, from sequence 1")
     verified = subprocess.run(

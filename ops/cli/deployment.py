@@ -1,7 +1,7 @@
 """The files of one deployment below its data directory, and what its programs are told.
 
-Layout (0700 throughout): ``run/`` (lock and state of ``playlog up``), ``secrets/`` (0600 files), ``nats/``, ``postgres/``,
-``runner-<n>/`` (one per embedded runner), ``log/`` (one file a role).
+Layout (0700 throughout): ``run/`` (lock and state of ``playlog up``), ``secrets/`` (0600 files),
+``nats/``, ``postgres/``, ``runner-<n>/`` (one per embedded runner), ``log/`` (one file a role).
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def read_secret(path: Path) -> str:
 
 
 def client_settings(data: Path | None) -> Settings:
-    """Settings of a command that talks to a deployment: its state file's, else the environment's."""
+    """Settings of a command that talks to a deployment.
+
+    Its state file's, else the environment's.
+    """
     base = settings.read()
     deployment = Deployment(data or base.data)
     state = deployment.read_state()

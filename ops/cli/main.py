@@ -1,4 +1,7 @@
-"""The ``playlog`` command: parses arguments and hands over to one module a subcommand, imported lazily."""
+"""The ``playlog`` command: parses arguments and hands over to one module a subcommand.
+
+Imported lazily.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ PAUSE_S = 0.1
 
 
 async def wait(url: str, runners: int) -> str:
-    """Wait for readiness; returns an empty string, or what is missing after ``WITHIN_S`` seconds."""
+    """Wait for readiness; returns an empty string.
+
+    Or what is missing after ``WITHIN_S`` seconds.
+    """
     end = clock.monotonic() + WITHIN_S
     client = ApiClient(url, "", "")
     problem = "not started"

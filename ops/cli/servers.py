@@ -1,4 +1,7 @@
-"""The servers under a deployment: real ones when the settings name them, else embedded ones, supervised."""
+"""The servers under a deployment.
+
+Real ones when the settings name them, else embedded ones, supervised.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ STOP_GRACE_S = 30.0
 async def started(
     nats_port: int | None, postgres_port: int | None, told: Settings
 ) -> AsyncIterator[tuple[Settings, list[Role]]]:
-    """Start what is not named from outside; yields the completed settings and the supervised servers.
+    """Start what is not named from outside.
+
+    Yields the completed settings and the supervised servers.
 
     ``PLAYLOG_NATS_URL`` and ``PLAYLOG_POSTGRES_DSN`` name real ones.
     """

@@ -1,4 +1,7 @@
-"""``playlog status``: roles, streams, projections and runners of a deployment, from their own sources."""
+"""``playlog status``: roles, streams, projections and runners of a deployment.
+
+From their own sources.
+"""
 
 from __future__ import annotations
 

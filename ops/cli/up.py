@@ -1,4 +1,7 @@
-"""``playlog up``: every role on one machine, supervised, with embedded servers unless real ones are named."""
+"""``playlog up``: every role on one machine, supervised.
+
+With embedded servers unless real ones are named.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,10 @@ def _locked(place: Deployment) -> Iterator[None]:
 
 
 def _admin_password(options: Options, base: Settings, place: Deployment) -> str:
-    """Return the first administrator's password: from the flag, the environment, or a new one shown once."""
+    """Return the first administrator's password.
+
+    From the flag, the environment, or a new one shown once.
+    """
     source = options.admin_password_file or base.admin_password_file
     if source is not None:
         return deployment.read_secret(source)

@@ -17,7 +17,10 @@ class RoleGranted(Struct, frozen=True, kw_only=True):
     kind: str
     object_id: int
     role: str
-    """Role field without suffix: ``admin``, ``execute``, ``use``, ``update``, ``adhoc``, ``member``, ``read`` ..."""
+    """Role field without suffix: ``admin``, ``execute``, ``use``, ``update``, ``adhoc``.
+
+    ``member``, ``read`` ...
+    """
 
 
 @event("role.revoked.v1")

@@ -1,4 +1,7 @@
-"""Transitions of one unified job, stored on ``job.<id>``. Tags are storage formats: never renamed."""
+"""Transitions of one unified job, stored on ``job.<id>``.
+
+Tags are storage formats: never renamed.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,15 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
     job_slice_count: int = 1
     execution_environment: int | None = None
     runtime_vars: dict[str, Any] = {}
-    """AWX's ``awx_*`` and ``tower_*`` variables known at launch; given to the play, not shown as extra_vars."""
+    """AWX's ``awx_*`` and ``tower_*`` variables known at launch.
+
+    Given to the play, not shown as extra_vars.
+    """
 
 
-class ProjectUpdateLaunch(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):
+class ProjectUpdateLaunch(
+    Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"
+):
     """A project's source control settings at launch: the launch record of a project update."""
 
     project: int
@@ -91,7 +99,10 @@ class JobLaunched(Struct, frozen=True, kw_only=True):
     config_position: int
     """CONFIG position at which the record was resolved."""
     depends: tuple[str, ...] = ()
-    """``kind:id`` of every resource the job needs, cascade parents included; gone means no start."""
+    """``kind:id`` of every resource the job needs, cascade parents included.
+
+    Gone means no start.
+    """
     instance_groups: tuple[str, ...] = ()
     """Names of groups in order of preference."""
     impact: int = 1
@@ -100,7 +111,10 @@ class JobLaunched(Struct, frozen=True, kw_only=True):
     lost_policy: str = "error"
     """``error`` or ``retry``: what happens when the runner is lost."""
     secrets: str = ""
-    """Launch passwords and secret answers (JSON object), sealed under the key ``key.job.<id>``; base64."""
+    """Launch passwords and secret answers (JSON object), sealed under the key ``key.job.<id>``.
+
+    Base64.
+    """
     relaunch_of: int | None = None
     waits_for: tuple[int, ...] = ()
     """Unified jobs that must end successfully first (dependencies)."""
@@ -108,7 +122,10 @@ class JobLaunched(Struct, frozen=True, kw_only=True):
 
 @event("job.held.v1")
 class JobHeld(Struct, frozen=True, kw_only=True):
-    """The job stays pending, and this is the rule that holds it; stored only when the reason changes."""
+    """The job stays pending, and this is the rule that holds it.
+
+    Stored only when the reason changes.
+    """
 
     rule: str
     """``dependency``, ``capacity``, ``concurrency``, ``no_runner``, ``disabled``."""
@@ -182,7 +199,10 @@ class JobRecovered(Struct, frozen=True, kw_only=True):
 
 @event("job.requeued.v1")
 class JobRequeued(Struct, frozen=True, kw_only=True):
-    """The attempt is given up and the job is pending again; the next placement raises the attempt."""
+    """The attempt is given up and the job is pending again.
+
+    The next placement raises the attempt.
+    """
 
     attempt: int
     explanation: str
@@ -210,7 +230,10 @@ class JobFinished(Struct, frozen=True, kw_only=True):
 
 @event("job.record_completed.v1")
 class JobRecordCompleted(Struct, frozen=True, kw_only=True):
-    """A lost runner came back after the job had ended: its output is complete up to this counter."""
+    """A lost runner came back after the job had ended.
+
+    Its output is complete up to this counter.
+    """
 
     attempt: int
     last_counter: int

@@ -1,8 +1,8 @@
 """Events of declared resources: one Struct per verb, stored under a literal tag per kind.
 
-``organization.created.v1``, ``organization.updated.v1``, ``organization.deleted.v1``, ``group.linked.v1``,
-``group.unlinked.v1``: the kind is part of the tag on the wire, the data never repeats it. ``schemas.derive`` registers
-the tags of each declaration.
+``organization.created.v1``, ``organization.updated.v1``, ``organization.deleted.v1``,
+``group.linked.v1``, ``group.unlinked.v1``: the kind is part of the tag on the wire, the data never
+repeats it. ``schemas.derive`` registers the tags of each declaration.
 """
 
 from __future__ import annotations

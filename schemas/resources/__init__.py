@@ -1,4 +1,7 @@
-"""One declaration per AWX resource; importing this package declares all and registers their tags."""
+"""One declaration per AWX resource.
+
+Importing this package declares all and registers their tags.
+"""
 
 from schemas import derive
 from schemas.resources import (

@@ -16,9 +16,7 @@ from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Unique, resource
     unique=(
         Unique(
             fields=("organization", "name", "credential_type"),
-            message=(
-                "Credential with this Organization, Name and Credential type already exists."
-            ),
+            message=("Credential with this Organization, Name and Credential type already exists."),
             nulls_distinct=True,
         ),
     ),

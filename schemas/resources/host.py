@@ -38,9 +38,7 @@ class Host(Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=512)]
     description: str = ""
     inventory: Annotated[int, Ref("inventory", on_delete="cascade", immutable=True)]
-    enabled: Annotated[
-        bool, Help("Is this host online and available for running jobs?")
-    ] = True
+    enabled: Annotated[bool, Help("Is this host online and available for running jobs?")] = True
     instance_id: Annotated[
         str,
         Meta(max_length=1024),

@@ -14,9 +14,7 @@ from schemas.resource import Help, ReadOnly, Ref, Related, Unique, resource
     plural="organizations",
     verbose="Organization",
     unique=(
-        Unique(
-            fields=("name",), key="name", message="Organization with this Name already exists."
-        ),
+        Unique(fields=("name",), key="name", message="Organization with this Name already exists."),
     ),
     related=(
         Related(name="projects", kind="project", through="organization", create=True),

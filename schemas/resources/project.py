@@ -109,9 +109,7 @@ class Project(Struct, frozen=True, kw_only=True):
     ] = 0
     allow_override: Annotated[
         bool,
-        Help(
-            "Allow changing the SCM branch or revision in a job template that uses this project."
-        ),
+        Help("Allow changing the SCM branch or revision in a job template that uses this project."),
     ] = False
     custom_virtualenv: Annotated[str | None, ReadOnly()] = None
     default_environment: Annotated[

@@ -74,7 +74,9 @@ class Client:
 
     async def say(self, groups: object, token: str = TOKEN) -> dict[str, Any]:
         """Send a subscription and return the last answer."""
-        await self.session.receive(msgspec.json.encode({"xrftoken": token, "groups": groups}), TOKEN)
+        await self.session.receive(
+            msgspec.json.encode({"xrftoken": token, "groups": groups}), TOKEN
+        )
         return self.sent[-1]
 
     def offer(self, subject: str, data: bytes) -> None:

@@ -60,7 +60,7 @@ def refused(given: TemplateFacts, body: dict[str, Any], prompts: PromptFacts) ->
     """The field errors of a launch that must not happen."""
     with pytest.raises(Invalid) as caught:
         launch.resolve(given, body, prompts)
-    return caught.value.fields
+    return caught.value.errors
 
 
 def test_an_empty_body_runs_the_template_as_it_stands() -> None:
@@ -118,8 +118,10 @@ def test_credentials_replace_but_must_cover_every_type() -> None:
     )
     assert errors == {
         "credentials": [
-            "Removing Machine credential at launch time without replacement is not supported."
-            " Provided list lacked credential(s): key-5."
+            (
+                "Removing Machine credential at launch time without replacement is not supported."
+                " Provided list lacked credential(s): key-5."
+            )
         ]
     }
 
@@ -136,7 +138,10 @@ def test_two_credentials_of_one_type_are_refused() -> None:
 
 
 def test_a_password_asked_for_at_launch_must_come() -> None:
-    """Without the password the launch names it; with it the launch keeps it apart from the record."""
+    """Without the password the launch names it.
+
+    With it the launch keeps it apart from the record.
+    """
     assert refused(facts(VAULT), {}, PromptFacts()) == {
         "passwords_needed_to_start": ["vault_password"]
     }

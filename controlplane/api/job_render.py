@@ -1,0 +1,380 @@
+"""From rows of unified jobs, events and host summaries to AWX's JSON (``api.md`` 3.12.
+
+3.20-3.22). Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ops import clock
+from schemas.ansible_events import event_display, event_level
+from schemas.status import ACTIVE, JobKind, Status
+
+Row = Mapping[str, Any]
+
+STDOUT_DISPLAY_MAX = 1024
+"""Characters of an event's stdout in lists, unless ``no_truncate``."""
+PLURAL = {JobKind.JOB: "jobs", JobKind.PROJECT_UPDATE: "project_updates"}
+_SUBPATHS = {
+    JobKind.JOB: (
+        "labels",
+        "credentials",
+        "stdout",
+        "job_events",
+        "job_host_summaries",
+        "activity_stream",
+        "notifications",
+        "create_schedule",
+        "cancel",
+        "relaunch",
+    ),
+    JobKind.PROJECT_UPDATE: (
+        "stdout",
+        "cancel",
+        "scm_inventory_updates",
+        "notifications",
+        "events",
+    ),
+}
+_TEMPLATE = {JobKind.JOB: "job_templates", JobKind.PROJECT_UPDATE: "projects"}
+
+
+class JobExtras(Struct, frozen=True, kw_only=True):
+    """What a page of jobs needs besides its rows, looked up once a page."""
+
+    names: Mapping[tuple[str, int], Mapping[str, Any]] = {}
+    """(kind, id) to the summary fields of what a job refers to."""
+    credentials: Mapping[int, list[dict[str, Any]]] = {}
+    labels: Mapping[int, list[dict[str, Any]]] = {}
+    results: Mapping[int, Row] = {}
+    """Job id to its ``job_result`` row."""
+    processed: frozenset[int] = frozenset()
+    """Jobs whose events are all readable."""
+    startable: frozenset[int] = frozenset()
+    deletable: frozenset[int] = frozenset()
+
+
+def url_of(kind: str, job: int) -> str:
+    """Return the path of a unified job."""
+    return f"/api/v2/{PLURAL[JobKind(kind)]}/{job}/"
+
+
+def render_job(row: Row, extras: JobExtras, *, detail: bool) -> dict[str, Any]:
+    """Return a unified job's list row, or its detail with what only that shows."""
+    kind = JobKind(row["kind"])
+    body = {
+        "id": row["id"],
+        "type": str(kind),
+        "url": url_of(kind, row["id"]),
+        "related": _related(kind, row),
+        "summary_fields": _summary(kind, row, extras),
+        **_common(row),
+    }
+    body |= _playbook_fields(row, extras) if kind is JobKind.JOB else _update_fields(row)
+    if detail:
+        body |= _detail(kind, row, extras)
+    return body
+
+
+def elapsed_of(row: Row, now: datetime) -> float:
+    """Return the seconds a job ran, live while it runs."""
+    if row["started"] is None:
+        return 0.0
+    end = row["finished"] or now
+    return round(max(0.0, (end - row["started"]).total_seconds()), 3)
+
+
+def time_of(moment: datetime | None) -> str | None:
+    """Return a time as AWX writes it; null stays null."""
+    return None if moment is None else clock.iso(moment)
+
+
+def _common(row: Row) -> dict[str, Any]:
+    return {
+        "created": time_of(row["created"]),
+        "modified": time_of(row["modified"]),
+        "name": row["name"],
+        "description": row["description"],
+        "unified_job_template": row["unified_job_template_id"],
+        "launch_type": row["launch_type"],
+        "status": row["status"],
+        "execution_environment": row["execution_environment_id"],
+        "failed": row["failed"],
+        "started": time_of(row["started"]),
+        "finished": time_of(row["finished"]),
+        "canceled_on": time_of(row["canceled_on"]),
+        "elapsed": elapsed_of(row, clock.now()),
+        "job_explanation": row["job_explanation"],
+        "execution_node": row["execution_node"],
+        "controller_node": "",
+        "launched_by": _launched_by(row),
+        "work_unit_id": f"{row['id']}-{row['attempt']}" if row["attempt"] else None,
+    }
+
+
+def _launched_by(row: Row) -> dict[str, Any]:
+    raw = row["launched_by"]
+    who = msgspec.json.decode(raw) if isinstance(raw, str | bytes) else dict(raw or {})
+    if who.get("type") == "user" and who.get("id") is not None:
+        return {**who, "url": f"/api/v2/users/{who['id']}/"}
+    return who
+
+
+def _playbook_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
+    result = extras.results.get(row["id"], {})
+    return {
+        "job_type": row["job_type"],
+        "inventory": row["inventory_id"],
+        "project": row["project_id"],
+        "playbook": row["playbook"],
+        "scm_branch": row["scm_branch"],
+        "forks": row["forks"],
+        "limit": row["limit_"],
+        "verbosity": row["verbosity"],
+        "extra_vars": row["extra_vars"],
+        "job_tags": row["job_tags"],
+        "force_handlers": row["force_handlers"],
+        "skip_tags": row["skip_tags"],
+        "start_at_task": row["start_at_task"],
+        "timeout": row["timeout"],
+        "use_fact_cache": row["use_fact_cache"],
+        "organization": row["organization_id"],
+        "job_template": row["job_template_id"],
+        "passwords_needed_to_start": [],
+        "allow_simultaneous": row["allow_simultaneous"],
+        "artifacts": _json(result.get("artifacts"), {}),
+        "scm_revision": row["scm_revision"],
+        "instance_group": row["instance_group_id"],
+        "diff_mode": row["diff_mode"],
+        "job_slice_number": row["job_slice_number"],
+        "job_slice_count": row["job_slice_count"],
+        "webhook_service": "",
+        "webhook_credential": None,
+        "webhook_guid": "",
+    }
+
+
+def _update_fields(row: Row) -> dict[str, Any]:
+    return {
+        "local_path": f"_{row['project_id']}__project",
+        "scm_type": row["scm_type"],
+        "scm_url": row["scm_url"],
+        "scm_branch": row["scm_branch"],
+        "scm_refspec": row["scm_refspec"],
+        "scm_clean": row["scm_clean"],
+        "scm_track_submodules": row["scm_track_submodules"],
+        "scm_delete_on_update": row["scm_delete_on_update"],
+        "credential": row["credential_id"],
+        "timeout": row["timeout"],
+        "scm_revision": row["scm_revision"],
+        "project": row["project_id"],
+        "job_type": row["job_type"],
+        "job_tags": "update_git",
+    }
+
+
+def _detail(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
+    result = extras.results.get(row["id"], {})
+    finished = row["id"] in extras.processed
+    counts = _json(result.get("host_status_counts"), None)
+    body: dict[str, Any] = {
+        "job_args": result.get("job_args") or "",
+        "job_cwd": result.get("job_cwd") or "",
+        "job_env": _json(result.get("job_env"), {}),
+        "result_traceback": row["result_traceback"],
+        "event_processing_finished": finished,
+        "host_status_counts": counts if finished else None,
+        "playbook_counts": {
+            "play_count": result.get("play_count") or 0,
+            "task_count": result.get("task_count") or 0,
+        },
+    }
+    if kind is JobKind.JOB:
+        body["custom_virtualenv"] = None
+    return body
+
+
+def _related(kind: JobKind, row: Row) -> dict[str, str]:
+    base = url_of(kind, row["id"])
+    related = {path: f"{base}{path}/" for path in _SUBPATHS[kind]}
+    links = {
+        "created_by": ("users", row["created_by"]),
+        "inventory": ("inventories", row["inventory_id"]),
+        "project": ("projects", row["project_id"]),
+        "organization": ("organizations", row["organization_id"]),
+        "credential": ("credentials", row["credential_id"]),
+        "unified_job_template": (_TEMPLATE[kind], row["unified_job_template_id"]),
+        "job_template": ("job_templates", row["job_template_id"]),
+        "execution_environment": ("execution_environments", row["execution_environment_id"]),
+    }
+    related |= {
+        key: f"/api/v2/{plural}/{number}/"
+        for key, (plural, number) in links.items()
+        if number is not None
+    }
+    return related
+
+
+def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
+    wanted = {
+        "organization": ("organization", row["organization_id"]),
+        "inventory": ("inventory", row["inventory_id"]),
+        "execution_environment": ("execution_environment", row["execution_environment_id"]),
+        "project": ("project", row["project_id"]),
+        "job_template": ("job_template", row["job_template_id"]),
+        "unified_job_template": (
+            "job_template" if kind is JobKind.JOB else "project",
+            row["unified_job_template_id"],
+        ),
+        "credential": ("credential", row["credential_id"]),
+        "instance_group": ("instance_group", row["instance_group_id"]),
+        "created_by": ("user", row["created_by"]),
+    }
+    summary: dict[str, Any] = {
+        key: extras.names[pair]
+        for key, pair in wanted.items()
+        if pair[1] is not None and pair in extras.names
+    }
+    if "unified_job_template" in summary:
+        summary["unified_job_template"] = {
+            **summary["unified_job_template"],
+            "unified_job_type": str(kind),
+        }
+    summary["user_capabilities"] = {
+        "delete": row["id"] in extras.deletable,
+        "start": row["id"] in extras.startable,
+    }
+    if kind is JobKind.JOB:
+        labels = extras.labels.get(row["id"], [])
+        summary["labels"] = {"count": len(labels), "results": labels[:10]}
+        summary["credentials"] = extras.credentials.get(row["id"], [])
+    return summary
+
+
+def render_event(row: Row, job: Row, *, truncate: bool) -> dict[str, Any]:
+    """Return one job event; ``stdout`` is cut in lists as AWX cuts it."""
+    kind = JobKind(job["kind"])
+    is_job = kind is JobKind.JOB
+    number = row["id"]
+    url = f"/api/v2/job_events/{number}/" if is_job else ""
+    parent = "job" if is_job else str(kind)
+    related: dict[str, Any] = {parent: url_of(kind, job["id"])}
+    summary: dict[str, Any] = {
+        parent: {
+            "id": job["id"],
+            "name": job["name"],
+            "description": job["description"],
+            "status": job["status"],
+            "failed": job["failed"],
+            "elapsed": elapsed_of(job, clock.now()),
+            "type": str(kind),
+        }
+    }
+    if is_job:
+        related["children"] = f"{url}children/"
+        summary["job"]["job_template_id"] = job["job_template_id"]
+        summary["job"]["job_template_name"] = job["name"] if job["job_template_id"] else None
+        summary["role"] = {}
+    if row["host"] is not None:
+        related["host"] = f"/api/v2/hosts/{row['host']}/"
+        summary["host"] = {"id": row["host"], "name": row["host_name"], "description": ""}
+    body = {
+        "id": number,
+        "type": f"{kind}_event",
+        "url": url,
+        "related": related,
+        "summary_fields": summary,
+        "created": row["created"],
+        "modified": row["created"],
+        parent: job["id"],
+        "event": row["event"],
+        "counter": row["counter"],
+        "event_display": event_display(row["event"], row["play"], row["role"], row["task"]),
+        "event_data": msgspec.Raw(_bytes(row["event_data"])),
+        "event_level": event_level(row["event"]),
+        "failed": row["failed"],
+        "changed": row["changed"],
+        "uuid": row["uuid"],
+        "parent_uuid": row["parent_uuid"],
+        "host": row["host"],
+        "host_name": row["host_name"],
+        "playbook": row["playbook"],
+        "play": row["play"],
+        "task": row["task"],
+        "role": row["role"],
+        "stdout": _cut(row) if truncate else row["stdout"],
+        "start_line": row["start_line"],
+        "end_line": row["end_line"],
+        "verbosity": row["verbosity"],
+    }
+    if not is_job:
+        del body["parent_uuid"]
+    return body
+
+
+def render_host_summary(row: Row, job: Row) -> dict[str, Any]:
+    """Return one host's line of a job's recap."""
+    url = f"/api/v2/job_host_summaries/{row['id']}/"
+    related = {"job": url_of(JobKind.JOB, job["id"])}
+    summary: dict[str, Any] = {
+        "job": {
+            "id": job["id"],
+            "name": job["name"],
+            "description": job["description"],
+            "status": job["status"],
+            "failed": job["failed"],
+            "elapsed": elapsed_of(job, clock.now()),
+            "type": "job",
+            "job_template_id": job["job_template_id"],
+            "job_template_name": job["name"] if job["job_template_id"] else None,
+        }
+    }
+    if row["host"] is not None:
+        related["host"] = f"/api/v2/hosts/{row['host']}/"
+        summary["host"] = {"id": row["host"], "name": row["host_name"], "description": ""}
+    counts = ("changed", "dark", "failures", "ok", "processed", "skipped")
+    return {
+        "id": row["id"],
+        "type": "job_host_summary",
+        "url": url,
+        "related": related,
+        "summary_fields": summary,
+        "created": time_of(row["created"]),
+        "modified": time_of(row["created"]),
+        "job": job["id"],
+        "host": row["host"],
+        "constructed_host": None,
+        "host_name": row["host_name"],
+        **{name: row[name] for name in counts},
+        "failed": row["failed"],
+        "ignored": row["ignored"],
+        "rescued": row["rescued"],
+    }
+
+
+def can_cancel(row: Row) -> bool:
+    """True while a job is active."""
+    return Status(row["status"]) in ACTIVE
+
+
+def _cut(row: Row) -> str:
+    text: str = row["stdout"]
+    if row["event"].startswith("playbook_on_") or len(text) <= STDOUT_DISPLAY_MAX:
+        return text
+    return text[:STDOUT_DISPLAY_MAX] + "…"
+
+
+def _json(value: Any, default: Any) -> Any:
+    if value is None:
+        return default
+    return msgspec.json.decode(value) if isinstance(value, str | bytes) else value
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
