@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import ansible_runner
-from ansible_runner.runner import Runner
+
+from runners.spec import write_private
 
 PLUGIN_DIR = Path(__file__).parent / "callback"
 POLL_S = 0.2
 """How often a cancel or a time limit is looked at."""
+
+_SETTINGS = {"suppress_output_file": True, "pexpect_timeout": POLL_S}
 
 
 @dataclass(kw_only=True)
@@ -57,7 +61,9 @@ def run(invocation: Invocation, listeners: Listeners) -> tuple[str, int | None]:
         if data["status"] == "starting":
             listeners.starting(data["command"], data["cwd"], data["env"])  # type: ignore[arg-type]  # upstream's
 
-    runner: Runner = ansible_runner.run(
+    # Upstream drops settings given as an argument when it may write no files: it reads a file.
+    write_private(invocation.private / "env" / "settings", json.dumps(_SETTINGS).encode())
+    runner = ansible_runner.run(
         private_data_dir=str(invocation.private),
         artifact_dir=str(invocation.artifacts),
         project_dir=str(invocation.project),
@@ -72,7 +78,6 @@ def run(invocation: Invocation, listeners: Listeners) -> tuple[str, int | None]:
         fact_cache=str(invocation.fact_cache) if invocation.fact_cache else None,
         quiet=True,
         suppress_env_files=True,
-        settings={"suppress_output_file": True, "pexpect_timeout": POLL_S},
         event_handler=on_event,
         status_handler=on_status,
         cancel_callback=listeners.should_end,

@@ -20,7 +20,7 @@ class Why(Enum):
     SILENCE = "silence"
 
 
-class Stopped(Exception):  # noqa: N818 - it says what happened
+class Stopped(Exception):
     """The attempt was ended before its work was done; ``Ending.why`` tells the reason."""
 
 
@@ -51,7 +51,7 @@ class Ending:
         return self.why is not None
 
     def end_if_due(self) -> bool:
-        """End our children's process groups if the attempt must end: asked first, with the grace to obey."""
+        """End our children's process groups if the attempt must end; they get the grace."""
         if not self.due():
             return False
         leaders = process_tree.children(os.getpid())
@@ -64,7 +64,8 @@ class Ending:
             case Why.TIMEOUT:
                 return "Job terminated due to timeout"
             case Why.SILENCE:
-                return f"Job terminated due to timeout: no output for {self._spec.idle_timeout_s} seconds"
+                silence = f"no output for {self._spec.idle_timeout_s} seconds"
+                return f"Job terminated due to timeout: {silence}"
             case _:
                 return ""
 

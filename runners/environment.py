@@ -24,7 +24,9 @@ def shown(env: dict[str, str]) -> dict[str, str]:
 
 
 def _shown(name: str, value: str) -> str:
-    ansible = name.startswith("ANSIBLE_") and not name.startswith(("ANSIBLE_NET", "ANSIBLE_GALAXY_SERVER"))
+    ansible = name.startswith("ANSIBLE_") and not name.startswith(
+        ("ANSIBLE_NET", "ANSIBLE_GALAXY_SERVER")
+    )
     if _SECRET_NAME.search(name) and not ansible:
         return HIDDEN
     return _URL_PASSWORD.sub(rf"\g<before>{HIDDEN}", value)

@@ -1,7 +1,7 @@
 """Journal frames: 4-byte little-endian length, then one event as UTF-8 JSON.
 
-The journal callback loads this file by path inside the playbook's own Python, also within an execution
-environment: it imports the standard library only and nothing of ours.
+The journal callback loads this file by path inside the playbook's own Python, also within an
+execution environment: it imports the standard library only and nothing of ours.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 HEADER = struct.Struct("<I")
 MASK = "$encrypted$"
@@ -37,17 +38,25 @@ IDENTITY = frozenset(
         "status",
     }
 )
-"""Keys whose values name things that are known in the open; a short password must not break them."""
+"""Keys whose values name things that are known in the open.
+
+A short password must not break them.
+"""
 
 Default = Callable[[object], object]
 
 
 class Mask:
-    """Replace known secret values; ``variants`` are literal texts, masked longest first in one pass."""
+    """Replace known secret values.
+
+    ``variants`` are literal texts, masked longest first in one pass.
+    """
 
     def __init__(self, variants: Iterable[str]) -> None:
+        """Take the texts to mask."""
         self.variants = tuple(sorted(set(variants), key=lambda each: (-len(each), each)))
-        # Searched one by one with `in`: for a few dozen literals that is far cheaper than one pattern.
+        # Searched one by one with `in`: for a few dozen literals that is far cheaper than one
+        # pattern.
         self._escaped = tuple({_dumps(each)[1:-1] for each in self.variants})
         self._pattern = re.compile("|".join(map(re.escape, self.variants)) or r"(?!)")
 
@@ -67,7 +76,9 @@ class Mask:
             return value if key in IDENTITY else self.text(value)
         if isinstance(value, dict):
             return {
-                str(name) if str(name) in IDENTITY else self.text(str(name)): self.value(each, str(name))
+                str(name) if str(name) in IDENTITY else self.text(str(name)): self.value(
+                    each, str(name)
+                )
                 for name, each in value.items()
             }
         if isinstance(value, list):
@@ -79,14 +90,19 @@ class Mask:
 
 
 def load_mask(path: str) -> Mask:
-    """Read the variants (a JSON list) and remove the file: a secret lies about no longer than needed."""
-    with open(path, encoding="utf-8") as stream:
-        variants = json.load(stream)
-    os.unlink(path)
+    """Read the variants (a JSON list) and remove the file.
+
+    A secret lies about no longer than needed.
+    """
+    source = Path(path)
+    variants = json.loads(source.read_text(encoding="utf-8"))
+    source.unlink()
     return Mask(variants)
 
 
-def encode(event: dict[str, object], mask: Mask | None = None, default: Default | None = None) -> str:
+def encode(
+    event: dict[str, object], mask: Mask | None = None, default: Default | None = None
+) -> str:
     """Return an event as JSON text that any strict reader takes: no NaN, no NUL, secrets masked."""
     try:
         text = json.dumps(
@@ -108,8 +124,8 @@ def encode(event: dict[str, object], mask: Mask | None = None, default: Default 
 def with_output(encoded: str, output: str, mask: Mask | None = None) -> bytes:
     """Return a frame's body: an encoded event plus what was printed while it happened.
 
-    ``stdout`` is as a terminal shows it (lines end in CR LF, none behind the last); ``_lines`` counts the line
-    ends before that trimming, from which the reader derives ``start_line`` and ``end_line``.
+    ``stdout`` is as a terminal shows it (lines end in CR LF, none behind the last); ``_lines``
+    counts the line ends before that trimming: ``start_line`` and ``end_line`` follow from it.
     """
     if mask is not None:
         output = mask.text(output)
@@ -133,7 +149,10 @@ def open_journal(path: str) -> int:
 
 
 def append(journal: int, body: bytes) -> None:
-    """Append one frame with one write: other writers' frames come before or after it, never within."""
+    """Append one frame with one write.
+
+    Other writers' frames come before or after it, never within.
+    """
     frame = HEADER.pack(len(body)) + body
     written = os.write(journal, frame)
     while written < len(frame):

@@ -1,4 +1,7 @@
-"""One repository's git commands: no prompt, no hook, no configuration but ours, credentials only by environment."""
+"""One repository's git commands.
+
+No prompt, no hook, no configuration but ours, credentials only by environment.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,11 @@ _SETTINGS = (
 )
 
 
-class GitFailed(Exception):  # noqa: N818 - git failed
+class GitFailed(Exception):
     """A command failed; the text explains it, ``stderr`` is git's own."""
 
     def __init__(self, explanation: str, rc: int, stderr: str) -> None:
+        """``stderr`` is shown in the event; the explanation is the job's."""
         super().__init__(explanation)
         self.rc = rc
         self.stderr = stderr
@@ -43,6 +47,7 @@ class Git:
     """Runs git against one bare repository and one remote; ends it when the attempt must end."""
 
     def __init__(self, job: Preparation, remote: Remote, ending: Ending) -> None:
+        """``directory`` is set once the repository's place is known."""
         self.remote = remote
         self.directory = Path()
         self._ending = ending
@@ -60,8 +65,8 @@ class Git:
         self, args: tuple[str, ...], at: Path | None, accept: tuple[int, ...] | None
     ) -> tuple[int, str]:
         settings = [part for each in _SETTINGS for part in ("-c", each)]
-        process = subprocess.Popen(  # noqa: S603 - every argument is ours or was checked
-            ["git", *settings, *args],  # noqa: S607 - on the scrubbed PATH
+        process = subprocess.Popen(
+            ["git", *settings, *args],
             cwd=at or self.directory,
             env=self._env,
             stdin=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ _REFSPEC = re.compile(r"\+?(?P<source>refs/[^\s:]+):(?P<target>refs/[^\s:]+)")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
-class Refused(ValueError):  # noqa: N818 - the repository is refused
+class Refused(ValueError):
     """The URL, branch or refspec cannot be used; the text says why and holds no secret."""
 
 
@@ -29,7 +29,10 @@ class Remote(Struct, frozen=True, kw_only=True):
 
 
 def parse_url(url: str) -> Remote:
-    """Read a repository's URL: ``scheme://``, ``user@host:path`` or an absolute path. Raises Refused."""
+    """Read a repository's URL: ``scheme://``, ``user@host:path`` or an absolute path.
+
+    Raises Refused.
+    """
     if not url or url.startswith("-") or re.search(r"[\x00-\x20\x7f]", url) or _HELPER.match(url):
         raise Refused("The repository URL is not usable")
     if url.startswith("/"):
@@ -43,7 +46,10 @@ def parse_url(url: str) -> Remote:
 
 
 def secrets_in(url: str) -> tuple[str, ...]:
-    """Return what must be masked of a URL: its password, or a token that stands for user and password."""
+    """Return what must be masked of a URL.
+
+    Its password, or a token that stands for user and password.
+    """
     try:
         remote = parse_url(url)
     except Refused:
@@ -53,7 +59,10 @@ def secrets_in(url: str) -> tuple[str, ...]:
 
 
 def check_branch(branch: str) -> str:
-    """Return a branch, tag or commit name that git cannot take for anything else. Raises Refused."""
+    """Return a branch, tag or commit name that git cannot take for anything else.
+
+    Raises Refused.
+    """
     if branch.startswith("-") or branch.endswith(("/", ".lock")) or _BAD_IN_REVISION.search(branch):
         raise Refused(f"{branch!r} is not a branch, tag or commit")
     return branch
@@ -72,7 +81,10 @@ def could_be_commit(revision: str) -> bool:
 
 
 def parse_refs(listing: str) -> dict[str, str]:
-    """Read ``git ls-remote``: reference name to commit; an annotated tag stands for what it tags."""
+    """Read ``git ls-remote``: reference name to commit.
+
+    An annotated tag stands for what it tags.
+    """
     refs: dict[str, str] = {}
     for line in listing.splitlines():
         commit, _, name = line.partition("\t")
@@ -82,7 +94,10 @@ def parse_refs(listing: str) -> dict[str, str]:
 
 
 def pick(refs: dict[str, str], branch: str) -> tuple[str, str] | None:
-    """Return (reference, commit) that a branch or tag name means; the remote's HEAD for an empty one."""
+    """Return (reference, commit) that a branch or tag name means.
+
+    The remote's HEAD for an empty one.
+    """
     names = [f"refs/heads/{branch}", f"refs/tags/{branch}", branch] if branch else ["HEAD"]
     return next(((name, refs[name]) for name in names if name in refs), None)
 
@@ -92,25 +107,28 @@ def explain(stderr: str, url: str) -> str:
     for pattern, text in _COMPLAINTS:
         if re.search(pattern, stderr, re.IGNORECASE):
             return text.format(url=url)
-    last = next((line for line in reversed(stderr.strip().splitlines()) if line.strip()), "git failed")
+    last = next(
+        (line for line in reversed(stderr.strip().splitlines()) if line.strip()), "git failed"
+    )
     return f"{last.removeprefix('fatal: ')} ({url})"
 
 
+_REFUSED_LOGIN = (
+    r"authentication failed|could not read (username|password)|terminal prompts disabled"
+    r"|permission denied \(|access denied|invalid username or (password|token)|error: 40[13]"
+)
+_UNREACHABLE = (
+    r"connection (refused|timed out|reset)|failed to connect|couldn't connect|no route to host"
+)
+_MISSING = (
+    r"not found|does not exist|not appear to be a git repository|no such file or directory"
+    r"|error: 404"
+)
 _COMPLAINTS = (
-    (
-        r"authentication failed|could not read (username|password)|terminal prompts disabled"
-        r"|permission denied \(|access denied|invalid username or (password|token)|error: 40[13]",
-        "Authentication failed for {url}",
-    ),
+    (_REFUSED_LOGIN, "Authentication failed for {url}"),
     (r"could not resolve host|name or service not known", "The host of {url} cannot be resolved"),
-    (
-        r"connection (refused|timed out|reset)|failed to connect|couldn't connect|no route to host",
-        "The host of {url} cannot be reached",
-    ),
-    (
-        r"not found|does not exist|not appear to be a git repository|no such file or directory|error: 404",
-        "The repository {url} does not exist or is not readable",
-    ),
+    (_UNREACHABLE, "The host of {url} cannot be reached"),
+    (_MISSING, "The repository {url} does not exist or is not readable"),
     (r"transport '.*' not allowed", "The protocol of {url} is not allowed"),
 )
 
@@ -123,7 +141,9 @@ def _with_scheme(url: str) -> Remote:
         raise Refused("The repository URL is not usable") from error
     protocol = "ssh" if parts.scheme == "git+ssh" else parts.scheme
     if protocol not in PROTOCOLS:
-        raise Refused(f"The protocol {protocol!r} is not allowed; use one of {', '.join(PROTOCOLS)}")
+        raise Refused(
+            f"The protocol {protocol!r} is not allowed; use one of {', '.join(PROTOCOLS)}"
+        )
     if protocol == "file":
         if host not in {"", "localhost"} or parts.username:
             raise Refused("A file URL names no host")

@@ -1,7 +1,8 @@
 """A job's journal: written by Ansible and the supervisor, read by the agent from any offset.
 
-Reading survives what a crash leaves: a frame is either whole or not there yet. Counters and line numbers are not
-stored; they follow from the order of frames, so a reader resumes from (offset, counter, line).
+Reading survives what a crash leaves: a frame is either whole or not there yet. Counters and line
+numbers are not stored; they follow from the order of frames, so a reader resumes from (offset,
+counter, line).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -65,7 +67,10 @@ class JournalEvent(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """A supervisor's word about its progress; the first ``running`` tells what was started and where."""
+    """A supervisor's word about its progress.
+
+    The first ``running`` tells what was started and where.
+    """
 
     status: str
     created: str
@@ -123,6 +128,7 @@ class JournalReader:
     """Reads one journal; keeps no position of its own."""
 
     def __init__(self, path: Path) -> None:
+        """Take a journal that need not exist yet."""
         self._path = path
 
     def size(self) -> int:
@@ -133,11 +139,14 @@ class JournalReader:
             return 0
 
     def read(self, offset: int, bytes_max: int = READ_BYTES) -> list[Frame]:
-        """Return whole frames from an offset, about ``bytes_max`` of them but at least one if there is one."""
+        """Return whole frames from an offset, about ``bytes_max``.
+
+        Returns at least one when there is one, however large.
+        """
         try:
             with self._path.open("rb") as stream:
                 stream.seek(offset)
-                data = stream.read(bytes_max)
+                data = stream.read(max(bytes_max, HEADER.size))
                 missing = _missing(data)
                 if missing:
                     data += stream.read(missing)
@@ -154,8 +163,9 @@ class JournalReader:
             found.append(entry)
         return found
 
-    def all(self, position: Position = Position()) -> Iterator[Entry]:
+    def all(self) -> Iterator[Entry]:
         """Yield every entry that is whole now."""
+        position = Position()
         while batch := self.entries(position):
             yield from batch
             position = batch[-1].after
@@ -165,6 +175,7 @@ class JournalWriter:
     """Appends the supervisor's own frames; everything is masked before it is written."""
 
     def __init__(self, path: Path, mask: Mask) -> None:
+        """Open a journal, created when missing."""
         self._path = path
         self._mask = mask
         self._fd = frames.open_journal(str(path))
@@ -175,13 +186,15 @@ class JournalWriter:
         frames.append(self._fd, frames.with_output(encoded, printed, self._mask))
 
     def from_terminal(self, event: dict[str, object]) -> None:
-        """Append what came through the terminal: stray output, or an event of upstream's own callback."""
+        """Append what came through the terminal.
+
+        Stray output, or an event of upstream's own callback.
+        """
         shown = str(event.pop("stdout", "")).replace("\r\n", "\n")
         first, last = event.pop("start_line", 0), event.pop("end_line", 0)
         lines = last - first if isinstance(first, int) and isinstance(last, int) else 0
         for name in ("counter", "runner_ident"):
             event.pop(name, None)
-        event.setdefault("event_data", {})
         printed = uncensored_cut(event, shown) + "\n" * max(0, lines - shown.count("\n"))
         self.event(event, printed)
 
@@ -196,7 +209,10 @@ class JournalWriter:
         frames.append(self._fd, frames.to_bytes(frames.encode(body, self._mask)))
 
     def trim(self) -> None:
-        """Cut off a frame that a killed process left half written; only when no other writer lives."""
+        """Cut off a frame that a killed process left half written.
+
+        Only when no other writer lives.
+        """
         whole = 0
         reader = JournalReader(self._path)
         while batch := reader.read(whole):
@@ -210,8 +226,8 @@ class JournalWriter:
 
 
 def uncensored_cut(event: dict[str, object], shown: str) -> str:
-    """Drop what upstream's callback prints about a failed task with no_log before its censored result line."""
-    data = event["event_data"]
+    """Drop what upstream's callback prints before the censored result of a no_log task."""
+    data = event.get("event_data")
     result = data.get("res") if isinstance(data, dict) else None
     if not isinstance(result, dict) or "censored" not in result:
         return shown
@@ -225,8 +241,12 @@ def uncensored_cut(event: dict[str, object], shown: str) -> str:
 
 def verbose() -> dict[str, object]:
     """Return a new event for output that belongs to no other."""
-    created = clock.now().isoformat()
-    return {"event": "verbose", "uuid": ids.new_id(), "created": created, "event_data": {}}
+    return {"event": "verbose", "uuid": new_uuid(), "created": clock.now().isoformat()}
+
+
+def new_uuid() -> str:
+    """Return an event's uuid as upstream writes it."""
+    return str(UUID(ids.new_id()))
 
 
 class _Wire(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Which files of a project's tree AWX offers as playbooks and as inventories (pure, over a tar archive)."""
+"""Which files of a project's archive AWX offers as playbooks and as inventories."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def is_skipped(path: PurePosixPath) -> bool:
 
 
 def could_be_playbook(content: bytes) -> bool:
-    """Tell whether a YAML file has a play or imports one; broken YAML shows up too, a vault file as well."""
+    """Tell whether a YAML file has a play or imports one.
+
+    Broken YAML shows up too, a vault file as well.
+    """
     return content.startswith(_VAULT) or _PLAYBOOK_LINE.search(content) is not None
 
 

@@ -14,7 +14,7 @@ SOCKET_DIR_CHARS_MAX = 75
 """A socket's path may have 107 characters; ssh adds up to 31 to its directory."""
 
 
-class Unrunnable(Exception):  # noqa: N818 - it says what the job is
+class Unrunnable(Exception):
     """The job cannot be run; the text is its explanation."""
 
 
@@ -42,7 +42,7 @@ class Preparation:
         return memory_dir(self.spec.ident)
 
     def socket_dir(self, name: str) -> Path:
-        """Return the job's private directory of that name, or a shorter one where sockets would not fit."""
+        """Return the job's directory of that name, or a shorter one if sockets do not fit."""
         wanted = self.dir / name
         return wanted if len(str(wanted)) <= SOCKET_DIR_CHARS_MAX else self.memory / name
 

@@ -1,4 +1,4 @@
-"""The processes of a job, as Linux shows them: who descends from whom, who is alive, and how all of them end.
+"""The processes of a job, as Linux shows them: who descends from whom, who lives, how all end.
 
 Ansible's workers leave their process group and session, so ending a group is never enough.
 """
@@ -30,21 +30,27 @@ def become_subreaper() -> None:
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a living process started (clock ticks since boot); None for a zombie or none at all."""
+    """Return when a living process started (clock ticks since boot).
+
+    None for a zombie or none at all.
+    """
     fields = _stat(pid)
     return None if fields is None or fields[0] in {"Z", "X"} else int(fields[19])
 
 
 def is_alive(pid: int, started: int) -> bool:
-    """Tell whether this very process lives; a process that was given the same pid later is another one."""
+    """Tell whether this very process lives.
+
+    A process that was given the same pid later is another one.
+    """
     return start_ticks(pid) == started
 
 
 def children(pid: int) -> list[int]:
     """Return the direct children of a process, zombies included."""
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        texts = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        texts = [(task / "children").read_text() for task in tasks]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(each) for text in texts for each in text.split()]
@@ -62,14 +68,18 @@ def descendants(pid: int) -> list[int]:
 
 
 def marked(mark: str) -> list[int]:
-    """Return the living processes that carry a job's mark, wherever they hang; ourselves excepted."""
+    """Return the living processes that carry a job's mark, wherever they hang.
+
+    Ourselves excepted.
+    """
     wanted = f"{MARK}={mark}".encode()
     found = []
-    for name in os.listdir("/proc"):
+    for process in Path("/proc").iterdir():
+        name = process.name
         if not name.isdigit() or int(name) == os.getpid():
             continue
         try:
-            environ = Path(f"/proc/{name}/environ").read_bytes()
+            environ = (process / "environ").read_bytes()
         except OSError:
             continue
         if wanted in environ.split(b"\0") and start_ticks(int(name)) is not None:
@@ -78,7 +88,10 @@ def marked(mark: str) -> list[int]:
 
 
 def end_groups(leaders: Iterable[int], grace_s: float, hurry: Callable[[], bool]) -> None:
-    """Ask the process groups of these processes to end; wait until they did, the grace is over, or in a hurry."""
+    """Ask the process groups of these processes to end.
+
+    Wait until they did, the grace is over, or in a hurry.
+    """
     fds = []
     for pid in leaders:
         try:
@@ -107,7 +120,10 @@ def sweep() -> int:
 
 
 def sweep_marked(mark: str, spare: int = 0) -> int:
-    """Kill every process with a job's mark, and its descendants, until none is left; return how many."""
+    """Kill every process with a job's mark, and its descendants, until none is left.
+
+    Return how many.
+    """
     killed: set[int] = set()
     deadline = clock.monotonic() + _SWEEP_WITHIN_S
     while found := [each for each in marked(mark) if each != spare]:

@@ -1,14 +1,14 @@
 """A project update: git, without Ansible (48 times cheaper), told as playbook events.
 
-The repository is kept bare below ``<data>/git-cache/``; the result is a deterministic tar of the tree. What a
-repository, a URL or a branch says never becomes an option, a hook, a helper or a prompt.
+The repository is kept bare below ``<data>/git-cache/``; the result is a deterministic tar of the
+tree. What a repository, a URL or a branch says never becomes an option, a hook, a helper or a
+prompt.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import select
 import shutil
 import tarfile
@@ -107,7 +107,10 @@ def _update(job: Preparation, play: ToldPlay, ending: Ending) -> Synced:
 
 
 def _fetch(git: Git, branch: str, refspec: str) -> str:
-    """Return the commit that a branch means at the remote; it is in the repository then. Raises GitFailed."""
+    """Return the commit that a branch means at the remote; it is in the repository then.
+
+    Raises GitFailed.
+    """
     url = git.remote.url
     refs = parse_refs(git.run("ls-remote", "--", url))
     found = pick(refs, branch)

@@ -1,9 +1,10 @@
 """Which texts stand for a secret, and how they are masked in what leaves the runner.
 
-A secret is masked as it was given and as it appears within JSON, within a quoted JSON text and within a URL.
-Of a secret of several lines (a key, a certificate) each line of 8 characters or more is masked as well, because
-output is coloured and indented line by line; its ``-----BEGIN`` and ``-----END`` lines are not secret. A value
-shorter than 3 characters is not masked: it would make output unreadable and still be guessed.
+A secret is masked as it was given and as it appears within JSON, within a quoted JSON text and
+within a URL. Of a secret of several lines (a key, a certificate) each line of 8 characters or more
+is masked as well, because output is coloured and indented line by line; its ``-----BEGIN`` and
+``-----END`` lines are not secret. A value shorter than 3 characters is not masked: it would make
+output unreadable and still be guessed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def variants(secrets: Iterable[str]) -> tuple[str, ...]:
     for secret in secrets:
         for part in _parts(secret):
             found |= {part, quote(part, safe="")}
-            found |= {json.dumps(part, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+            found |= {
+                json.dumps(part, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)
+            }
     return tuple(sorted(found))
 
 
@@ -40,5 +43,7 @@ def _parts(secret: str) -> set[str]:
     lines = [line.strip() for line in whole.splitlines()]
     if len(lines) == 1:
         return {whole, secret}
-    long_lines = {each for each in lines if len(each) >= LINE_CHARS_MIN and not each.startswith("-----")}
+    long_lines = {
+        each for each in lines if len(each) >= LINE_CHARS_MIN and not each.startswith("-----")
+    }
     return {whole} | long_lines

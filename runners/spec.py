@@ -1,18 +1,19 @@
-"""What a supervisor is told: the job's specification on disk, its secrets by an inherited descriptor.
+"""What a supervisor is told: the specification on disk, the secrets by a descriptor.
 
 Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
 
 | entry | written by | holds |
 |---|---|---|
 | ``spec.json`` | agent, before the start | ``JobSpec`` |
-| ``content.tar``, ``inventory.json``, ``facts.json`` | agent, before the start | what a playbook run needs |
-| ``supervisor.json`` | supervisor, first of all | pid and start time; its existence means: never start again |
+| ``content.tar``, ``inventory.json``, ``facts.json`` | agent, before the start | its inputs |
+| ``supervisor.json`` | supervisor, first | pid, start time; once it exists: never start again |
 | ``journal`` | Ansible and the supervisor | frames, see ``runners/frames.py`` |
 | ``content.tar`` | supervisor of a project update | the project's tree |
 | ``facts-out.json`` | supervisor | host facts gathered, when the fact cache is used |
 | ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
 
-Secrets and what upstream writes about the environment live in memory-backed ``/dev/shm/playlog-<uid>/<ident>``.
+Secrets and what upstream writes about the environment live in memory-backed
+``/dev/shm/playlog-<uid>/<ident>``.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ INVENTORY_FILE = "inventory.json"
 FACTS_FILE = "facts.json"
 FACTS_OUT_FILE = "facts-out.json"
 
-FILE_TOKEN = "{{playlog.file.%s}}"
-"""Within ``Secrets.env`` and ``Secrets.extra_vars``: becomes the path of the named entry of ``Secrets.files``."""
+FILE_TOKEN = "{{playlog.file.%s}}"  # noqa: S105 - a placeholder
+"""Within ``Secrets.env`` and ``Secrets.extra_vars``.
+
+Becomes the path of the named entry of ``Secrets.files``.
+"""
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
@@ -85,7 +89,10 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
 
 class Secrets(Struct, frozen=True, kw_only=True):
-    """What one attempt needs in clear. Handed over by a descriptor, kept in memory, never in argv."""
+    """What one attempt needs in clear.
+
+    Handed over by a descriptor, kept in memory, never in argv.
+    """
 
     username: str = ""
     password: str = ""

@@ -1,8 +1,8 @@
 """One attempt from start to end, in a process of its own that outlives agent and zygote.
 
-Writes ``supervisor.json``, runs the job, ends every process of it whatever happens, appends the final frame.
-Started by the zygote, or without it by ``python -m runners.supervisor <job directory>`` with the secrets in a
-file (in memory, for the agent) as standard input.
+Writes ``supervisor.json``, runs the job, ends every process of it whatever happens, appends the
+final frame. Started by the zygote, or without it by ``python -m runners.supervisor <job
+directory>`` with the secrets in a file (in memory, for the agent) as standard input.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from runners.preparation import Preparation, Unrunnable
 from runners.spec import (
     JOURNAL_FILE,
     SUPERVISOR_FILE,
-    JobSpec,
     Secrets,
     read_spec,
     write_private,
@@ -62,7 +61,10 @@ def read_supervisor(job_dir: Path) -> SupervisorFile | None:
 
 
 def supervise(job_dir: Path, secrets: Secrets) -> None:
-    """Run the attempt of a job directory to its end; do nothing when somebody else has started it."""
+    """Run the attempt of a job directory to its end.
+
+    Do nothing when somebody else has started it.
+    """
     if not _claim(job_dir):
         return
     spec = read_spec(job_dir)
@@ -92,6 +94,7 @@ def _perform(job: Preparation, journal: JournalWriter, ending: Ending) -> Outcom
     process_tree.become_subreaper()
     if job.spec.kind == "project_update":
         workspace.prepare(job)
+        journal.control(STATUS, status="running", job_cwd=str(job.dir))
         result = project_sync.sync(job, journal, ending)
         return Outcome(**msgspec.structs.asdict(result))
     steps.prepare(job)
@@ -129,7 +132,10 @@ def _run_playbook(job: Preparation, journal: JournalWriter, ending: Ending) -> O
 
 
 def ended(ending: Ending) -> Outcome:
-    """Return the outcome of an attempt that was ended early: a time limit counts as a failure, as in AWX."""
+    """Return the outcome of an attempt that was ended early.
+
+    A time limit counts as a failure, as in AWX.
+    """
     status = "canceled" if ending.why is Why.CANCEL else "failed"
     return Outcome(status=status, explanation=ending.explanation())
 
@@ -151,7 +157,7 @@ def _claim(job_dir: Path) -> bool:
 def become_own_master(job_dir: Path) -> None:
     """Leave session, terminal and streams of whoever started us."""
     os.setsid()
-    os.umask(0o077)
+    os.umask(0o022)  # what playbooks expect; the job directory itself is closed to others
     os.chdir(job_dir)
     nowhere = os.open(os.devnull, os.O_RDONLY)
     log = os.open(job_dir / _LOG_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -164,11 +170,12 @@ def become_own_master(job_dir: Path) -> None:
 def run_from(job_dir: Path, secrets_fd: int) -> None:
     """Read the secrets from a descriptor and supervise; never returns.
 
-    Leaves by ``_exit``: upstream's thread that feeds the key to ssh-agent may wait for ever on a job that ended
-    before it took the key.
+    Leaves by ``_exit``: upstream's thread that feeds the key to ssh-agent may wait for ever on a
+    job that ended before it took the key.
     """
     try:
-        # From offset 0 whatever was read before: a second supervisor started in doubt shares the descriptor.
+        # From offset 0 whatever was read before: a second supervisor started in doubt shares the
+        # descriptor.
         content = os.pread(secrets_fd, os.fstat(secrets_fd).st_size, 0)
         os.close(secrets_fd)
         secrets = msgspec.json.decode(content, type=Secrets)

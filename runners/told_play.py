@@ -1,11 +1,15 @@
-"""A play that is told, not run: playbook events for work that needs no Ansible, as AWX's clients expect them."""
+"""A play that is told, not run.
+
+Playbook events for work that needs no Ansible, as AWX's clients expect them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from ops import clock, ids
-from runners.journal import JournalWriter
+from ops import clock
+from runners.journal import JournalWriter, new_uuid
 
 HOST = "localhost"
 _BANNER_CHARS = 79
@@ -16,9 +20,10 @@ class ToldPlay:
     """One play on localhost; every method appends the events a playbook would have made."""
 
     def __init__(self, journal: JournalWriter, playbook: str, play: str) -> None:
+        """Take the names the events show."""
         self._journal = journal
-        self._playbook = {"playbook": playbook, "playbook_uuid": ids.new_id()}
-        self._play = {"play": play, "play_uuid": ids.new_id(), "play_pattern": HOST}
+        self._playbook = {"playbook": playbook, "playbook_uuid": new_uuid()}
+        self._play = {"play": play, "play_uuid": new_uuid(), "play_pattern": HOST}
         self._task: dict[str, object] = {}
         self._started: datetime = clock.now()
         self._counts = {"ok": 0, "changed": 0, "failed": 0}
@@ -33,13 +38,13 @@ class ToldPlay:
 
     def task(self, name: str, action: str) -> None:
         """Start a task."""
-        uuid = ids.new_id()
+        uuid = new_uuid()
         self._task = {"task": name, "task_uuid": uuid, "task_action": action, "task_args": ""}
         data = {**self._data(), "name": name, "is_conditional": False}
         play = str(self._play["play_uuid"])
         self._event("playbook_on_task_start", uuid, play, data, _banner(f"TASK [{name}]"))
         self._started = clock.now()
-        self._event("runner_on_start", ids.new_id(), uuid, {**self._data(), "host": HOST}, "")
+        self._event("runner_on_start", new_uuid(), uuid, {**self._data(), "host": HOST}, "")
 
     def done(self, message: str, *, changed: bool = False, **result: object) -> None:
         """End the task well; ``result`` goes into the event's ``res``."""
@@ -60,10 +65,11 @@ class ToldPlay:
         data = {**self._playbook, **one, "processed": {HOST: 1}, "artifact_data": {}}
         data |= {"dark": {}, "ignored": {}, "rescued": {}, "skipped": {}}
         line = f"{HOST:<26} : ok={counts['ok']:<4} changed={counts['changed']:<4} "
-        line += f"unreachable=0    failed={counts['failed']:<4} skipped=0    rescued=0    ignored=0   \n"
+        line += f"unreachable=0    failed={counts['failed']:<4} "
+        line += "skipped=0    rescued=0    ignored=0   \n"
         parent = str(self._playbook["playbook_uuid"])
         text = _banner("PLAY RECAP") + line + "\n"
-        self._event("playbook_on_stats", ids.new_id(), parent, data, text)
+        self._event("playbook_on_stats", new_uuid(), parent, data, text)
 
     def _end(self, event: str, word: str, result: dict[str, object]) -> None:
         ended = clock.now()
@@ -82,13 +88,13 @@ class ToldPlay:
         label = "fatal" if word == "failed" else word
         lines = f"{label}: [{HOST}] => {result['msg']}".splitlines()
         text = "".join(f"\x1b[{_COLORS[word]}m{line}\x1b[0m\n" for line in lines)
-        self._event(event, ids.new_id(), str(self._task["task_uuid"]), data, text)
+        self._event(event, new_uuid(), str(self._task["task_uuid"]), data, text)
 
     def _data(self) -> dict[str, object]:
         return {**self._playbook, **self._play, **self._task}
 
     def _event(
-        self, event: str, uuid: str, parent: str, data: dict[str, object], printed: str
+        self, event: str, uuid: str, parent: str, data: Mapping[str, object], printed: str
     ) -> None:
         record: dict[str, object] = {
             "event": event,

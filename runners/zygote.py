@@ -1,8 +1,8 @@
 """The parent that supervisors are forked from: it has imported what they need, once.
 
-Single-threaded, without an event loop and without secrets: a request names a job directory and carries the
-secrets' descriptor, which only the forked supervisor reads. Ends when the agent's end of the socket closes;
-supervisors go on.
+Single-threaded, without an event loop and without secrets: a request names a job directory and
+carries the secrets' descriptor, which only the forked supervisor reads. Ends when the agent's end
+of the socket closes; supervisors go on.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _CLAIM_WITHIN_S = 30.0
 _CLAIM_POLL_S = 0.02
 
 
-class SupervisorLost(Exception):  # noqa: N818 - it says what happened
+class SupervisorLost(Exception):
     """A supervisor ended before it took charge of its job directory; the job was never started."""
 
 
@@ -32,12 +32,16 @@ class SupervisorHandle:
     """A supervisor that was started, by us or by an agent before us; it need not be our child."""
 
     def __init__(self, pid: int, start_ticks: int) -> None:
+        """Take pid and start time (clock ticks since boot): together they are unique."""
         self.pid = pid
         self.start_ticks = start_ticks
 
     @classmethod
     def of(cls, job_dir: Path) -> Self | None:
-        """Return the handle of a job directory's supervisor, dead or alive; None when it never had one."""
+        """Return the handle of a job directory's supervisor, dead or alive.
+
+        None when it never had one.
+        """
         found = read_supervisor(job_dir)
         return None if found is None else cls(found.pid, found.start_ticks)
 
@@ -46,7 +50,10 @@ class SupervisorHandle:
         return process_tree.is_alive(self.pid, self.start_ticks)
 
     def cancel(self) -> None:
-        """Order it to end its job; a second order takes the grace away. Harmless when it has ended."""
+        """Order it to end its job; a second order takes the grace away.
+
+        Harmless when it has ended.
+        """
         fd = self._open()
         if fd is not None:
             try:
@@ -86,6 +93,7 @@ class Zygote:
     """Starts supervisors through a zygote that is started, and started again, when needed."""
 
     def __init__(self) -> None:
+        """Start nothing yet."""
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._turn = asyncio.Lock()
@@ -99,7 +107,7 @@ class Zygote:
         """Start the zygote ahead of the first job."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "runners.zygote", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 cwd=_ROOT,
@@ -163,7 +171,7 @@ def _in_memory(content: bytes) -> int:
 
 def _start_alone(job_dir: Path, fd: int) -> SupervisorFile:
     """Start a supervisor without the zygote."""
-    process = subprocess.Popen(  # noqa: S603 - our own module
+    process = subprocess.Popen(
         [sys.executable, "-m", "runners.supervisor", str(job_dir)],
         cwd=_ROOT,
         env=environment.scrubbed(),
@@ -173,7 +181,10 @@ def _start_alone(job_dir: Path, fd: int) -> SupervisorFile:
 
 
 async def _in_charge(job_dir: Path, started: SupervisorFile) -> SupervisorHandle:
-    """Wait until the job directory has a supervisor: ours, or one that an earlier request started."""
+    """Wait until the job directory has a supervisor.
+
+    Ours, or one that an earlier request started.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _CLAIM_WITHIN_S
     while loop.time() < deadline:

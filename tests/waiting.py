@@ -20,9 +20,7 @@ def eventually(predicate: Callable[[], T], within_s: float = 20.0) -> T:
     return value
 
 
-async def soon(
-    predicate: Callable[[], T | Awaitable[T]], within_s: float = 20.0
-) -> T:
+async def soon(predicate: Callable[[], T | Awaitable[T]], within_s: float = 20.0) -> T:
     """Like ``eventually`` without blocking the event loop; the predicate may be a coroutine function."""
     deadline = time.monotonic() + within_s
     while True:

@@ -1,11 +1,21 @@
 """Ansible's stdout callback inside a job: one journal frame per event, the moment it happens.
 
-Named ``awx_display`` so that ansible-runner selects it. Names and contents of events stay upstream's: this loads
-ansible-runner's own ``awx_display`` and replaces only where its events go. Where anything is missing, upstream's
-plugin is used as it is, and events reach the supervisor through the terminal.
+Named ``awx_display`` so that ansible-runner selects it. Names and contents of events stay
+upstream's: this loads ansible-runner's own ``awx_display`` and replaces only where its events go.
+Where anything is missing, upstream's plugin is used as it is, and events reach the supervisor
+through the terminal.
 """
 
+# ruff: noqa: INP001 - Ansible loads it by path, and everything beside it
+
 from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+from os import environ  # noqa: TID251 - within Ansible there are no settings of ours
+from pathlib import Path
+from typing import Any, TextIO
 
 DOCUMENTATION = """
     callback: awx_display
@@ -20,18 +30,13 @@ DOCUMENTATION = """
       - Set as stdout in config
 """
 
-import importlib.util
-import os
-import sys
-from typing import Any, TextIO
-
-_HERE = os.path.dirname(os.path.realpath(__file__))
+_HERE = Path(__file__).resolve().parent
 
 
-def _load(name: str, path: str) -> Any:
+def _load(name: str, path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(path)
+        raise ImportError(str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -40,15 +45,15 @@ def _load(name: str, path: str) -> Any:
 
 def _upstream() -> Any:
     """Load the next awx_display on the plugin path: ansible-runner appends its own behind ours."""
-    for directory in os.environ.get("ANSIBLE_CALLBACK_PLUGINS", "").split(":"):
-        path = os.path.join(directory, "awx_display.py")
-        if os.path.realpath(directory) != _HERE and os.path.exists(path):
+    for directory in environ.get("ANSIBLE_CALLBACK_PLUGINS", "").split(":"):
+        path = Path(directory, "awx_display.py")
+        if Path(directory).resolve() != _HERE and path.exists():
             return _load("playlog_upstream_awx_display", path)
     raise ImportError("ansible-runner's awx_display is not on the callback path")
 
 
 class _Capture:
-    """Route what is printed to the innermost open event, or to the real stream when there is none."""
+    """Route what is printed to the innermost open event, or else to the real stream."""
 
     def __init__(self, real: TextIO, opened: list[tuple[str, list[str]]]) -> None:
         self._real = real
@@ -76,20 +81,20 @@ class _Journal:
     def __init__(self, context: Any, default: Any) -> None:
         self._context = context
         self._default = default
-        self._frames = _load("playlog_frames", os.path.join(_HERE, os.pardir, "frames.py"))
-        self._fd = self._frames.open_journal(os.environ["PLAYLOG_JOURNAL"])
-        mask_path = os.environ.get("PLAYLOG_MASK", "")
+        self._frames = _load("playlog_frames", _HERE.parent / "frames.py")
+        self._fd = self._frames.open_journal(environ["PLAYLOG_JOURNAL"])
+        mask_path = environ.get("PLAYLOG_MASK", "")
         self._mask = self._frames.load_mask(mask_path) if mask_path else None
         self._opened: list[tuple[str, list[str]]] = []
 
     def attach(self) -> None:
-        """Take over event output, and hide the journal from playbooks started by this one's tasks."""
-        sys.stdout = _Capture(sys.stdout, self._opened)  # type: ignore[assignment]  # a stream to its callers
-        sys.stderr = _Capture(sys.stderr, self._opened)  # type: ignore[assignment]  # a stream to its callers
+        """Take over event output; hide the journal from playbooks that tasks start."""
+        sys.stdout = _Capture(sys.stdout, self._opened)
+        sys.stderr = _Capture(sys.stderr, self._opened)
         self._context.dump_begin = self.begin
         self._context.dump_end = self.end
         for name in ("PLAYLOG_JOURNAL", "PLAYLOG_MASK", "ANSIBLE_STDOUT_CALLBACK"):
-            os.environ.pop(name, None)
+            environ.pop(name, None)
 
     def begin(self, _stream: TextIO) -> None:
         """Serialise now: the default callback edits result dicts while it prints."""
@@ -104,21 +109,24 @@ class _Journal:
     def end(self, _stream: TextIO) -> None:
         """Append the frame of the innermost open event."""
         encoded, printed = self._opened.pop()
-        self._frames.append(self._fd, self._frames.with_output(encoded, "".join(printed), self._mask))
+        self._frames.append(
+            self._fd, self._frames.with_output(encoded, "".join(printed), self._mask)
+        )
 
 
 _stock = _upstream()
-try:
+with contextlib.suppress(Exception):  # upstream's way of carrying events is the fallback
     _Journal(_stock.event_context, _stock.AnsibleJSONEncoderLocal().default).attach()
-except Exception:  # noqa: BLE001, S110 - upstream's way of carrying events is the fallback
-    pass
 
 
 def _is_secret(result: Any) -> bool:
     return bool(result.get("_ansible_no_log") or "censored" in result)
 
 
-class CallbackModule(_stock.CallbackModule):  # type: ignore[misc]  # a class known only at run time
+_Upstream: Any = _stock.CallbackModule
+
+
+class CallbackModule(_Upstream):  # type: ignore[misc]  # a class known only at run time
     """Upstream's callback, silent about what a task with no_log said when it failed or warned."""
 
     CALLBACK_NAME = "awx_display"

@@ -1,4 +1,7 @@
-"""The steps that prepare a playbook run, in order; each undoes itself in reverse order, prepared or not."""
+"""The steps that prepare a playbook run, in order.
+
+Each undoes itself in reverse order, prepared or not.
+"""
 
 from __future__ import annotations
 

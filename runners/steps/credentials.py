@@ -1,4 +1,7 @@
-"""Secrets on their way into Ansible: answers to prompts, a key for ssh-agent, files in memory; never argv."""
+"""Secrets on their way into Ansible.
+
+Answers to prompts, a key for ssh-agent, files in memory; never argv.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,18 @@ import re
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import FILE_TOKEN, Secrets, write_private
 
-_BECOME_METHODS = ("sudo", "su", "pbrun", "pfexec", "dzdo", "pmrun", "runas", "enable", "doas", "ksu")
+_BECOME_METHODS = (
+    "sudo",
+    "su",
+    "pbrun",
+    "pfexec",
+    "dzdo",
+    "pmrun",
+    "runas",
+    "enable",
+    "doas",
+    "ksu",
+)
 
 
 def prepare(job: Preparation) -> None:
@@ -30,7 +44,10 @@ def cleanup(_job: Preparation) -> None:
 
 
 def arguments(secrets: Secrets, *, become: bool) -> list[str]:
-    """Return the options that tell Ansible who logs in and what it has to ask for; no secret is in them."""
+    """Return the options that tell Ansible who logs in and what it has to ask for.
+
+    No secret is in them.
+    """
     args = [f"--user={secrets.username or 'root'}"]
     if secrets.password:
         args.append("--ask-pass")
@@ -48,7 +65,10 @@ def arguments(secrets: Secrets, *, become: bool) -> list[str]:
 
 
 def prompts(secrets: Secrets) -> dict[str, str]:
-    """Return prompt patterns and their answers; every prompt that may appear has one, or the job would hang."""
+    """Return prompt patterns and their answers.
+
+    Every prompt that may appear has one, or the job would hang.
+    """
     answers = {
         r"Enter passphrase for .*:\s*?$": secrets.ssh_key_passphrase,
         r"Bad passphrase, try again for .*:\s*?$": "",
@@ -108,5 +128,3 @@ def _in_value(value: object, files: dict[str, str]) -> object:
 def _whole_lines(key: str) -> str:
     """Return a key as ssh-add wants it: the last line ended."""
     return key if not key or key.endswith("\n") else key + "\n"
-
-

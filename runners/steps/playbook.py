@@ -23,7 +23,10 @@ def cleanup(_job: Preparation) -> None:
 
 
 def options(spec: JobSpec) -> list[str]:
-    """Return the options a specification asks for; values are joined to their names, none can be read as one."""
+    """Return the options a specification asks for.
+
+    Values are joined to their names, none can be read as one.
+    """
     asked = [
         ("--check", spec.job_type == "check"),
         ("--diff", spec.diff_mode),
@@ -39,7 +42,7 @@ def options(spec: JobSpec) -> list[str]:
 
 
 def environment(job: Preparation) -> dict[str, str]:
-    """Return the variables that AWX's jobs rely on, and those that keep the job's files in its directory."""
+    """Return the variables AWX's jobs rely on, and those that keep files in the directory."""
     temporary = str(job.socket_dir("tmp"))
     found = {
         "JOB_ID": str(job.spec.job),

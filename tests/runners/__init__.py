@@ -1,0 +1,1 @@
+"""Tests of the runners: real Ansible, local connection."""
