@@ -104,12 +104,12 @@ def work_runner(runner: str) -> str:
 
 def group_consumer(group: str, work_class: int) -> str:
     """Name of the WORK consumer that the runners of a group share for one class."""
-    return f"WORK-{token(group)}-{work_class}"
+    return f"group-{token(group)}-{work_class}"
 
 
 def runner_consumer(runner: str) -> str:
     """Name of the WORK consumer of orders addressed to one runner."""
-    return f"RUNNER-{token(runner)}"
+    return f"runner-{token(runner)}"
 
 
 def register(runner: str) -> str:

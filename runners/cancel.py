@@ -1,0 +1,75 @@
+"""Ends an attempt: the order from the control plane, and what makes sure that it is obeyed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from runners import process_tree
+from runners.held import HeldAttempt
+from runners.site import Site
+from schemas import subjects
+from schemas.work import CancelRequest
+
+GRACE_S = 15.0
+"""A supervisor grants its job 10 s; who has not ended after this is asked again, then killed."""
+
+SIGNALLED = b"signalled"
+UNKNOWN = b"unknown"
+
+_log = structlog.get_logger()
+_decoder = msgspec.json.Decoder(CancelRequest)
+
+
+async def listen(site: Site) -> Subscription:
+    """Take cancel requests; the answer is ``signalled``, or ``unknown`` for what is not here."""
+
+    async def on_request(message: Msg) -> None:
+        try:
+            request = _decoder.decode(message.data)
+        except msgspec.DecodeError:
+            _log.warning("cancel.unreadable")
+            return
+        held = site.held.attempts.get((request.job, request.attempt))
+        if held is not None:
+            order(held)
+        if message.reply:
+            await message.respond(UNKNOWN if held is None else SIGNALLED)
+
+    return await site.nats.subscribe(subjects.control(site.name, "cancel"), cb=on_request)
+
+
+def order(held: HeldAttempt) -> None:
+    """Signal the supervisor, or prevent that one is started; said again it changes nothing."""
+    if held.cancel_wanted.is_set():
+        return
+    _log.info("attempt.cancel", attempt=held.record.ident)
+    held.cancel_wanted.set()
+    if held.handle is not None:
+        held.handle.cancel()
+
+
+async def enforce(held: HeldAttempt) -> None:
+    """Once a cancel is wanted see to it that the attempt ends."""
+    await held.cancel_wanted.wait()
+    await asyncio.sleep(GRACE_S)
+    if held.handle is not None:
+        held.handle.cancel()
+    await asyncio.sleep(GRACE_S)
+    await put_down(held)
+
+
+async def put_down(held: HeldAttempt) -> None:
+    """Kill the supervisor and every process of the attempt, wherever it hangs."""
+    handle = held.handle
+    if handle is not None and handle.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(handle.pid, signal.SIGKILL)
+    await asyncio.to_thread(process_tree.sweep_marked, held.record.ident)

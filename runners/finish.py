@@ -1,0 +1,57 @@
+"""From the end of an attempt to its release: content, report, workspace."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from runners import claim
+from runners.held import HeldAttempt
+from runners.insist import insist
+from runners.outlet import Conflict, Outlet
+from runners.site import Site
+from runners.spec import CONTENT_FILE
+from runners.steps import workspace
+from schemas.output import AttemptFinished, StoredReport
+
+REPORT_BYTES_MAX = 512 * 1024
+"""A larger report goes to BLOBS and the message names its digest."""
+
+_encoder = msgspec.json.Encoder()
+
+
+async def finish(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
+    """Report the end once, then forget the attempt. Its last frame must be acknowledged before."""
+    if told.content:
+        await insist("upload", lambda: _upload(site, held, told.content))
+    await insist("report", lambda: _report(site, held, outlet, told))
+    await claim.release(site, held.record.key)
+    await asyncio.to_thread(workspace.remove, held.directory)
+
+
+async def _upload(site: Site, held: HeldAttempt, digest: str) -> None:
+    content = await asyncio.to_thread((held.directory / CONTENT_FILE).read_bytes)
+    await site.blobs.put(content)
+    await site.content.keep(digest, content)
+
+
+async def _report(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
+    traceparent = held.record.order.traceparent
+    stored = StoredReport(report=told, traceparent=traceparent)
+    encoded = _encoder.encode(told)
+    if len(encoded) > REPORT_BYTES_MAX:
+        stored = StoredReport(blob=await site.blobs.put(encoded), traceparent=traceparent)
+    while not _is_end(await outlet.last_report()):
+        try:
+            await outlet.report(stored, f"{held.record.ident}-finished")
+        except Conflict:
+            continue
+        return
+
+
+def _is_end(stored: StoredReport | None) -> bool:
+    """Tell whether a report is the last of its attempt; only such a one is ever large."""
+    return stored is not None and (
+        stored.report is None or isinstance(stored.report, AttemptFinished)
+    )

@@ -1,0 +1,88 @@
+"""The attempts this agent holds, and how much of its capacity they take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from pathlib import Path
+
+from runners.record import Key, Record
+from runners.zygote_client import SupervisorHandle
+
+ENDED_REMEMBERED = 4096
+
+
+class HeldAttempt:
+    """One attempt from its grant to its release."""
+
+    def __init__(self, record: Record, directory: Path) -> None:
+        """Not started as far as we know."""
+        self.record = record
+        self.directory = directory
+        self.handle: SupervisorHandle | None = None
+        self.cancel_wanted = asyncio.Event()
+        self.unpublished_bytes = 0
+
+
+class Held:
+    """Every attempt is counted once, whatever group its order came through."""
+
+    def __init__(self, capacity: int) -> None:
+        """``capacity`` in forks."""
+        self._capacity = capacity
+        self._reserved: dict[Key, int] = {}
+        self._ended: OrderedDict[Key, None] = OrderedDict()
+        self.attempts: dict[Key, HeldAttempt] = {}
+        self.enabled = True
+        """False when the control plane wants no new work here."""
+        self.changed = asyncio.Event()
+
+    @property
+    def capacity(self) -> int:
+        """Return how many units there are in all."""
+        return self._capacity
+
+    def resize(self, capacity: int, *, enabled: bool) -> None:
+        """Take the control plane's word about size and use."""
+        if (capacity, enabled) != (self._capacity, self.enabled):
+            self._capacity, self.enabled = capacity, enabled
+            self.changed.set()
+
+    @property
+    def used(self) -> int:
+        """Return the units in use."""
+        return sum(self._reserved.values())
+
+    @property
+    def running(self) -> tuple[Key, ...]:
+        """Return what is held, sorted."""
+        return tuple(sorted(self._reserved))
+
+    def knows(self, key: Key) -> bool:
+        """Tell whether an attempt is held, or was and has ended."""
+        return key in self._reserved or key in self._ended
+
+    def fits(self, impact: int) -> bool:
+        """Tell whether an attempt of this impact may be taken: an idle runner takes any."""
+        if not self.enabled:
+            return False
+        return not self._reserved or impact <= self._capacity - self.used
+
+    def wants(self, work_class: int) -> bool:
+        """Tell whether an order of this class (impacts above half of it) can fit."""
+        return self.fits(work_class // 2 + 1)
+
+    def reserve(self, key: Key, impact: int) -> None:
+        """Count an attempt."""
+        self._reserved[key] = impact
+        self.changed.set()
+
+    def release(self, key: Key, *, ended: bool) -> None:
+        """Count it no longer; one that has ended is never taken again."""
+        self._reserved.pop(key, None)
+        self.attempts.pop(key, None)
+        if ended:
+            self._ended[key] = None
+            while len(self._ended) > ENDED_REMEMBERED:
+                self._ended.popitem(last=False)
+        self.changed.set()

@@ -1,0 +1,88 @@
+"""From a work order and its secrets to what a supervisor is told (pure)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from runners.spec import JobSpec, Secrets
+from schemas.work import JobSecrets, PlaybookRun, ProjectSync, WorkOrder
+
+_object = msgspec.json.Decoder(dict[str, object])
+
+
+def spec_of(order: WorkOrder) -> JobSpec:
+    """Return the specification of an order's attempt. Raises msgspec.DecodeError."""
+    match order.payload:
+        case PlaybookRun():
+            return _playbook(order, order.payload)
+        case ProjectSync():
+            return _sync(order, order.payload)
+        case _:
+            assert_never(order.payload)
+
+
+def secrets_of(told: JobSecrets) -> Secrets:
+    """Return the supervisor's form of an attempt's secrets. Raises msgspec.DecodeError."""
+    return Secrets(
+        username=told.username,
+        password=told.password,
+        ssh_key=told.ssh_key,
+        ssh_key_passphrase=told.ssh_key_passphrase,
+        become_method=told.become_method,
+        become_username=told.become_username,
+        become_password=told.become_password,
+        vaults={each.vault_id: each.password for each in told.vaults},
+        extra_vars=_variables(told.extra_vars),
+        scm_username=told.scm_username,
+        scm_password=told.scm_password,
+        scm_key=told.scm_key,
+        scm_key_passphrase=told.scm_key_passphrase,
+    )
+
+
+def _playbook(order: WorkOrder, run: PlaybookRun) -> JobSpec:
+    return JobSpec(
+        kind="job",
+        job=order.job,
+        attempt=order.attempt,
+        org=order.organization,
+        timeout_s=order.timeout_s,
+        idle_timeout_s=order.idle_timeout_s,
+        playbook=run.playbook,
+        inventory=run.inventory,
+        project_revision=run.scm_revision,
+        job_type="check" if run.job_type == "check" else "run",
+        forks=run.forks,
+        limit=run.limit,
+        verbosity=run.verbosity,
+        extra_vars=_variables(run.extra_vars),
+        job_tags=run.job_tags,
+        skip_tags=run.skip_tags,
+        start_at_task=run.start_at_task,
+        force_handlers=run.force_handlers,
+        become_enabled=run.become_enabled,
+        diff_mode=run.diff_mode,
+        use_fact_cache=run.use_fact_cache,
+    )
+
+
+def _sync(order: WorkOrder, sync: ProjectSync) -> JobSpec:
+    return JobSpec(
+        kind="project_update",
+        job=order.job,
+        attempt=order.attempt,
+        org=order.organization,
+        timeout_s=order.timeout_s,
+        idle_timeout_s=order.idle_timeout_s,
+        project=sync.project,
+        scm_url=sync.scm_url,
+        scm_branch=sync.scm_branch,
+        scm_refspec=sync.scm_refspec,
+        scm_submodules=sync.scm_track_submodules,
+    )
+
+
+def _variables(text: str) -> dict[str, object]:
+    return _object.decode(text) if text else {}

@@ -1,0 +1,82 @@
+"""From a granted attempt on disk to its running supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Coroutine
+from typing import Any
+
+from ops import clock
+from runners.content import ContentMissing
+from runners.held import HeldAttempt
+from runners.insist import insist
+from runners.site import Site
+from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
+from runners.zygote_client import SupervisorHandle, SupervisorLost
+from schemas.output import Phase
+from schemas.work import PlaybookRun
+
+CANCELED = "Canceled before it was started"
+
+
+class Unstarted(Exception):
+    """The attempt never starts: the status that it ends with, and why."""
+
+    def __init__(self, status: str, explanation: str) -> None:
+        """``status`` as in a report: ``error`` or ``canceled``."""
+        super().__init__(explanation)
+        self.status = status
+
+
+async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase, ...]:
+    """Fetch what the job needs, start its supervisor; returns the time spans. Raises Unstarted."""
+    began = clock.now()
+    await _unless_canceled(held, _fetch(site, held))
+    fetched = clock.now()
+    try:
+        held.handle = await site.zygote.spawn(held.directory, secrets)
+    except SupervisorLost as error:
+        raise Unstarted("error", str(error)) from error
+    return (
+        Phase(name="content", started=began, finished=fetched),
+        Phase(name="spawn", started=fetched, finished=clock.now()),
+    )
+
+
+def found(held: HeldAttempt) -> bool:
+    """Tell whether a supervisor has ever taken charge, and take up its handle."""
+    held.handle = SupervisorHandle.of(held.directory)
+    return held.handle is not None
+
+
+async def _fetch(site: Site, held: HeldAttempt) -> None:
+    payload = held.record.order.payload
+    if not isinstance(payload, PlaybookRun):
+        return
+    needed = ((payload.project_content, CONTENT_FILE), (payload.inventory_content, INVENTORY_FILE))
+    for digest, name in needed:
+        target = held.directory / name
+        try:
+            await insist("content", functools.partial(site.content.place, digest, target))
+        except ContentMissing as error:
+            raise Unstarted("error", f"{_named(name)}: {error}") from error
+
+
+def _named(file: str) -> str:
+    return "The project's content" if file == CONTENT_FILE else "The inventory"
+
+
+async def _unless_canceled(held: HeldAttempt, fetching: Coroutine[Any, Any, None]) -> None:
+    """Finish the work, or give it up as soon as a cancel arrives. Raises Unstarted."""
+    working = asyncio.create_task(fetching)
+    canceled = asyncio.create_task(held.cancel_wanted.wait())
+    try:
+        await asyncio.wait([working, canceled], return_when=asyncio.FIRST_COMPLETED)
+        if held.cancel_wanted.is_set():
+            raise Unstarted("canceled", CANCELED)
+        working.result()
+    finally:
+        working.cancel()
+        canceled.cancel()
+        await asyncio.gather(working, canceled, return_exceptions=True)

@@ -1,0 +1,66 @@
+"""After a restart: takes the attempts found on this machine back, with their journals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from runners import record
+from runners.held import HeldAttempt
+from runners.site import Site
+from runners.spec import SUPERVISOR_FILE, Secrets
+from runners.start import Unstarted
+from runners.steps import workspace
+from runners.take import ASK_PAUSE_S, Begin, ask, unsealed
+
+_log = structlog.get_logger()
+
+
+def found(site: Site) -> list[HeldAttempt]:
+    """Return the attempts on disk, counted as held; what was never granted for good is removed."""
+    site.jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    attempts = []
+    for directory in sorted(site.jobs.iterdir()):
+        kept = _read(directory)
+        if kept is not None:
+            held = HeldAttempt(kept, directory)
+            site.held.reserve(kept.key, kept.order.impact)
+            site.held.attempts[kept.key] = held
+            attempts.append(held)
+    return attempts
+
+
+async def resume(site: Site, begin: Begin, held: HeldAttempt) -> None:
+    """Go on with an attempt; one that never started needs its secrets, so its claim, again."""
+    _log.info("attempt.found", attempt=held.record.ident)
+    if (held.directory / SUPERVISOR_FILE).exists():
+        begin(held, Secrets())
+        return
+    grant = await ask(site, held.record.key)
+    while grant.retry:
+        await asyncio.sleep(ASK_PAUSE_S)
+        grant = await ask(site, held.record.key)
+    if not grant.granted:
+        _log.info("claim.refused", attempt=held.record.ident, why=grant.reason)
+        await asyncio.to_thread(workspace.remove, held.directory)
+        site.held.release(held.record.key, ended=False)
+        return
+    told: Secrets | Unstarted = Unstarted("error", "The runner cannot read the job's secrets")
+    with contextlib.suppress(ValueError):
+        told = unsealed(site, grant)
+    begin(held, told)
+
+
+def _read(directory: Path) -> record.Record | None:
+    try:
+        kept = record.read(directory)
+    except (msgspec.DecodeError, OSError) as error:
+        _log.error("attempt.unreadable", directory=directory.name, why=str(error))
+        return None
+    if kept is None:
+        workspace.remove(directory)
+    return kept
