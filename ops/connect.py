@@ -1,0 +1,125 @@
+"""Connections to NATS and Postgres: names, timeouts, reconnects, credentials and orderly ends."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import nats
+import structlog
+from nats.aio.client import Client
+
+from ops import nats_identity
+
+log = structlog.get_logger()
+
+CONNECT_TIMEOUT_S = 5
+RECONNECT_WAIT_S = 0.2
+PING_INTERVAL_S = 10
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+COMMAND_TIMEOUT_S = 60.0
+SCHEMA = "playlog"
+
+
+async def connect_nats(
+    url: str,
+    creds_file: Path | None,
+    name: str,
+    *,
+    inbox_prefix: str | None = None,
+    patient: bool = True,
+    on_reconnect: Callable[[], Awaitable[None]] | None = None,
+) -> Client:
+    """Connect to NATS and stay connected: it reconnects for ever (``jetstream.md`` 9).
+
+    ``patient`` waits for a server that is not there yet; otherwise raises when the first attempt
+    fails. ``inbox_prefix`` is needed by users that may only listen below their own prefix.
+    """
+    creds = None if creds_file is None else nats_identity.read_creds(creds_file)
+    options = connection_options(name, creds)
+    if inbox_prefix is not None:
+        options["inbox_prefix"] = inbox_prefix
+    if on_reconnect is not None:
+        options["reconnected_cb"] = on_reconnect
+    while True:
+        try:
+            return await nats.connect(url, allow_reconnect=True, **options)
+        except (OSError, nats.errors.Error, TimeoutError) as error:
+            if not patient:
+                raise
+            log.warning("nats is not there", url=url, error=str(error) or type(error).__name__)
+            await asyncio.sleep(RECONNECT_WAIT_S)
+
+
+def connection_options(name: str, creds: nats_identity.Creds | None) -> dict[str, Any]:
+    """Return the options that every connection of ours has in common."""
+
+    async def on_error(error: Exception) -> None:
+        log.warning("nats", connection=name, error=str(error) or type(error).__name__)
+
+    options: dict[str, Any] = {
+        "name": name,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": RECONNECT_WAIT_S,
+        "ping_interval": PING_INTERVAL_S,
+        "pending_size": PENDING_BYTES_MAX,
+        "error_cb": on_error,
+    }
+    if creds is not None:
+        key = nats_identity.signing_key(creds.seed)
+        options["user_jwt_cb"] = lambda: creds.jwt.encode()
+        options["signature_cb"] = lambda nonce: base64.b64encode(key.sign(nonce.encode()))
+    return options
+
+
+async def connect_nats_as(url: str, creds_json: bytes, name: str, inbox_prefix: str) -> Client:
+    """Connect as a user whose credentials stand in memory (an attempt's own user)."""
+    creds = msgspec.json.decode(creds_json, type=nats_identity.Creds)
+    options = connection_options(name, creds)
+    return await nats.connect(url, inbox_prefix=inbox_prefix, **options)
+
+
+async def connect_postgres(
+    dsn: str, password_file: Path | None, *, size: int = 10, wait: bool = False
+) -> asyncpg.Pool[asyncpg.Record]:
+    """Return a pool on the read model's schema; ``wait`` retries until Postgres answers.
+
+    Raises OSError or asyncpg.PostgresError when it does not answer.
+    """
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                dsn, min_size=1, max_size=size, **postgres_options(password_file)
+            )
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            if not wait:
+                raise
+            log.warning("postgres is not there", error=str(error) or type(error).__name__)
+            await asyncio.sleep(RECONNECT_WAIT_S)
+
+
+def postgres_options(password_file: Path | None) -> dict[str, Any]:
+    """Return the options of a connection: password, search path, time limits (seconds)."""
+    options: dict[str, Any] = {
+        "command_timeout": COMMAND_TIMEOUT_S,
+        "timeout": CONNECT_TIMEOUT_S,
+        "server_settings": {"search_path": SCHEMA, "application_name": "playlog"},
+    }
+    if password_file is not None:
+        options["password"] = password_file.read_text().rstrip("\n")
+    return options
+
+
+async def close_quietly(connection: Client) -> None:
+    """Flush and close a NATS connection within a second, whatever its state."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(connection.flush(), 1)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(connection.close(), 1)

@@ -1,0 +1,257 @@
+"""Reading a stream in order with overlapping pulls on one inbox (``jetstream.md`` 8: 3.3 us a message).
+
+nats-py offers only ``fetch``, four times slower. The consumer is ephemeral, acknowledges nothing and
+is made anew after any error, from the last message that was handed over: nothing is missed or repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+import nats.errors
+import structlog
+from msgspec import Struct
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+
+from ops import ids
+
+log = structlog.get_logger()
+
+EXPIRES_S = 30.0
+HEARTBEAT_S = 1.0
+"""A reader that hears nothing for three of these takes the consumer for dead."""
+RETRY_S = 0.2
+REQUEST_TIMEOUT_S = 5.0
+_NANO = 1_000_000_000
+
+
+class StreamMessage(Struct, frozen=True):
+    """One stored message: its stream sequence, subject, body and message id (empty without)."""
+
+    sequence: int
+    subject: str
+    data: bytes
+    id: str = ""
+
+
+class Silent(Exception):
+    """The server or the consumer is gone; the reader starts again."""
+
+
+async def follow(
+    connection: Client,
+    stream: str,
+    after: int,
+    *,
+    filters: Sequence[str] = (),
+    batch: int = 1000,
+) -> AsyncIterator[list[StreamMessage]]:
+    """Yield the messages behind sequence ``after`` as they come, in order, for ever.
+
+    Each list holds what has arrived, at least one and at most ``batch`` messages. Errors and server
+    restarts are survived. Raises NotFoundError when the stream does not exist.
+    """
+    position = after
+    while True:
+        puller = Puller(connection, stream, position, filters, batch)
+        try:
+            await puller.start()
+            while True:
+                messages = await puller.take(batch)
+                position = messages[-1].sequence
+                yield messages
+        except NotFoundError:
+            raise
+        except (Silent, nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
+            log.debug("reading again", stream=stream, position=position, error=repr(error))
+            await asyncio.sleep(RETRY_S)
+        finally:
+            await puller.stop()
+
+
+async def read(
+    connection: Client, stream: str, first: int, last: int, *, filters: Sequence[str] = ()
+) -> AsyncIterator[list[StreamMessage]]:
+    """Yield the stored messages with sequences ``first``..``last`` that match, then end."""
+    if last < first:
+        return
+    end = await last_matching(connection, stream, last, filters)
+    if end < first:
+        return
+    async for messages in follow(connection, stream, first - 1, filters=filters):
+        wanted = [message for message in messages if message.sequence <= last]
+        if wanted:
+            yield wanted
+        if messages[-1].sequence >= end:
+            return
+
+
+async def last_matching(connection: Client, stream: str, last: int, filters: Sequence[str]) -> int:
+    """Return the sequence of the newest message at or below ``last`` that matches; 0 when none does."""
+    context = connection.jetstream()
+    if not filters:
+        info = await context.stream_info(stream)
+        return 0 if info.state.messages == 0 else min(last, info.state.last_seq)
+    found = 0
+    for pattern in filters:
+        try:
+            message = await context.get_last_msg(stream, pattern)
+        except NotFoundError:
+            continue
+        found = max(found, message.seq or 0)
+    return found
+
+
+class Puller:
+    """One ephemeral consumer with its inbox and its outstanding pulls."""
+
+    def __init__(
+        self, connection: Client, stream: str, after: int, filters: Sequence[str], batch: int
+    ) -> None:
+        """Read ``stream`` behind sequence ``after``."""
+        self._connection = connection
+        self._stream = stream
+        self._after = after
+        self._filters = filters
+        self._batch = batch
+        self._name = f"r{ids.new_id()[:16]}"
+        self._arrived: deque[Msg] = deque()
+        self._ready = asyncio.Event()
+        self._heard = False
+        self._outstanding = 0
+        self._delivered = 0
+        self._inbox = connection.new_inbox()
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Make the consumer and ask for the first messages; raises JetStream and NATS errors."""
+        await self._create()
+        self._subscription = await self._connection.subscribe(
+            self._inbox, cb=self._receive, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        await self._pull()
+
+    async def stop(self) -> None:
+        """Drop the inbox and the consumer; harmless when never started."""
+        if self._subscription is None:
+            return
+        with contextlib.suppress(nats.errors.Error):
+            await self._subscription.unsubscribe()
+        with contextlib.suppress(nats.errors.Error, JetStreamError, TimeoutError):
+            await self._connection.publish(
+                f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}", b""
+            )
+
+    async def take(self, limit: int) -> list[StreamMessage]:
+        """Return what has arrived, waiting for the first message; raises Silent."""
+        while True:
+            found = self._drain(limit)
+            if self._outstanding < self._batch // 2:
+                await self._pull()
+            if found:
+                return found
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._ready.clear()
+        self._heard = False
+        for _ in itertools.count():
+            try:
+                await asyncio.wait_for(self._ready.wait(), 3 * HEARTBEAT_S)
+            except TimeoutError:
+                if not self._heard:
+                    raise Silent from None
+                self._heard = False
+            else:
+                return
+
+    def _drain(self, limit: int) -> list[StreamMessage]:
+        found: list[StreamMessage] = []
+        while self._arrived and len(found) < limit:
+            message = self._arrived.popleft()
+            tokens = message.reply.split(".")
+            stream_sequence, delivered = (5, 6) if len(tokens) == 9 else (7, 8)
+            self._delivered += 1
+            if int(tokens[delivered]) != self._delivered:
+                raise Silent
+            headers = message.headers
+            found.append(
+                StreamMessage(
+                    int(tokens[stream_sequence]),
+                    message.subject,
+                    message.data,
+                    headers.get("Nats-Msg-Id", "") if headers else "",
+                )
+            )
+            self._outstanding -= 1
+        return found
+
+    async def _receive(self, message: Msg) -> None:
+        self._heard = True
+        if not message.reply.startswith("$JS.ACK") and message.headers:
+            status = message.headers.get("Status")
+            if status == "100":
+                return
+            if status == "408":
+                self._outstanding = max(
+                    0,
+                    self._outstanding - int(message.headers.get("Nats-Pending-Messages", "0")),
+                )
+            else:
+                self._outstanding = 0
+                self._delivered = -1
+        else:
+            self._arrived.append(message)
+        self._ready.set()
+
+    async def _pull(self) -> None:
+        if self._delivered < 0:
+            raise Silent
+        wanted = self._batch - self._outstanding
+        self._outstanding += wanted
+        request = {
+            "batch": wanted,
+            "expires": int(EXPIRES_S * _NANO),
+            "idle_heartbeat": int(HEARTBEAT_S * _NANO),
+        }
+        await self._connection.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}",
+            msgspec.json.encode(request),
+            reply=self._inbox,
+        )
+
+    async def _create(self) -> None:
+        config = {
+            "name": self._name,
+            "ack_policy": "none",
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": self._after + 1,
+            "mem_storage": True,
+            "max_waiting": 512,
+            "inactive_threshold": int(EXPIRES_S * _NANO),
+            "num_replicas": 1,
+            "replay_policy": "instant",
+        }
+        if self._filters:
+            config["filter_subjects"] = list(self._filters)
+        answer = await self._connection.request(
+            f"$JS.API.CONSUMER.CREATE.{self._stream}.{self._name}",
+            msgspec.json.encode(
+                {"stream_name": self._stream, "config": config, "action": "create"}
+            ),
+            timeout=REQUEST_TIMEOUT_S,
+        )
+        error = msgspec.json.decode(answer.data).get("error")
+        if error:
+            if error.get("err_code") == 10059:
+                raise NotFoundError(description=error.get("description"))
+            raise Silent(error.get("description"))
