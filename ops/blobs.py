@@ -1,7 +1,7 @@
 """Content by its sha256, in chunks on ``content.<sha256>.<n>`` of BLOBS.
 
-The last chunk carries the header ``Playlog-Chunks`` with their number; it is written last, so content is
-there whole or not at all. Writing the same content twice changes nothing.
+The last chunk carries the header ``Playlog-Chunks`` with their number; it is written last, so
+content is there whole or not at all. Writing the same content twice changes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""NATS users by JWT: the deployment's operator, account and signing key, and the users minted from it.
+"""NATS users by JWT: the deployment's operator, account and signing key.
+
+And the users minted from it.
 
 Keys and tokens follow NATS's nkeys and JWT v2 formats (Ed25519, base32 with CRC-16), made with
 ``cryptography`` alone. A user may do what its token says and nothing else.

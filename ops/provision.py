@@ -20,7 +20,10 @@ _NOT_FOUND = 10059
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """What provisioning did to one stream: ``created``, or ``updated`` with the options it changed."""
+    """What provisioning did to one stream.
+
+    ``created``, or ``updated`` with the options it changed.
+    """
 
     stream: str
     what: str

@@ -1,7 +1,10 @@
-"""Reading a stream in order with overlapping pulls on one inbox (``jetstream.md`` 8: 3.3 us a message).
+"""Reading a stream in order with overlapping pulls on one inbox (``jetstream.md`` 8.
 
-nats-py offers only ``fetch``, four times slower. The consumer is ephemeral, acknowledges nothing and
-is made anew after any error, from the last message that was handed over: nothing is missed or repeated.
+3.3 us a message).
+
+nats-py offers only ``fetch``, four times slower. The consumer is ephemeral, acknowledges nothing
+and is made anew after any error, from the last message that was handed over: nothing is missed or
+repeated.
 """
 
 from __future__ import annotations
@@ -96,7 +99,10 @@ async def read(
 
 
 async def last_matching(connection: Client, stream: str, last: int, filters: Sequence[str]) -> int:
-    """Return the sequence of the newest message at or below ``last`` that matches; 0 when none does."""
+    """Return the sequence of the newest message at or below ``last`` that matches.
+
+    0 when none does.
+    """
     context = connection.jetstream()
     if not filters:
         info = await context.stream_info(stream)

@@ -1,4 +1,7 @@
-"""Sealed boxes: anybody seals to a public key, only its holder opens (X25519, HKDF-SHA256, AES-256-GCM)."""
+"""Sealed boxes: anybody seals to a public key, only its holder opens (X25519, HKDF-SHA256.
+
+AES-256-GCM).
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ Rejected
 ├── Refused      a rule of the resource, in its own words    400, or another status given with it
 ├── Denied       the caller may not                          403 {"detail": text}
 ├── NotFound     no such object                              404 {"detail": text}
-└── InUse        active jobs depend on it                    409 {"error": text, "active_jobs": [...]}
+├── InUse        active jobs depend on it                    409 {"error": text, "active_jobs": [..]}
+└── Unavailable  cannot be decided now                       503 {"detail": text}
 ```
 """
 
@@ -73,3 +74,14 @@ class InUse(Rejected):
         """Keep the active jobs in the order given."""
         active = [{"id": number, "type": kind} for number, kind in jobs]
         super().__init__({"error": IN_USE, "active_jobs": active})
+
+
+class Unavailable(Rejected):
+    """The command cannot be decided now and nothing is stored: come back in a moment."""
+
+    status = 503
+    retry_after_s = 1
+
+    def __init__(self, detail: str) -> None:
+        """Say what is missing."""
+        super().__init__({"detail": detail})

@@ -56,3 +56,16 @@ union all
 select c."id", 'user', o."id", o."username", o."first_name" || ' ' || o."last_name", 3
 from "credential" c join "user" o on o."id" = c."user" where c."id" = any($1)
 order by "rank"
+
+-- name: all_instances
+select "hostname", "node_type", "uuid", "changed_at", "capacity", "version"
+from "instance" order by "hostname"
+
+-- name: all_instance_groups
+select g."name", coalesce(sum(i."capacity"), 0)::bigint as "capacity",
+       coalesce(array_agg(i."hostname" order by i."hostname") filter (where i."id" is not null), '{}')
+           as "instances"
+from "instance_group" g
+left join "instance_group_instances" m on m."id" = g."id"
+left join "instance" i on i."id" = m."target"
+group by g."id", g."name" order by g."name"

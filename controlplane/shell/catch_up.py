@@ -1,0 +1,69 @@
+"""Waiting until a read model has passed a position: how an answer contains its own write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+import asyncpg
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from ops import clock
+from schemas import subjects
+
+RECHECK_S = 0.25
+"""A lost announcement costs this much latency (seconds), never an answer."""
+
+
+class CatchUp:
+    """Knows how far projections are, from their announcements and their checkpoints."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Check positions over ``pool``; ``start`` listens to announcements."""
+        self._pool = pool
+        self._known: dict[str, int] = defaultdict(int)
+        self._moved = asyncio.Event()
+
+    async def start(self, connection: Client) -> None:
+        """Listen to the projectors' announcements."""
+        await connection.subscribe(subjects.projected("*"), cb=self._announced)
+
+    def position(self, projection: str) -> int:
+        """Return the newest position known without asking."""
+        return self._known[projection]
+
+    async def wait(self, projection: str, position: int, within_s: float) -> bool:
+        """Wait until ``projection`` has passed ``position``; False when it has not in time.
+
+        Raises asyncpg and OS errors when Postgres cannot be asked.
+        """
+        end = clock.monotonic() + within_s
+        while self._known[projection] < position:
+            moved = self._moved
+            await self._ask(projection)
+            if self._known[projection] >= position:
+                break
+            left = end - clock.monotonic()
+            if left <= 0:
+                return False
+            try:
+                await asyncio.wait_for(moved.wait(), min(RECHECK_S, left))
+            except TimeoutError:
+                continue
+        return True
+
+    async def _ask(self, projection: str) -> None:
+        found = await self._pool.fetchval(
+            "select position from checkpoint where projection = $1", projection
+        )
+        self._learn(projection, found or 0)
+
+    async def _announced(self, message: Msg) -> None:
+        self._learn(message.subject.rsplit(".", 1)[1], int(message.data))
+
+    def _learn(self, projection: str, position: int) -> None:
+        if position > self._known[projection]:
+            self._known[projection] = position
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()

@@ -1,0 +1,79 @@
+"""AWX's integer ids, allotted by JetStream counters: gaps are legal, reuse is not."""
+
+from __future__ import annotations
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.js.errors import NotFoundError
+
+from controlplane.domain.errors import Unavailable
+from controlplane.shell.event_store import EventStore
+from ops import direct
+from schemas import subjects
+from schemas.events.job import JobLaunched
+from schemas.events.resource import ResourceCreated
+from schemas.resource import RESOURCES
+from schemas.streams import CONFIG, IDS, JOBS
+
+TIMEOUT_S = 5.0
+UNIFIED_JOB = "unified_job"
+TRIES = 5
+
+
+class Numbers:
+    """The counters over one NATS connection."""
+
+    def __init__(self, connection: Client) -> None:
+        """Use a connection that may publish to IDS."""
+        self._connection = connection
+
+    async def take(self, sequence: str, count: int = 1) -> range:
+        """Allot ``count`` new ids of a sequence (a resource kind, or ``unified_job``).
+
+        Raises Unavailable. A lost answer only leaves a gap.
+        """
+        for _ in range(TRIES):
+            try:
+                answer = await self._connection.request(
+                    subjects.sequence(sequence),
+                    b"",
+                    timeout=TIMEOUT_S,
+                    headers={"Nats-Incr": f"+{count}"},
+                )
+            except (nats.errors.Error, TimeoutError):
+                continue
+            body = msgspec.json.decode(answer.data)
+            if "val" in body:
+                total = int(body["val"])
+                return range(total - count + 1, total + 1)
+        raise Unavailable("The id counters are not available.")
+
+    async def raise_to(self, sequence: str, highest: int) -> None:
+        """Bring a counter to at least ``highest``, the highest id in use."""
+        try:
+            message = await direct.last_on_subject(
+                self._connection, IDS.name, subjects.sequence(sequence)
+            )
+            current = int(msgspec.json.decode(message.data)["val"])
+        except NotFoundError:
+            current = 0
+        if current < highest:
+            await self.take(sequence, highest - current)
+
+    async def raise_from_log(self, store: EventStore) -> None:
+        """Bring every counter past the ids in CONFIG and JOBS (after IDS was lost or restored)."""
+        highest: dict[str, int] = {}
+        for stream in (CONFIG.name, JOBS.name):
+            async for record in store.read(stream, 1, await store.last_sequence(stream)):
+                for event in record.events:
+                    match event:
+                        case ResourceCreated(kind=kind, id=number):
+                            sequence = RESOURCES[kind].sequence
+                        case JobLaunched(id=number):
+                            sequence = UNIFIED_JOB
+                        case _:
+                            continue
+                    highest[sequence] = max(highest.get(sequence, 0), number)
+        for sequence, number in highest.items():
+            await self.raise_to(sequence, number)

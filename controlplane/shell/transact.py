@@ -1,0 +1,64 @@
+"""Load, decide, append, retry on conflict: the write path of aggregates with their own subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from controlplane.domain.decider import Decider, fold
+from controlplane.domain.errors import Unavailable
+from controlplane.shell.event_store import Conflict, EventStore, SubjectPosition
+from schemas.envelope import Context
+from schemas.registry import Event
+
+C = TypeVar("C")
+S = TypeVar("S")
+
+ATTEMPTS = 50
+
+
+class Transacted(Struct, frozen=True, kw_only=True):
+    """What a command led to: the position its events stand at (the last one before.
+
+    Without any).
+    """
+
+    position: int
+    events: tuple[Event, ...]
+    state: object
+
+
+async def transact(
+    store: EventStore,
+    subject: str,
+    decider: Decider[C, Any, S],
+    command: C,
+    context: Context,
+    *,
+    keys: Sequence[str] = (),
+) -> Transacted:
+    """Decide a command on its aggregate and append what it decides, exactly once.
+
+    Raises domain Rejected as the decider does, and Unavailable when the log cannot be reached or
+    the aggregate is fought over for too long; nothing is stored then.
+    """
+    for _ in range(ATTEMPTS):
+        history = await store.load(subject)
+        position = history[-1].sequence if history else 0
+        if any(record.context.id == context.id for record in history):
+            state = fold(decider, (event for record in history for event in record.events))
+            return Transacted(position=position, events=(), state=state)
+        state = fold(decider, (event for record in history for event in record.events))
+        events = decider.decide(command, state)
+        if not events:
+            return Transacted(position=position, events=(), state=state)
+        try:
+            sequence = await store.append(
+                subject, context, events, keys=keys, expect=SubjectPosition(position)
+            )
+        except Conflict:
+            continue
+        return Transacted(position=sequence, events=events, state=fold(decider, events, state))
+    raise Unavailable("Too many changes of the same object at once.")

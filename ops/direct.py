@@ -1,0 +1,99 @@
+"""Direct reads of stored messages: one by sequence or subject, or all of a literal subject.
+
+A batch get of a literal subject takes 0.3-0.5 ms (``jetstream.md`` 11), far less than a consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from ops.pull import StreamMessage
+
+TIMEOUT_S = 5.0
+BATCH = 256
+
+
+async def by_sequence(connection: Client, stream: str, sequence: int) -> StreamMessage:
+    """Return the message with this sequence; raises NotFoundError."""
+    return await _one(connection, stream, {"seq": sequence})
+
+
+async def next_on_subject(
+    connection: Client, stream: str, subject: str, sequence: int
+) -> StreamMessage:
+    """Return the first message of a subject at or behind ``sequence``; raises NotFoundError."""
+    return await _one(connection, stream, {"seq": sequence, "next_by_subj": subject})
+
+
+async def last_on_subject(connection: Client, stream: str, subject: str) -> StreamMessage:
+    """Return the newest message of a subject; raises NotFoundError."""
+    return await _one(connection, stream, {"last_by_subj": subject})
+
+
+async def by_subject(
+    connection: Client, stream: str, subject: str, first: int = 1
+) -> list[StreamMessage]:
+    """Return every message of a subject from sequence ``first`` on, in order; empty without any."""
+    found: list[StreamMessage] = []
+    position = first
+    while True:
+        messages, more = await _batch(connection, stream, subject, position)
+        found += messages
+        if not more or not messages:
+            return found
+        position = messages[-1].sequence + 1
+
+
+async def _one(connection: Client, stream: str, request: dict[str, Any]) -> StreamMessage:
+    answer = await connection.request(
+        f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(request), timeout=TIMEOUT_S
+    )
+    if (answer.headers or {}).get("Status"):
+        raise NotFoundError
+    return _message(answer)
+
+
+async def _batch(
+    connection: Client, stream: str, subject: str, first: int
+) -> tuple[list[StreamMessage], bool]:
+    inbox = connection.new_inbox()
+    arrived: list[Msg] = []
+    ended = asyncio.Event()
+
+    async def receive(message: Msg) -> None:
+        arrived.append(message)
+        if (message.headers or {}).get("Status"):
+            ended.set()
+
+    subscription = await connection.subscribe(inbox, cb=receive)
+    request = {"seq": first, "next_by_subj": subject, "batch": BATCH}
+    try:
+        await connection.publish(
+            f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(request), reply=inbox
+        )
+        await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+    finally:
+        await subscription.unsubscribe()
+    *messages, end = arrived
+    headers = end.headers or {}
+    if headers.get("Status") == "503":
+        raise nats.errors.NoRespondersError
+    pending = int(headers.get("Nats-Num-Pending", "0"))
+    return [_message(message) for message in messages], pending > 0
+
+
+def _message(message: Msg) -> StreamMessage:
+    headers = message.headers or {}
+    return StreamMessage(
+        int(headers["Nats-Sequence"]),
+        headers["Nats-Subject"],
+        message.data,
+        headers.get("Nats-Msg-Id", ""),
+    )
