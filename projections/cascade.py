@@ -1,7 +1,10 @@
-"""What a deletion takes along, as statements: children by cascade, links, grants, emptied references.
+"""What a deletion takes along, as statements.
 
-The ids that go are collected in the table ``doomed``, kind by kind from the root downwards; it is empty again at the end.
-Everything is computed from the rows as they stand at that position, so a rebuild does the same.
+Children by cascade, links, grants, emptied references.
+
+The ids that go are collected in the table ``doomed``, kind by kind from the root downwards; it is
+empty again at the end. Everything is computed from the rows as they stand at that position, so a
+rebuild does the same.
 """
 
 from __future__ import annotations
@@ -121,7 +124,11 @@ def _links(kinds: tuple[str, ...]) -> Iterator[Run]:
 def _references(kinds: tuple[str, ...], position: int) -> Iterator[Run]:
     for kind, resource in RESOURCES.items():
         for field in resource.fields.values():
-            if field.ref is None or field.ref.on_delete != "set_null" or field.ref.kind not in kinds:
+            if (
+                field.ref is None
+                or field.ref.on_delete != "set_null"
+                or field.ref.kind not in kinds
+            ):
                 continue
             column = quoted(field.name)
             yield Run(

@@ -1,4 +1,7 @@
-"""Instances in the read model: facts, capacity by AWX's formula (``api.md`` 4.11), group membership."""
+"""Instances in the read model.
+
+Facts, capacity by AWX's formula (``api.md`` 4.11), group membership.
+"""
 
 from __future__ import annotations
 

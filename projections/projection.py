@@ -48,10 +48,9 @@ class Projection(Protocol):
     name: str
     stream: str
     enveloped: bool
-    """True when messages are transactions in an envelope (``apply`` gets Recorded).
-
-    Else RawMessage.
-    """
+    """True when messages are transactions in an envelope; ``apply`` then gets Recorded."""
+    version: int
+    """Raised when tables or rows change: the new version is built beside the old, then switched."""
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes in an empty schema."""

@@ -1,7 +1,8 @@
 """The projection ``config``: every declared resource, its links, grants, tokens and instances.
 
-One mechanism for all kinds. Creations and links collect into rows per table, so that a message that creates ten
-thousand hosts becomes a handful of statements; anything that reads or changes rows comes after them.
+One mechanism for all kinds. Creations and links collect into rows per table, so that a message that
+creates ten thousand hosts becomes a handful of statements; anything that reads or changes rows
+comes after them.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class Config:
     name = "config"
     stream = "CONFIG"
     enveloped = True
+    version = 1
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""
@@ -202,9 +204,7 @@ class _Batch:
         self._touch(message, event.kind, event.object_id)
         self._touch(message, "user", event.user)
 
-    def _token(
-        self, message: Recorded, event: TokenCreated | TokenUpdated | TokenRevoked
-    ) -> None:
+    def _token(self, message: Recorded, event: TokenCreated | TokenUpdated | TokenRevoked) -> None:
         self._touch(message, "token", event.id)
         match event:
             case TokenCreated():

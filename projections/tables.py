@@ -1,8 +1,8 @@
 """Tables of declared resources, derived from their declarations; identifiers are always quoted.
 
-A kind's table is named by the kind (``"group"`` and ``"user"`` are words of SQL: hence the quotes). A relation that
-is kept by links has a table ``<kind>_<relation>``; one whose links are role grants has a view of the
-same shape, so that a reader need not know the difference.
+A kind's table is named by the kind (``"group"`` and ``"user"`` are words of SQL: hence the quotes).
+A relation that is kept by links has a table ``<kind>_<relation>``; one whose links are role grants
+has a view of the same shape, so that a reader need not know the difference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ COLUMN_TYPES = {
     "time": "timestamptz",
 }
 SYSTEM_COLUMNS = ("id", "created", "modified", "created_by", "modified_by", "position")
-"""Columns of every resource table that are no fields of it; ``position`` is that of the last change."""
+"""Columns of every resource table that are no fields of it.
+
+``position`` is that of the last change.
+"""
 _encoder = msgspec.json.Encoder()
 
 

@@ -1,0 +1,365 @@
+"""The projection ``jobs``: unified jobs, their timeline.
+
+And what templates and projects show of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from controlplane.domain import timeline
+from projections.projection import RawMessage, Run, Statement
+from schemas import registry
+from schemas.envelope import Recorded
+from schemas.events.job import (
+    JobCancelRequested,
+    JobClaimed,
+    JobDeleted,
+    JobFinished,
+    JobHeld,
+    JobLaunched,
+    JobLost,
+    JobPlaced,
+    JobRecordCompleted,
+    JobRecovered,
+    JobRequeued,
+    JobStarted,
+    PlaybookLaunch,
+    ProjectUpdateLaunch,
+    kind_of,
+)
+from schemas.status import FAILED, Status
+
+_COLUMNS = (
+    "id bigint PRIMARY KEY",
+    "kind text NOT NULL",
+    "name text NOT NULL",
+    "description text NOT NULL DEFAULT ''",
+    "status text NOT NULL",
+    "failed boolean NOT NULL DEFAULT false",
+    "launch_type text NOT NULL",
+    "launched_by text NOT NULL",
+    "created timestamptz NOT NULL",
+    "modified timestamptz NOT NULL",
+    "started timestamptz",
+    "finished timestamptz",
+    "canceled_on timestamptz",
+    "job_explanation text NOT NULL DEFAULT ''",
+    "execution_node text NOT NULL DEFAULT ''",
+    "instance_group text NOT NULL DEFAULT ''",
+    "organization_id bigint",
+    "unified_job_template_id bigint",
+    "job_template_id bigint",
+    "project_id bigint",
+    "inventory_id bigint",
+    "execution_environment_id bigint",
+    "credential_id bigint",
+    "playbook text NOT NULL DEFAULT ''",
+    "scm_type text NOT NULL DEFAULT ''",
+    "scm_url text NOT NULL DEFAULT ''",
+    "scm_branch text NOT NULL DEFAULT ''",
+    "scm_refspec text NOT NULL DEFAULT ''",
+    "scm_clean boolean NOT NULL DEFAULT false",
+    "scm_track_submodules boolean NOT NULL DEFAULT false",
+    "scm_delete_on_update boolean NOT NULL DEFAULT false",
+    "scm_revision text NOT NULL DEFAULT ''",
+    "job_type text NOT NULL DEFAULT 'run'",
+    "forks integer NOT NULL DEFAULT 0",
+    "limit_ text NOT NULL DEFAULT ''",
+    "verbosity integer NOT NULL DEFAULT 0",
+    "extra_vars text NOT NULL DEFAULT '{}'",
+    "job_tags text NOT NULL DEFAULT ''",
+    "skip_tags text NOT NULL DEFAULT ''",
+    "start_at_task text NOT NULL DEFAULT ''",
+    "timeout integer NOT NULL DEFAULT 0",
+    "use_fact_cache boolean NOT NULL DEFAULT false",
+    "diff_mode boolean NOT NULL DEFAULT false",
+    "become_enabled boolean NOT NULL DEFAULT false",
+    "allow_simultaneous boolean NOT NULL DEFAULT false",
+    "force_handlers boolean NOT NULL DEFAULT false",
+    "job_slice_number integer NOT NULL DEFAULT 0",
+    "job_slice_count integer NOT NULL DEFAULT 1",
+    "inventory_content text NOT NULL DEFAULT ''",
+    "project_content text NOT NULL DEFAULT ''",
+    "credentials bigint[] NOT NULL DEFAULT '{}'",
+    "labels bigint[] NOT NULL DEFAULT '{}'",
+    "depends text[] NOT NULL DEFAULT '{}'",
+    "impact integer NOT NULL DEFAULT 1",
+    "attempt integer NOT NULL DEFAULT 0",
+    "rc integer",
+    "result_traceback text NOT NULL DEFAULT ''",
+    "final_counter bigint",
+    "cancel_flag boolean NOT NULL DEFAULT false",
+    "created_by bigint",
+    "relaunch_of bigint",
+    "position bigint NOT NULL",
+)
+_DDL = (
+    f"CREATE TABLE unified_job ({', '.join(_COLUMNS)})",
+    "CREATE INDEX ON unified_job (kind, id)",
+    "CREATE INDEX ON unified_job (unified_job_template_id, id)",
+    "CREATE INDEX ON unified_job (job_template_id, id) WHERE job_template_id IS NOT NULL",
+    "CREATE INDEX ON unified_job (project_id, id)",
+    "CREATE INDEX ON unified_job (inventory_id, id)",
+    "CREATE INDEX ON unified_job (organization_id, id)",
+    "CREATE INDEX ON unified_job (status, id)",
+    "CREATE INDEX ON unified_job (finished, id)",
+    "CREATE INDEX ON unified_job (created, id)",
+    "CREATE INDEX ON unified_job (instance_group, id)",
+    "CREATE INDEX ON unified_job (execution_node, id)",
+    "CREATE INDEX ON unified_job USING gin (depends)",
+    (
+        "CREATE TABLE job_transition (job bigint NOT NULL, position bigint NOT NULL,"
+        " part integer NOT NULL, at timestamptz NOT NULL, tag text NOT NULL, actor text NOT NULL,"
+        " text text NOT NULL, PRIMARY KEY (job, position, part))"
+    ),
+    (
+        "CREATE TABLE template_status (template bigint PRIMARY KEY, last_job bigint NOT NULL,"
+        " current_job bigint, last_job_run timestamptz, last_job_failed boolean NOT NULL,"
+        " status text NOT NULL)"
+    ),
+    (
+        "CREATE TABLE project_content (project bigint PRIMARY KEY, job bigint NOT NULL,"
+        " revision text NOT NULL, content text NOT NULL, playbooks text NOT NULL,"
+        " inventory_files text NOT NULL)"
+    ),
+)
+_NEW_STATUS = """
+INSERT INTO template_status
+    (template, last_job, current_job, last_job_run, last_job_failed, status)
+VALUES ($1, $2, $2, NULL, false, $3)
+ON CONFLICT (template) DO UPDATE
+SET last_job = $2, current_job = $2, status = $3
+WHERE template_status.last_job < $2
+"""
+_ENDED_STATUS = """
+UPDATE template_status AS t
+SET status = CASE WHEN t.last_job = j.id THEN $2 ELSE t.status END,
+    last_job_run = $3,
+    last_job_failed = $4,
+    current_job = CASE WHEN t.current_job = j.id THEN NULL ELSE t.current_job END
+FROM unified_job AS j
+WHERE j.id = $1 AND t.template = j.unified_job_template_id
+"""
+_CONTENT = """
+INSERT INTO project_content (project, job, revision, content, playbooks, inventory_files)
+SELECT j.project_id, j.id, $2, $3, $4, $5 FROM unified_job AS j
+WHERE j.id = $1 AND j.project_id IS NOT NULL
+ON CONFLICT (project) DO UPDATE
+SET job = excluded.job, revision = excluded.revision, content = excluded.content,
+    playbooks = excluded.playbooks, inventory_files = excluded.inventory_files
+WHERE project_content.job < excluded.job
+"""
+
+
+class Jobs:
+    """The projection of JOBS; see the module."""
+
+    name = "jobs"
+    stream = "JOBS"
+    enveloped = True
+    version = 1
+
+    def ddl(self) -> Sequence[str]:
+        """Return the statements that make its tables and indexes."""
+        return _DDL
+
+    def tables(self) -> Sequence[str]:
+        """Return its table names."""
+        return ("unified_job", "job_transition", "template_status", "project_content")
+
+    def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
+        """Return the statements of a batch of transitions, in order."""
+        for message in messages:
+            if isinstance(message, Recorded):
+                yield from _of_message(message)
+
+
+def _of_message(message: Recorded) -> Iterator[Statement]:
+    job = int(message.subject.split(".")[1])
+    for part, event in enumerate(message.events):
+        if isinstance(event, JobDeleted):
+            yield from _deleted(job)
+            return
+        yield Run(
+            sql="INSERT INTO job_transition VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            args=(
+                job,
+                message.sequence,
+                part,
+                message.context.at,
+                registry.tag_of(event),
+                message.context.actor.name,
+                timeline.describe(event),
+            ),
+        )
+        yield from _of_event(message, job, event)
+
+
+def _of_event(message: Recorded, job: int, event: registry.Event) -> Iterator[Statement]:
+    match event:
+        case JobLaunched():
+            yield from _launched(message, event)
+        case JobFinished():
+            yield from _finished(message, job, event)
+        case _:
+            changes = _changes(event)
+            if changes:
+                yield _update(message, job, changes)
+            if "status" in changes:
+                yield _moved(job, changes["status"])
+
+
+def _changes(event: registry.Event) -> dict[str, Any]:
+    """Return the columns that a transition short of the end changes."""
+    match event:
+        case JobHeld():
+            return {"job_explanation": event.explanation}
+        case JobPlaced():
+            return {
+                "status": str(Status.WAITING),
+                "attempt": event.attempt,
+                "instance_group": event.group,
+                "scm_revision": event.scm_revision,
+                "project_content": event.project_content,
+                "job_explanation": "",
+            }
+        case JobClaimed():
+            return {"execution_node": event.runner}
+        case JobStarted():
+            return {"status": str(Status.RUNNING), "started": event.at}
+        case JobCancelRequested():
+            return {"cancel_flag": True}
+        case JobLost():
+            return {"job_explanation": event.explanation}
+        case JobRecovered():
+            return {"job_explanation": ""}
+        case JobRequeued():
+            return {
+                "status": str(Status.PENDING),
+                "job_explanation": event.explanation,
+                "execution_node": "",
+                "started": None,
+            }
+        case JobRecordCompleted():
+            return {"final_counter": event.last_counter}
+        case _:
+            return {}
+
+
+def _update(message: Recorded, job: int, changes: dict[str, Any]) -> Run:
+    values = {**changes, "modified": message.context.at, "position": message.sequence}
+    assignments = ", ".join(f"{name} = ${index}" for index, name in enumerate(values, 2))
+    return Run(
+        sql=f"UPDATE unified_job SET {assignments} WHERE id = $1",  # noqa: S608 - our columns
+        args=(job, *values.values()),
+    )
+
+
+def _moved(job: int, status: str) -> Run:
+    return Run(
+        sql=(
+            "UPDATE template_status AS t SET status = $2 FROM unified_job AS j"
+            " WHERE j.id = $1 AND t.template = j.unified_job_template_id AND t.last_job = $1"
+        ),
+        args=(job, status),
+    )
+
+
+def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
+    values: dict[str, Any] = {
+        "id": event.id,
+        "kind": str(kind_of(event.record)),
+        "name": event.name,
+        "description": event.description,
+        "status": str(Status.PENDING),
+        "launch_type": str(event.launch_type),
+        "launched_by": msgspec.json.encode(event.launched_by).decode(),
+        "created": event.created,
+        "modified": message.context.at,
+        "organization_id": event.organization,
+        "unified_job_template_id": event.template,
+        "timeout": event.timeout_s,
+        "depends": list(event.depends),
+        "impact": event.impact,
+        "created_by": event.created_by,
+        "relaunch_of": event.relaunch_of,
+        "position": message.sequence,
+        **_record(event.record),
+    }
+    marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
+    yield Run(
+        sql=f"INSERT INTO unified_job ({', '.join(values)}) VALUES ({marks})",  # noqa: S608
+        args=tuple(values.values()),
+    )
+    if event.template is not None:
+        yield Run(sql=_NEW_STATUS, args=(event.template, event.id, str(Status.PENDING)))
+
+
+def _record(record: PlaybookLaunch | ProjectUpdateLaunch) -> dict[str, Any]:
+    match record:
+        case PlaybookLaunch():
+            same: tuple[str, ...] = (
+                *("playbook", "inventory_content", "job_type", "scm_branch", "forks", "verbosity"),
+                *("extra_vars", "job_tags", "skip_tags", "start_at_task", "force_handlers"),
+                *("become_enabled", "diff_mode", "use_fact_cache", "allow_simultaneous"),
+                *("job_slice_number", "job_slice_count"),
+            )
+            return {
+                "job_template_id": record.job_template,
+                "inventory_id": record.inventory,
+                "project_id": record.project,
+                "execution_environment_id": record.execution_environment,
+                "limit_": record.limit,
+                "credentials": list(record.credentials),
+                "labels": list(record.labels),
+                **{name: getattr(record, name) for name in same},
+            }
+        case ProjectUpdateLaunch():
+            same = (
+                *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),
+                *("scm_track_submodules", "scm_delete_on_update"),
+            )
+            return {
+                "project_id": record.project,
+                "credential_id": record.credential,
+                **{name: getattr(record, name) for name in same},
+            }
+
+
+def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[Statement]:
+    failed = Status(event.status) in FAILED
+    changes: dict[str, Any] = {
+        "status": event.status,
+        "failed": failed,
+        "finished": event.finished,
+        "job_explanation": event.explanation,
+        "result_traceback": event.traceback,
+        "rc": event.rc,
+        "final_counter": event.last_counter,
+    }
+    if event.status == Status.CANCELED:
+        changes["canceled_on"] = event.finished
+    if event.revision:
+        changes["scm_revision"] = event.revision
+    yield _update(message, job, changes)
+    yield Run(sql=_ENDED_STATUS, args=(job, event.status, event.finished, failed))
+    if event.content:
+        yield Run(
+            sql=_CONTENT,
+            args=(
+                job,
+                event.revision,
+                event.content,
+                msgspec.json.encode(event.playbooks).decode(),
+                msgspec.json.encode(event.inventory_files).decode(),
+            ),
+        )
+
+
+def _deleted(job: int) -> Iterator[Statement]:
+    yield Run(sql="DELETE FROM job_transition WHERE job = $1", args=(job,))
+    yield Run(sql="DELETE FROM unified_job WHERE id = $1", args=(job,))
