@@ -22,6 +22,7 @@ from msgspec import Struct
 from ops import clock, ids
 from schemas import subjects
 from schemas.subjects import Attempt
+from schemas.work import WORK_CLASSES
 
 _PREFIX = {"operator": 14 << 3, "account": 0, "user": 20 << 3}
 _SEED = 18 << 3
@@ -158,15 +159,15 @@ class Identity:
             "$JS.API.STREAM.MSG.GET.OUTPUT",
             "$JS.API.STREAM.MSG.GET.REPORTS",
         ]
-        for name in (*(f"group-{subjects.token(group)}" for group in groups), f"runner-{own}"):
+        consumers = [subjects.runner_consumer(runner)]
+        consumers += [
+            subjects.group_consumer(group, each) for group in groups for each in WORK_CLASSES
+        ]
+        for consumer in consumers:
             publish += [
-                f"$JS.API.CONSUMER.MSG.NEXT.WORK.{name}",
-                f"$JS.API.CONSUMER.MSG.NEXT.WORK.{name}-*",
-                f"$JS.API.CONSUMER.INFO.WORK.{name}",
-                f"$JS.API.CONSUMER.INFO.WORK.{name}-*",
-                f"$JS.ACK.WORK.{name}.>",
+                f"$JS.API.CONSUMER.MSG.NEXT.WORK.{consumer}",
+                f"$JS.ACK.WORK.{consumer}.>",
             ]
-            publish += [f"$JS.ACK.WORK.{name}-{each}.>" for each in _classes()]
         receive = [f"{inbox_prefix(runner)}.>", f"ctl.{own}.>"]
         responses = {"max": 1000, "ttl": 60_000_000_000}
         return self._user(runner, {"allow": publish}, {"allow": receive}, None, responses)
@@ -250,12 +251,6 @@ def _write_private(path: Path, content: bytes) -> None:
     path.touch(mode=0o600)
     path.chmod(0o600)
     path.write_bytes(content)
-
-
-def _classes() -> tuple[int, ...]:
-    from schemas.work import WORK_CLASSES
-
-    return WORK_CLASSES
 
 
 def _user_claims(publish: dict[str, Any], receive: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from projections.projection import Run
+from schemas.capacity import capacity
 from schemas.events.instance import (
     InstanceAdjusted,
     InstanceAvailable,
@@ -17,10 +18,6 @@ from schemas.events.instance import (
     InstanceRegistered,
     InstanceUnavailable,
 )
-
-FORKS_PER_CPU = 4
-MIB_PER_FORK = 100
-RESERVED_MIB = 2048
 
 DDL = (
     """
@@ -87,16 +84,6 @@ UPDATE instance SET available = $2, errors = $3, changed_at = $4, position = $5 
 """
 
 
-def cpu_capacity(cpu: float) -> int:
-    """Return how many forks the processors (count) carry."""
-    return max(1, int(cpu * FORKS_PER_CPU))
-
-
-def mem_capacity(memory: int) -> int:
-    """Return how many forks the memory (bytes) carries."""
-    return max(1, (memory // 2**20 - RESERVED_MIB) // MIB_PER_FORK)
-
-
 def statements(event: InstanceEvent, at: datetime, position: int) -> Iterator[Run]:
     """Yield what an instance's event changes; ``at`` is the time of the transaction."""
     match event:
@@ -104,8 +91,8 @@ def statements(event: InstanceEvent, at: datetime, position: int) -> Iterator[Ru
             groups = list(event.groups)
             yield Run(sql=_LEAVE, args=(event.id, groups))
             facts = (event.hostname, event.uuid, event.node_type, groups, event.cpu, event.memory)
-            capacity = (cpu_capacity(event.cpu), mem_capacity(event.memory))
-            args = (event.id, *facts, event.version, *capacity, event.at, at, position)
+            size = capacity(event.cpu, event.memory)
+            args = (event.id, *facts, event.version, size.cpu, size.memory, event.at, at, position)
             yield Run(sql=_REGISTER, args=args)
             yield Run(sql=_JOIN, args=(event.id, groups, position))
         case InstanceAdjusted():

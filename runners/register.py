@@ -9,9 +9,8 @@ import msgspec
 import nats.errors
 import structlog
 
-from runners import capacity
 from runners.site import Site
-from schemas import subjects
+from schemas import capacity, subjects
 from schemas.work import Registered, RegisterRunner
 
 ANSWER_WITHIN_S = 5.0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.capacity import capacity
+from schemas.capacity import capacity
 
 GIB = 1 << 30
 

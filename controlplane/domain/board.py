@@ -1,0 +1,239 @@
+"""The dispatcher's picture of the world, folded from JOBS and CONFIG alone. Pure.
+
+It holds what placement needs and nothing else: active jobs, each project's newest content, instances, and
+what was deleted since. It can be stored as a snapshot and goes on from the positions it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct, field
+
+from controlplane.domain import placement
+from controlplane.domain.job import INITIAL, JobState, evolve
+from controlplane.domain.placement import Held, RunnerFacts, Waiting
+from schemas.capacity import capacity
+from schemas.envelope import Recorded
+from schemas.events.instance import (
+    InstanceAdjusted,
+    InstanceAvailable,
+    InstanceRegistered,
+    InstanceUnavailable,
+)
+from schemas.events.job import (
+    JobLaunched,
+    PlaybookLaunch,
+    ProjectUpdateLaunch,
+    kind_of,
+)
+from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.status import JobKind, Status
+
+DEFAULT_GROUPS = ("default",)
+CONTROL_GROUPS = ("controlplane", "default")
+OUTCOMES_KEPT = 10_000
+
+
+class InstanceFacts(Struct, kw_only=True):
+    """One instance as registered and adjusted."""
+
+    id: int
+    hostname: str
+    groups: tuple[str, ...]
+    cpu: float
+    memory: int
+    enabled: bool = True
+    available: bool = True
+    adjustment: float = 1.0
+
+    @property
+    def capacity(self) -> int:
+        """Its capacity in forks."""
+        return capacity(self.cpu, self.memory, min(max(self.adjustment, 0.0), 1.0)).total
+
+
+class ProjectContent(Struct, frozen=True, kw_only=True):
+    """What a project's newest successful update fetched, and how its newest one ended."""
+
+    job: int
+    revision: str = ""
+    content: str = ""
+    failed: bool = False
+
+
+class Board(Struct, kw_only=True):
+    """The picture; ``apply_*`` change it in place, in stream order."""
+
+    jobs_position: int = 0
+    config_position: int = 0
+    active: dict[int, JobState] = field(default_factory=dict)
+    outcomes: dict[int, str] = field(default_factory=dict)
+    """Status words of jobs that ended lately, for those that wait for them."""
+    projects: dict[int, ProjectContent] = field(default_factory=dict)
+    instances: dict[int, InstanceFacts] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    """``kind:id`` of deleted resources."""
+
+    def apply_job(self, record: Recorded) -> None:
+        """Fold one JOBS transaction."""
+        job = int(record.subject.split(".")[1])
+        state = self.active.get(job, INITIAL)
+        for event in record.events:
+            state = evolve(state, event)  # type: ignore[arg-type]  # JOBS holds JobEvents
+        self.jobs_position = record.sequence
+        if state.active:
+            self.active[job] = state
+        else:
+            self.active.pop(job, None)
+            self._ended(job, state)
+
+    def _ended(self, job: int, state: JobState) -> None:
+        if state.launched is None:
+            return
+        self.outcomes[job] = str(state.status)
+        if len(self.outcomes) > OUTCOMES_KEPT:
+            del self.outcomes[next(iter(self.outcomes))]
+        record = state.launched.record
+        if isinstance(record, ProjectUpdateLaunch):
+            known = self.projects.get(record.project, ProjectContent(job=0))
+            if job < known.job:
+                return
+            failed = state.status is not Status.SUCCESSFUL
+            self.projects[record.project] = ProjectContent(
+                job=job,
+                revision=state.revision or known.revision,
+                content=state.content or known.content,
+                failed=failed,
+            )
+
+    def apply_config(self, record: Recorded) -> None:
+        """Fold one CONFIG transaction: deletions and instances matter, the rest does not."""
+        self.config_position = record.sequence
+        for event in record.events:
+            match event:
+                case ResourceDeleted():
+                    self.deleted.add(f"{event.kind}:{event.id}")
+                case ResourceCreated(kind="project", id=number, values=values):
+                    self._note_manual(number, values.get("scm_type", ""))
+                case InstanceRegistered():
+                    self._registered(event)
+                case InstanceAdjusted():
+                    instance = self.instances[event.id]
+                    instance.enabled = event.enabled
+                    instance.adjustment = event.capacity_adjustment
+                case InstanceUnavailable():
+                    self.instances[event.id].available = False
+                case InstanceAvailable():
+                    self.instances[event.id].available = True
+                case _:
+                    continue
+
+    def _note_manual(self, project: int, scm_type: str) -> None:
+        if not scm_type:
+            self.projects.setdefault(project, ProjectContent(job=0))
+
+    def _registered(self, event: InstanceRegistered) -> None:
+        before = self.instances.get(event.id)
+        self.instances[event.id] = InstanceFacts(
+            id=event.id,
+            hostname=event.hostname,
+            groups=event.groups,
+            cpu=event.cpu,
+            memory=event.memory,
+            enabled=before.enabled if before else True,
+            adjustment=before.adjustment if before else 1.0,
+        )
+
+    def instance_named(self, hostname: str) -> InstanceFacts | None:
+        """Return the instance of a runner's name."""
+        return next((each for each in self.instances.values() if each.hostname == hostname), None)
+
+    def gone(self, launched: JobLaunched) -> str:
+        """Return what the job needs that was deleted, as a person reads it; empty when all stands."""
+        for name in launched.depends:
+            if name in self.deleted:
+                kind, number = name.split(":")
+                return f"{kind.replace('_', ' ')} {number}"
+        return ""
+
+    def pending(self) -> Iterator[tuple[int, JobState]]:
+        """Yield the jobs that wait for placement."""
+        for job, state in self.active.items():
+            if state.status is Status.PENDING and not state.cancel_requested:
+                yield job, state
+
+    def decisions(self, now: datetime) -> tuple[placement.Decision, ...]:
+        """Return what placement decides about every pending job."""
+        waiting = [waiting_of(state) for _, state in self.pending()]
+        held = [
+            held_of(state)
+            for state in self.active.values()
+            if state.status in (Status.WAITING, Status.RUNNING)
+        ]
+        runners = [
+            RunnerFacts(
+                name=each.hostname,
+                groups=each.groups,
+                capacity=each.capacity,
+                available=each.enabled and each.available,
+            )
+            for each in self.instances.values()
+        ]
+        return placement.place(waiting, held, runners, now)
+
+    def unmet(self, launched: JobLaunched) -> str:
+        """Return why the job can never run: its dependency failed or its project has nothing."""
+        for other in launched.waits_for:
+            outcome = self.outcomes.get(other)
+            if outcome not in (None, str(Status.SUCCESSFUL)):
+                return f'Previous Task Failed: {{"job_id": "{other}"}}'
+        record = launched.record
+        if isinstance(record, PlaybookLaunch) and record.project is not None:
+            known = self.projects.get(record.project)
+            if known is not None and known.failed and not known.content:
+                return "Missing a revision to run due to failed project update."
+        return ""
+
+
+def waiting_of(state: JobState) -> Waiting:
+    """Return a pending job as placement sees it."""
+    launched = _launched(state)
+    record = launched.record
+    kind = kind_of(record)
+    default = CONTROL_GROUPS if kind is JobKind.PROJECT_UPDATE else DEFAULT_GROUPS
+    return Waiting(
+        job=launched.id,
+        kind=str(kind),
+        created=launched.created,
+        impact=launched.impact,
+        groups=launched.instance_groups or default,
+        template=launched.template,
+        project=record.project,
+        allow_simultaneous=isinstance(record, PlaybookLaunch) and record.allow_simultaneous,
+        waits_for=launched.waits_for,
+    )
+
+
+def held_of(state: JobState) -> Held:
+    """Return a placed or running job as placement sees it."""
+    launched = _launched(state)
+    return Held(
+        job=launched.id,
+        group=state.placed.group if state.placed else "",
+        impact=launched.impact,
+        runner=state.runner or (state.placed.runner if state.placed else None),
+        template=launched.template,
+        project=launched.record.project,
+        kind=str(kind_of(launched.record)),
+    )
+
+
+def _launched(state: JobState) -> JobLaunched:
+    if state.launched is None:
+        raise ValueError("a job without a launch record is not on the board")
+    return state.launched
+
+
+__all__ = ["Board", "InstanceFacts", "ProjectContent", "held_of", "waiting_of"]

@@ -1,0 +1,234 @@
+"""Placement: which pending job goes to which group, and the rule that holds each other one. Pure.
+
+The same inputs give the same decisions, so any of them can be run again and explained. Only what free
+capacity can take now is released; the rest stays pending, where order, limits and group preference can
+still act. A runner in several groups counts its capacity once: placing charges the runner with the most
+room of the group. A job larger than any runner goes to an idle one alone (AWX 4.11); one that has waited
+for ``RESERVE_AFTER_S`` gets a runner reserved and is addressed to it directly.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from schemas.work import work_class
+
+RESERVE_AFTER_S = 60.0
+NO_CAPACITY = "This job is not ready to start because there is not enough available capacity."
+
+
+class RunnerFacts(Struct, frozen=True, kw_only=True):
+    """One instance that may take work: its groups and its capacity in forks."""
+
+    name: str
+    groups: tuple[str, ...]
+    capacity: int
+    available: bool = True
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """A placed or running job: what it takes, and from whom (None before its claim)."""
+
+    job: int
+    group: str
+    impact: int
+    runner: str | None
+    template: int | None
+    project: int | None
+    kind: str
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A pending job, in the order of creation (its id)."""
+
+    job: int
+    kind: str
+    created: datetime
+    impact: int
+    groups: tuple[str, ...]
+    """Preferred groups; the first with room wins."""
+    template: int | None
+    project: int | None
+    allow_simultaneous: bool = False
+    waits_for: tuple[int, ...] = ()
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """The job's attempt may be claimed in this group, or by this runner alone."""
+
+    job: int
+    group: str
+    work_class: int
+    runner: str | None = None
+
+
+class HeldBack(Struct, frozen=True, kw_only=True):
+    """The job stays pending by this rule; the explanation is AWX's where AWX has one."""
+
+    job: int
+    rule: str
+    explanation: str
+
+
+Decision = Placed | HeldBack
+
+
+def place(
+    pending: Sequence[Waiting],
+    held: Sequence[Held],
+    runners: Iterable[RunnerFacts],
+    now: datetime,
+) -> tuple[Decision, ...]:
+    """Decide about every pending job, oldest first; one decision a job."""
+    room = _Room(runners, held)
+    rules = _Rules(held, pending)
+    decisions: list[Decision] = []
+    for job in sorted(pending, key=lambda each: each.job):
+        reason = rules.against(job)
+        if reason is not None:
+            decisions.append(reason)
+            continue
+        decision = room.find(job, now)
+        if isinstance(decision, Placed):
+            rules.took(job)
+        decisions.append(decision)
+    return tuple(decisions)
+
+
+class _Rules:
+    """What may not run together, whatever the capacity (AWX 4.5)."""
+
+    def __init__(self, held: Iterable[Held], pending: Sequence[Waiting]) -> None:
+        self._templates: dict[int, int] = {}
+        self._updates: dict[int, int] = {}
+        self._active = {job.job for job in pending}
+        self._kinds = {job.job: job.kind for job in pending}
+        for job in held:
+            self._active.add(job.job)
+            self._kinds[job.job] = job.kind
+            self._note(job)
+        self._queued_updates: dict[int, list[int]] = defaultdict(list)
+        for each in pending:
+            if each.kind == "project_update" and each.project is not None:
+                self._queued_updates[each.project].append(each.job)
+
+    def took(self, job: Waiting) -> None:
+        """Remember a job that was placed in this round."""
+        self._note(job)
+
+    def _note(self, job: Held | Waiting) -> None:
+        if job.kind == "project_update" and job.project is not None:
+            self._updates[job.project] = job.job
+        elif job.template is not None:
+            self._templates[job.template] = job.job
+
+    def against(self, job: Waiting) -> HeldBack | None:
+        """Return the rule that holds a job, None when none does."""
+        for other in job.waits_for:
+            if other in self._active:
+                return self._wait(job, other, "dependency")
+        if job.project is not None:
+            update = self._update_before(job)
+            if update is not None:
+                return self._wait(job, update, "dependency")
+        if job.kind != "project_update" and not job.allow_simultaneous:
+            running = self._templates.get(job.template or 0)
+            if running is not None:
+                return self._wait(job, running, "concurrency")
+        return None
+
+    def _update_before(self, job: Waiting) -> int | None:
+        project = job.project or 0
+        running = self._updates.get(project)
+        if running is not None:
+            return running
+        earlier = [each for each in self._queued_updates.get(project, ()) if each < job.job]
+        return min(earlier, default=None)
+
+    def _wait(self, job: Waiting, other: int, rule: str) -> HeldBack:
+        kind = self._kinds.get(other, "job").replace("_", "")
+        return HeldBack(job=job.job, rule=rule, explanation=f"waiting for {kind}-{other} to finish")
+
+
+class _Room:
+    """Free capacity by runner and group while decisions are made."""
+
+    def __init__(self, runners: Iterable[RunnerFacts], held: Iterable[Held]) -> None:
+        usable = [each for each in runners if each.available and each.capacity > 0]
+        self._known = {each.name: each for each in usable}
+        self._free = {each.name: each.capacity for each in usable}
+        self._busy: dict[str, int] = defaultdict(int)
+        self._members: dict[str, list[str]] = defaultdict(list)
+        for each in usable:
+            for group in each.groups:
+                self._members[group].append(each.name)
+        self._full: dict[str, int] = {}
+        unclaimed: list[Held] = []
+        for job in held:
+            if job.runner is None:
+                unclaimed.append(job)
+            elif job.runner in self._free:
+                self._charge(job.runner, job.impact)
+        for job in unclaimed:
+            roomiest = self._roomiest(job.group)
+            if roomiest is not None:
+                self._charge(roomiest, job.impact)
+
+    def find(self, job: Waiting, now: datetime) -> Decision:
+        """Return the group that can take a job now, or why none can."""
+        usable = [group for group in job.groups if self._members.get(group)]
+        if not usable:
+            names = ", ".join(job.groups) or "any instance group"
+            return HeldBack(
+                job=job.job,
+                rule="no_runner",
+                explanation=f"No enabled runner is present in {names}.",
+            )
+        for group in usable:
+            if job.impact >= self._full.get(group, 1 << 62):
+                continue
+            taken = self._take(group, job, now)
+            if taken is not None:
+                return taken
+            self._full[group] = job.impact
+        return HeldBack(job=job.job, rule="capacity", explanation=NO_CAPACITY)
+
+    def _take(self, group: str, job: Waiting, now: datetime) -> Placed | None:
+        runner = self._roomiest(group)
+        if runner is None:
+            return None
+        alone: str | None = None
+        if self._free[runner] < job.impact:
+            alone = self._idle_for(group, job, now)
+            if alone is None:
+                return None
+            runner = alone
+        self._charge(runner, job.impact)
+        return Placed(job=job.job, group=group, work_class=work_class(job.impact), runner=alone)
+
+    def _idle_for(self, group: str, job: Waiting, now: datetime) -> str | None:
+        """Return an idle runner for a job larger than every one of the group.
+
+        A job that has waited long reserves the largest runner as soon as it is idle.
+        """
+        members = self._members[group]
+        largest = max(self._known[name].capacity for name in members)
+        waited = now - job.created > timedelta(seconds=RESERVE_AFTER_S)
+        if job.impact <= largest and not waited:
+            return None
+        idle = [name for name in members if self._busy[name] == 0]
+        return max(idle, key=lambda name: (self._known[name].capacity, name), default=None)
+
+    def _roomiest(self, group: str) -> str | None:
+        members = self._members.get(group)
+        if not members:
+            return None
+        return max(members, key=lambda name: (self._free[name], name))
+
+    def _charge(self, runner: str, impact: int) -> None:
+        self._free[runner] -= impact
+        self._busy[runner] += 1
