@@ -1,4 +1,4 @@
-"""The query string of a list in AWX's grammar, turned into conditions and an order (``api.md`` 1.7).
+"""The query string of a list in AWX's grammar, as conditions and an order (``api.md`` 1.7).
 
 ``field__lookup``, relations by ``__``, ``not__``, ``or__``, ``chain__``, ``search``,
 ``rel__search``, ``role_level`` and ``order_by``. Raises BadRequest with AWX's texts.
@@ -18,12 +18,42 @@ from controlplane.api.tables import Column, Relation, Table, table_of
 from controlplane.api.where import AllOf, AnyOf, Compare, Related, Where, Without
 
 RESERVED = frozenset(
-    "page page_size format order order_by search type host_filter count_disabled no_truncate"
-    " limit validate as_of".split()
+    [
+        "page",
+        "page_size",
+        "format",
+        "order",
+        "order_by",
+        "search",
+        "type",
+        "host_filter",
+        "count_disabled",
+        "no_truncate",
+        "limit",
+        "validate",
+        "as_of",
+    ]
 )
 LOOKUPS = frozenset(
-    "exact iexact contains icontains startswith istartswith endswith iendswith regex iregex gt gte"
-    " lt lte in isnull search".split()
+    [
+        "exact",
+        "iexact",
+        "contains",
+        "icontains",
+        "startswith",
+        "istartswith",
+        "endswith",
+        "iendswith",
+        "regex",
+        "iregex",
+        "gt",
+        "gte",
+        "lt",
+        "lte",
+        "in",
+        "isnull",
+        "search",
+    ]
 )
 DEPTH_MAX = 5
 BIGINT_MAX = 2**63 - 1

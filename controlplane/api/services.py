@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from controlplane.shell.catch_up import CatchUp
+from controlplane.shell.config_writer import ConfigWriter
+from controlplane.shell.event_store import EventStore
+from controlplane.shell.numbers import Numbers
 from controlplane.shell.read_model import ReadModel
+from controlplane.shell.vault import Vault
 from ops.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Services(Struct, kw_only=True):
-    """The connections and the write path; ``extra`` is for what a deployment adds."""
+    """The connections and the write path."""
 
     settings: Settings
     pool: asyncpg.Pool[asyncpg.Record]
     nats: Client
-    writer: Any
-    numbers: Any
-    store: Any
-    vault: Any
-    catch_up: Any
+    writer: ConfigWriter
+    numbers: Numbers
+    store: EventStore
+    vault: Vault
+    catch_up: CatchUp
 
     @property
     def read(self) -> ReadModel:

@@ -1,6 +1,6 @@
 """What lists can be filtered, ordered and searched by: columns and relations of the tables read.
 
-Tables of declared resources follow from their declarations; hand-written routes ``register`` theirs.
+Tables of declared resources follow from declarations; hand-written routes ``register`` theirs.
 SQL fragments here come from declarations only, never from a request.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+import schemas.resources  # noqa: F401 - declares every kind
 from schemas.resource import RESOURCES, Field, Related, Resource
 
 

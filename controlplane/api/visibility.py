@@ -19,7 +19,8 @@ _GRANTED = (
 )
 _USERS = (
     '({t}."id" = {0} or {t}."is_superuser" or {t}."id" in ('
-    'select m."user_id" from "role_grant" m where m."kind" = \'organization\' and m."role" = \'member\''
+    'select m."user_id" from "role_grant" m where m."kind" = \'organization\''
+    " and m.\"role\" = 'member'"
     ' and m."object_id" in (select g."object_id" from "role_grant" g'
     ' where g."user_id" = {0} and g."kind" = \'organization\')))'
 )
@@ -75,9 +76,7 @@ def fact_paths(kind: str) -> tuple[tuple[str, ...], ...]:
 @functools.cache
 def fact_columns(kind: str) -> str:
     """Return select-list expressions, each preceded by a comma, for the facts of rows called t."""
-    columns = [
-        f', {_path_sql(kind, path, "t", 0)} as "@{".".join(path)}"' for path in fact_paths(kind)
-    ]
+    columns = [f', {path_sql(kind, path)} as "@{".".join(path)}"' for path in fact_paths(kind)]
     if kind == "user":
         columns.append(
             ', array(select m."object_id" from "role_grant" m where m."user_id" = t."id" and'
@@ -107,11 +106,12 @@ async def load(view: View, kind: str, object_id: int) -> Facts | None:
     return None if row is None else facts_of(kind, row)
 
 
-def _path_sql(kind: str, path: tuple[str, ...], near: str, depth: int) -> str:
+def path_sql(kind: str, path: tuple[str, ...], near: str = "t", depth: int = 0) -> str:
+    """Return the expression of the column at the end of a path of fields."""
     if len(path) == 1:
         return table_of(kind).columns[path[0]].sql.format(t=near)
     relation = table_of(kind).relations[path[0]]
     far = f"p{depth}"
-    inner = _path_sql(relation.table, path[1:], far, depth + 1)
+    inner = path_sql(relation.table, path[1:], far, depth + 1)
     join = relation.on.format(near=near, far=far)
     return f"(select {inner} from {table_of(relation.table).source} {far} where {join})"  # noqa: S608 - names from declarations

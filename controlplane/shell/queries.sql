@@ -69,3 +69,66 @@ from "instance_group" g
 left join "instance_group_instances" m on m."id" = g."id"
 left join "instance" i on i."id" = m."target"
 group by g."id", g."name" order by g."name"
+
+-- name: grants_of_users
+select "user_id", "kind", "object_id", "role" from "role_grant" where "user_id" = any($1)
+order by "kind", "object_id", "role"
+
+-- name: template_status
+select "template" as "id", "last_job_run", "last_job_failed", "status"
+from "template_status" where "template" = any($1)
+
+-- name: project_content
+select "project" as "id", "revision" as "scm_revision" from "project_content"
+where "project" = any($1)
+
+-- name: project_files
+select "playbooks", "inventory_files" from "project_content" where "project" = $1
+
+-- name: host_last_jobs
+select "host", "job", "summary", "failed" from "host_last_job" where "host" = any($1)
+
+-- name: recent_jobs
+select w."id" as "template", j.*
+from unnest($1::bigint[]) as w ("id")
+cross join lateral (
+    select u."id", u."kind" as "type", u."name", u."description", u."status", u."failed",
+           u."finished", u."canceled_on"
+    from "unified_job" u where u."unified_job_template_id" = w."id" order by u."id" desc limit $2
+) j
+
+-- name: instance_group_load
+select g."id",
+    (select coalesce(sum(i."capacity"), 0)::bigint from "instance_group_instances" m
+     join "instance" i on i."id" = m."target" where m."id" = g."id") as "capacity",
+    (select count(*) from "instance_group_instances" m where m."id" = g."id") as "instances",
+    (select coalesce(sum(u."impact"), 0)::bigint from "unified_job" u
+     where u."instance_group" = g."name" and u."status" in ('waiting', 'running')) as "consumed",
+    (select count(*) from "unified_job" u
+     where u."instance_group" = g."name" and u."status" in ('waiting', 'running')) as "running",
+    (select count(*) from "unified_job" u where u."instance_group" = g."name") as "total"
+from "instance_group" g where g."id" = any($1)
+
+-- name: inventory_for_script
+select "id", "name", "variables" from "inventory" where "id" = $1
+
+-- name: inventory_hosts
+select "id", "name", "enabled", "variables" from "host" where "inventory" = $1 order by "name"
+
+-- name: inventory_groups
+select g."id", g."name", g."description", g."variables",
+    array(select m."target" from "group_hosts" m where m."id" = g."id") as "hosts",
+    array(select c."target" from "group_children" c where c."id" = g."id") as "children"
+from "group" g where g."inventory" = $1 order by g."name"
+
+-- name: hosts_in_inventory
+select "id", "name", "inventory" from "host" where "id" = any($1)
+
+-- name: instance_loads
+select w."node",
+    (select coalesce(sum(u."impact"), 0)::bigint from "unified_job" u
+     where u."execution_node" = w."node" and u."status" in ('waiting', 'running')) as "consumed",
+    (select count(*) from "unified_job" u
+     where u."execution_node" = w."node" and u."status" in ('waiting', 'running')) as "running",
+    (select count(*) from "unified_job" u where u."execution_node" = w."node") as "total"
+from unnest($1::text[]) as w ("node")

@@ -1,0 +1,59 @@
+"""The API as an ASGI application: declared resources, hand-written routes, one gate, one edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+
+from controlplane.api import guards
+from controlplane.api.access_routes import access_handlers
+from controlplane.api.auth import Authenticator
+from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.edge import Edge
+from controlplane.api.error_answers import answer_error
+from controlplane.api.instance_routes import instance_handlers
+from controlplane.api.inventory_routes import inventory_handlers
+from controlplane.api.login_routes import login_handlers
+from controlplane.api.passwords import Passwords
+from controlplane.api.project_routes import project_handlers
+from controlplane.api.resource_routes import resource_handlers
+from controlplane.api.services import Services
+from controlplane.api.sessions import Sessions
+from controlplane.api.system_routes import system_handlers
+from controlplane.api.token_routes import token_handlers
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""A request body above this size is refused with 413."""
+
+
+def create_app(services: Services, handlers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
+    """Return the application; ``handlers`` are routes of other modules, permissions included."""
+    app = Litestar(
+        route_handlers=[
+            *system_handlers(),
+            *login_handlers(),
+            *token_handlers(),
+            *access_handlers(),
+            *inventory_handlers(),
+            *project_handlers(),
+            *instance_handlers(),
+            *bulk_handlers(),
+            *resource_handlers(),
+            *handlers,
+        ],
+        guards=[guards.admit],
+        exception_handlers={Exception: answer_error},
+        state=State(
+            {
+                "services": services,
+                "authenticator": Authenticator(Sessions(services.nats), Passwords()),
+            }
+        ),
+        openapi_config=None,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+    app.asgi_handler = Edge(app.asgi_handler, services.settings.node)
+    return app

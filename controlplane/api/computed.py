@@ -1,0 +1,227 @@
+"""Values of declared resources that no field holds: each kind's, for a whole page at once.
+
+``columns`` adds to the rows' own values, ``summaries`` to ``summary_fields``. Every function asks a
+fixed number of queries whatever the page's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from controlplane.api.links import url_of
+from controlplane.shell.read_model import Row, View
+
+ByID = dict[int, dict[str, Any]]
+Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
+
+RECENT_MAX = 10
+LABELS_MAX = 10
+GROUPS_MAX = 5
+
+
+async def columns(view: View, kind: str, rows: Sequence[Row]) -> ByID:
+    """Return the computed values of a page's rows by id."""
+    computer = _COLUMNS.get(kind)
+    return await computer(view, rows) if computer is not None and rows else {}
+
+
+async def summaries(view: View, kind: str, rows: Sequence[Row]) -> ByID:
+    """Return the computed summary fields of a page's rows by id."""
+    found: ByID = {}
+    for computer in _SUMMARIES.get(kind, ()):
+        for number, values in (await computer(view, rows) if rows else {}).items():
+            found.setdefault(number, {}).update(values)
+    return found
+
+
+def _ids(rows: Sequence[Row]) -> list[int]:
+    return [row["id"] for row in rows]
+
+
+async def _template_status(view: View, rows: Sequence[Row]) -> ByID:
+    """Status of templates follows from their last job."""
+    found: ByID = {}
+    states = {row["id"]: row for row in await view.named("template_status", _ids(rows))}
+    for row in rows:
+        state = states.get(row["id"], {})
+        found[row["id"]] = {
+            "last_job_run": state.get("last_job_run"),
+            "last_job_failed": bool(state.get("last_job_failed")),
+            "next_job_run": None,
+            "status": state.get("status") or "never updated",
+        }
+    return found
+
+
+async def _project(view: View, rows: Sequence[Row]) -> ByID:
+    found = await _template_status(view, rows)
+    states = {row["id"]: row for row in await view.named("project_content", _ids(rows))}
+    for row in rows:
+        state, values = states.get(row["id"], {}), found[row["id"]]
+        if not row["scm_type"]:
+            values["status"] = "ok"
+        values["scm_revision"] = state.get("scm_revision") or ""
+        values["last_update_failed"] = values["last_job_failed"]
+        values["last_updated"] = values["last_job_run"]
+    return found
+
+
+async def _host(view: View, rows: Sequence[Row]) -> ByID:
+    last = {row["host"]: row for row in await view.named("host_last_jobs", _ids(rows))}
+    return {
+        row["id"]: {
+            "has_active_failures": bool(last.get(row["id"], {}).get("failed")),
+            "has_inventory_sources": False,
+            "last_job": last.get(row["id"], {}).get("job"),
+            "last_job_host_summary": last.get(row["id"], {}).get("summary"),
+            "ansible_facts_modified": None,
+        }
+        for row in rows
+    }
+
+
+async def _instance_group(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {}
+    loads = {row["id"]: row for row in await view.named("instance_group_load", _ids(rows))}
+    for row in rows:
+        load = loads.get(row["id"], {})
+        capacity = int(load.get("capacity") or 0)
+        consumed = float(load.get("consumed") or 0)
+        found[row["id"]] = {
+            "capacity": capacity,
+            "consumed_capacity": consumed,
+            "percent_capacity_remaining": round(100 * (1 - consumed / capacity), 2)
+            if capacity
+            else 0.0,
+            "jobs_running": load.get("running") or 0,
+            "jobs_total": load.get("total") or 0,
+            "instances": load.get("instances") or 0,
+        }
+    return found
+
+
+async def _label_summary(view: View, rows: Sequence[Row], kind: str) -> ByID:
+    found: ByID = {row["id"]: {"labels": {"count": 0, "results": []}} for row in rows}
+    for row in await view.named(f"{kind}_label_rows", _ids(rows)):
+        labels = found[row["owner"]]["labels"]
+        labels["count"] += 1
+        if labels["count"] <= LABELS_MAX:
+            labels["results"].append({"id": row["id"], "name": row["name"]})
+    return found
+
+
+async def _job_template_labels(view: View, rows: Sequence[Row]) -> ByID:
+    return await _label_summary(view, rows, "job_template")
+
+
+async def _inventory_labels(view: View, rows: Sequence[Row]) -> ByID:
+    return await _label_summary(view, rows, "inventory")
+
+
+async def _job_template_credentials(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"credentials": []} for row in rows}
+    for row in await view.named("job_template_credential_rows", _ids(rows)):
+        credential = {name: row[name] for name in ("id", "name", "description", "kind", "cloud")}
+        if row["vault_id"] is not None:
+            credential["vault_id"] = row["vault_id"]
+        found[row["owner"]]["credentials"].append(credential)
+    return found
+
+
+async def _recent_jobs(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"recent_jobs": []} for row in rows}
+    for job in await view.named("recent_jobs", _ids(rows), RECENT_MAX):
+        summary = found[job["template"]]
+        summary["recent_jobs"].append(
+            {name: job[name] for name in ("id", "status", "finished", "canceled_on", "type")}
+        )
+        if len(summary["recent_jobs"]) == 1:
+            summary["last_job"] = _last_job(job)
+            summary["last_update"] = {
+                name: job[name] for name in ("id", "name", "description", "status", "failed")
+            }
+    return found
+
+
+async def _last_update(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {}
+    for job in await view.named("recent_jobs", _ids(rows), 1):
+        words = ("id", "name", "description", "status", "failed")
+        found[job["template"]] = {
+            "last_job": _last_job(job),
+            "last_update": {name: job[name] for name in words},
+        }
+        if job["finished"] is None:
+            current = {name: job[name] for name in words}
+            found[job["template"]] |= {"current_update": current, "current_job": current}
+    return found
+
+
+def _last_job(job: Row) -> dict[str, Any]:
+    words = ("id", "name", "description", "finished", "status", "failed", "canceled_on")
+    return {name: job[name] for name in words}
+
+
+async def _host_groups(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {
+        row["id"]: {"groups": {"count": 0, "results": []}, "recent_jobs": []} for row in rows
+    }
+    for row in await view.named("host_group_rows", _ids(rows)):
+        groups = found[row["owner"]]["groups"]
+        groups["count"] += 1
+        if groups["count"] <= GROUPS_MAX:
+            groups["results"].append({"id": row["id"], "name": row["name"]})
+    return found
+
+
+async def _organization_counts(view: View, rows: Sequence[Row]) -> ByID:
+    counts = await view.named("organization_counts", _ids(rows))
+    return {
+        row["id"]: {
+            "related_field_counts": {
+                name: row[name]
+                for name in (
+                    "inventories",
+                    "teams",
+                    "users",
+                    "job_templates",
+                    "admins",
+                    "projects",
+                    "hosts",
+                )
+            }
+        }
+        for row in counts
+    }
+
+
+async def _owners(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"owners": []} for row in rows}
+    for row in await view.named("credential_owners", _ids(rows)):
+        found[row["owner"]]["owners"].append(
+            {
+                "id": row["id"],
+                "type": row["type"],
+                "name": row["name"],
+                "description": row["description"],
+                "url": url_of(row["type"], row["id"]),
+            }
+        )
+    return found
+
+
+_COLUMNS: dict[str, Computer] = {
+    "project": _project,
+    "job_template": _template_status,
+    "host": _host,
+    "instance_group": _instance_group,
+}
+_SUMMARIES: dict[str, tuple[Computer, ...]] = {
+    "organization": (_organization_counts,),
+    "project": (_last_update,),
+    "inventory": (_inventory_labels,),
+    "host": (_host_groups,),
+    "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs),
+    "credential": (_owners,),
+}

@@ -1,0 +1,169 @@
+"""The outermost layer: slashes, HEAD, HTML pages, AWX's headers, and the last safety net."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from controlplane.api.named_urls import fields_of
+from controlplane.api.options import kind_named
+from ops import clock, ids
+
+PRODUCT = "AWX"
+VERSION = "24.6.1"
+VARY = "Accept, Accept-Language, Origin, Cookie"
+
+_log = structlog.get_logger()
+_HTML_ONLY = ("text/html", "application/xhtml+xml")
+
+
+class Edge:
+    """Wraps the application; everything a client gets passes here."""
+
+    def __init__(self, app: ASGIApp, node: str) -> None:
+        """Serve ``app`` as the node of that name."""
+        self._app = app
+        self._node = node
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path.startswith("/api") and not path.endswith("/"):
+            if not _named_resource(path):
+                await _redirect(scope, send)
+                return
+            scope["path"] = f"{path}/"
+        answering = _Answer(scope, send, self._node)
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"  # type: ignore[typeddict-item]  # the key takes any method
+        with structlog.contextvars.bound_contextvars(request_id=answering.request_id):
+            try:
+                await self._app(scope, receive, answering.send)
+            except Exception:  # noqa: BLE001 - the last safety net: nothing may show a traceback
+                _log.exception("request failed", method=scope["method"], path=path)
+                await answering.fail()
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, scope: Scope, send: Send, node: str) -> None:
+        self._scope: MutableMapping[str, Any] = scope  # type: ignore[assignment]  # read as a plain mapping
+        self._send = send
+        self._node = node
+        self._began = clock.monotonic()
+        self._bodiless = scope["method"] == "HEAD"
+        self._held: Message | None = None
+        self._sent = False
+        self._html = _wants_html(scope)
+        self.request_id = ids.new_id()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with AWX's headers on the first."""
+        if message["type"] == "http.response.start":
+            self._sent = True
+            headers = list(message["headers"])
+            present = {name for name, _ in headers}
+            is_json = any(
+                name == b"content-type" and value.startswith(b"application/json")
+                for name, value in headers
+            )
+            message["headers"] = [*headers, *self._headers(present)]
+            if self._html and is_json and message["status"] not in (204, 304):
+                self._held = message
+                return
+        elif message["type"] == "http.response.body":
+            if self._held is not None:
+                message = await self._as_page(message)
+            if self._bodiless:
+                message = {**message, "body": b""}  # type: ignore[typeddict-item, misc]  # same type, other body
+        await self._send(message)
+
+    async def fail(self) -> None:
+        """Answer with a bare 500, unless an answer has begun."""
+        if self._sent:
+            return
+        body = b'{"detail":"A server error has occurred."}'
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": 500,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", str(len(body)).encode()),
+                ],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _as_page(self, message: Message) -> Message:
+        start, self._held = self._held, None
+        text = html.escape(message.get("body", b"").decode(errors="replace"))  # type: ignore[union-attr, attr-defined]  # a body message
+        path = html.escape(self._scope["path"])
+        body = f"<!doctype html><title>{path}</title><h1>{path}</h1><pre>{text}</pre>\n".encode()
+        if start is not None and start["type"] == "http.response.start":
+            replaced = {
+                b"content-type": b"text/html; charset=utf-8",
+                b"content-length": str(len(body)).encode(),
+            }
+            kept = [pair for pair in start["headers"] if pair[0] not in replaced]
+            await self._send({**start, "headers": [*kept, *replaced.items()]})
+        return {"type": "http.response.body", "body": body, "more_body": False}
+
+    def _headers(self, present: set[bytes]) -> list[tuple[bytes, bytes]]:
+        state = self._scope.get("state") or {}
+        elapsed = f"{clock.monotonic() - self._began:.3f}s"
+        found = {
+            "x-api-product-name": PRODUCT,
+            "x-api-node": self._node,
+            "x-api-time": elapsed,
+            "x-api-total-time": elapsed,
+            "x-api-request-id": self.request_id,
+            "vary": VARY,
+        }
+        if state.get("username"):
+            found["x-api-product-version"] = VERSION
+        allow = state.get("allow")
+        if allow:
+            found["allow"] = allow
+        return [
+            (name.encode(), value.encode())
+            for name, value in found.items()
+            if name.encode() not in present
+        ]
+
+
+def _wants_html(scope: Scope) -> bool:
+    if b"format=json" in scope["query_string"]:
+        return False
+    if b"format=api" in scope["query_string"]:
+        return True
+    accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+    first = accept.partition(",")[0].partition(";")[0].strip()
+    return first in _HTML_ONLY
+
+
+def _named_resource(path: str) -> bool:
+    """Return whether the path lies below a resource with named URLs (or in its list's query)."""
+    parts = path.split("/")
+    if parts[:3] != ["", "api", "v2"] or len(parts) <= len(["", "api", "v2", "plural"]):
+        return False
+    try:
+        return bool(fields_of(kind_named(parts[3])))
+    except KeyError:
+        return parts[3] == "instances"
+
+
+async def _redirect(scope: Scope, send: Send) -> None:
+    query = scope["query_string"]
+    location = scope["path"].encode() + b"/" + (b"?" + query if query else b"")
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 301, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,136 @@
+"""The one gate of the API: every route names its permission, and here it is checked before it runs.
+
+A route without a permission is refused to everybody. ``Permission`` stands in a handler's ``opt``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+from controlplane.api import named_urls, visibility
+from controlplane.api.auth import SAFE_METHODS, Authenticator, Login, LoginFailed
+from controlplane.api.call import ANONYMOUS, Admitted, Target
+from controlplane.api.errors import Missing, NotAuthenticated, PermissionDenied, Refusal
+from controlplane.api.login_records import record
+from controlplane.api.services import Services
+from controlplane.api.tables import table_of
+from controlplane.domain import access
+from controlplane.domain.access import Principal
+from controlplane.shell.read_model import View
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+KEY = "permission"
+"""Name of the entry in a handler's ``opt``."""
+
+
+class Permission(Struct, frozen=True, kw_only=True):
+    """What a route asks of its caller.
+
+    ``verb``: ``anonymous`` (anybody), ``login`` (any user; the list or body decides the rest),
+    ``superuser``, ``audit`` (superuser or auditor), or a verb of ``domain.access`` on the object
+    of ``kind`` that the path parameter ``parameter`` names.
+    """
+
+    verb: str
+    kind: str = ""
+    parameter: str = "key"
+    missing: bool = False
+    """True where an object that does not exist is no error (OPTIONS)."""
+
+
+ANYBODY = {KEY: Permission(verb="anonymous")}
+LOGIN = {KEY: Permission(verb="login")}
+SUPERUSER = {KEY: Permission(verb="superuser")}
+AUDIT = {KEY: Permission(verb="audit")}
+
+
+def needs(verb: str, kind: str, parameter: str = "key", *, missing: bool = False) -> dict[str, Any]:
+    """Return the ``opt`` of a route about one object."""
+    return {KEY: Permission(verb=verb, kind=kind, parameter=parameter, missing=missing)}
+
+
+async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Identify the caller and check the route's permission; the guard of the whole application."""
+    permission = handler.opt.get(KEY)
+    if not isinstance(permission, Permission):
+        raise PermissionDenied
+    connection.scope["state"]["allow"] = handler.opt.get("allow", "")
+    services: Services = connection.app.state.services
+    authenticator: Authenticator = connection.app.state.authenticator
+    async with services.read.view() as view:
+        login = await _identify(connection, authenticator, view)
+        if login is not None:
+            connection.scope["state"]["username"] = login.principal.username
+        target = await _decide(connection, permission, login, view)
+    connection.scope["state"]["admitted"] = Admitted(
+        who=ANONYMOUS if login is None else login.principal,
+        way="" if login is None else login.way,
+        target=target,
+    )
+
+
+async def may(view: View, who: Principal, verb: str, kind: str, object_id: int) -> bool:
+    """Decide whether somebody may do something to an object; what does not exist is refused."""
+    facts = await visibility.load(view, kind, object_id)
+    return facts is not None and access.may(who, verb, kind, facts)
+
+
+async def _identify(
+    connection: Connection, authenticator: Authenticator, view: View
+) -> Login | None:
+    try:
+        return await authenticator.identify(connection, view)
+    except LoginFailed as failure:
+        await record(connection, failure.username, failure.user, failure.way, accepted=False)
+        raise
+
+
+async def _decide(
+    connection: Connection, permission: Permission, login: Login | None, view: View
+) -> Target | None:
+    if permission.verb == "anonymous":
+        return None
+    if login is None:
+        raise NotAuthenticated
+    who = login.principal
+    method = connection.scope.get("method", "GET")
+    if who.read_only and method not in SAFE_METHODS:
+        raise PermissionDenied
+    if permission.verb == "login":
+        return None
+    if permission.verb in ("superuser", "audit"):
+        if who.superuser or (permission.verb == "audit" and who.auditor):
+            return None
+        raise PermissionDenied
+    return await _target(connection, permission, who, view)
+
+
+async def _target(
+    connection: Connection, permission: Permission, who: Principal, view: View
+) -> Target:
+    kind = permission.kind
+    key = str(connection.path_params[permission.parameter])
+    object_id = await named_urls.resolve(view, kind, key)
+    facts = None if object_id is None else await visibility.load(view, kind, object_id)
+    named = not key.isdecimal()
+    if facts is None or object_id is None:
+        if permission.missing and object_id is not None:
+            return Target(kind=kind, id=object_id, facts=None)
+        raise Missing() if named else Missing(table_of(kind).verbose)
+    if not access.may(who, "read", kind, facts):
+        raise Missing() if named else PermissionDenied()
+    if permission.verb != "read" and not access.may(who, permission.verb, kind, facts):
+        raise refusal_of(permission.verb, kind)
+    return Target(kind=kind, id=object_id, facts=facts)
+
+
+def refusal_of(verb: str, kind: str) -> Refusal:
+    """Return the 403 of a verb that is not allowed."""
+    if verb == "delete" and kind == "user":
+        return PermissionDenied("Cannot delete user.")
+    return PermissionDenied()

@@ -1,0 +1,300 @@
+"""Instances: machines with a runner agent, and the groups they belong to (``api.md`` 3.35)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+
+from controlplane.api import listing, options, pagination
+from controlplane.api.call import Call, answer, empty
+from controlplane.api.errors import BadRequest, Missing
+from controlplane.api.guards import LOGIN, SUPERUSER, needs
+from controlplane.api.links import url_of
+from controlplane.api.listing import Within
+from controlplane.api.resource_routes import page_of
+from controlplane.api.resource_writes import identity
+from controlplane.api.routing import routes
+from controlplane.api.tables import Relation, Table, column, register
+from controlplane.api.where import Sql
+from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.domain.resource import Link, Unlink
+from controlplane.shell.access_commands import adjust_instance
+from controlplane.shell.read_model import Row, View
+from controlplane.shell.resource_commands import prepare_for
+from ops import clock
+from schemas.events.instance import InstanceAdjusted
+
+register(
+    Table(
+        kind="instance",
+        source='"instance"',
+        verbose="Instance",
+        columns={
+            "id": column("id", "int"),
+            "hostname": column("hostname", "str"),
+            "uuid": column("uuid", "str"),
+            "node_type": column("node_type", "str"),
+            "version": column("version", "str"),
+            "enabled": column("enabled", "bool"),
+            "managed_by_policy": column("managed_by_policy", "bool"),
+            "capacity": column("capacity", "int"),
+            "cpu": column("cpu", "float"),
+            "memory": column("memory", "int"),
+            "created": column("created", "time"),
+            "modified": column("modified", "time"),
+        },
+        relations={
+            "rampart_groups": Relation(
+                name="rampart_groups",
+                table="instance_group",
+                on='{far}."id" in (select m."id" from "instance_group_instances" m'
+                ' where m."target" = {near}."id")',
+                many=True,
+            )
+        },
+        order=("id",),
+        search=("hostname",),
+    )
+)
+
+_IN_GROUP = '{t}."id" in (select m."target" from "instance_group_instances" m where m."id" = {0})'
+_OF_INSTANCE = (
+    '{t}."id" in (select m."id" from "instance_group_instances" m where m."target" = {0})'
+)
+
+
+def instance_handlers() -> list[HTTPRouteHandler]:
+    """Return the routes of instances and of group membership."""
+    read, group = needs("read", "instance"), needs("read", "instance_group")
+    return [
+        *routes("/api/v2/instances", {"GET": (LOGIN, show_all)}, (LOGIN, describe)),
+        *routes(
+            "/api/v2/instances/{key:str}",
+            {
+                "GET": (read, show_one),
+                "PUT": (SUPERUSER, _change),
+                "PATCH": (SUPERUSER, _change),
+            },
+            (LOGIN, describe_one),
+        ),
+        *routes(
+            "/api/v2/instances/{key:str}/instance_groups",
+            {"GET": (read, show_groups)},
+            "Instance's Groups",
+        ),
+        *routes(
+            "/api/v2/instance_groups/{key:str}/instances",
+            {"GET": (group, show_members), "POST": (needs("edit", "instance_group"), attach)},
+            (group, describe),
+        ),
+    ]
+
+
+async def describe(_call: Call) -> Response[Any]:
+    """Describe the list of instances; instances register themselves, so there is no POST."""
+    body = options.plain("Instance List", ("instance",), {"GET": _FIELDS})
+    lists = {"search_fields": ["hostname"], "related_search_fields": [], "object_roles": []}
+    return answer({**body, **lists, "max_page_size": pagination.PAGE_SIZE_MAX})
+
+
+async def describe_one(call: Call) -> Response[Any]:
+    """Describe one instance."""
+    actions = {"GET": _FIELDS}
+    if call.who.superuser:
+        actions["PUT"] = {name: _FIELDS[name] for name in _ADJUSTABLE}
+    return answer(options.plain("Instance Detail", ("instance",), actions))
+
+
+async def show_all(call: Call) -> Response[Any]:
+    """List the instances the caller may see."""
+    return await _page(call, None)
+
+
+async def show_one(call: Call) -> Response[Any]:
+    """Show one instance."""
+    async with call.read() as view:
+        return answer(await _one(call, view, call.target.id))
+
+
+async def show_members(call: Call) -> Response[Any]:
+    """List the instances of a group."""
+    return await _page(call, Within(where=Sql(text=_IN_GROUP, values=(call.target.id,))))
+
+
+async def show_groups(call: Call) -> Response[Any]:
+    """List the groups of an instance."""
+    where = Sql(text=_OF_INSTANCE, values=(call.target.id,))
+    return await page_of(call, "instance_group", Within(where=where))
+
+
+async def attach(call: Call) -> Response[Any]:
+    """Put an instance into a group or take it out: 204 either way."""
+    body = await call.body()
+    number = identity(body)
+    async with call.read() as view:
+        if not await view.value('select 1 from "instance" where "id" = $1', number):
+            raise BadRequest({"detail": "Instance matching query does not exist."})
+    kind = Unlink if "disassociate" in body else Link
+    command = kind(kind="instance_group", id=call.target.id, relation="instances", target=number)
+    appended = await submit(call, prepare_for(command))
+    await caught_up(call, appended)
+    return empty(204, position_header(appended))
+
+
+async def _change(call: Call) -> Response[Any]:
+    """Change what an instance may take: enabled, capacity adjustment, policy."""
+    key, body = str(call.request.path_params["key"]), await call.body()
+    async with call.read() as view:
+        number = await _number(view, key)
+        row = await view.row('select t.* from "instance" t where t."id" = $1', number)
+    if row is None:
+        raise Missing("Instance")
+    if body.get("hostname", row["hostname"]) != row["hostname"]:
+        raise BadRequest({"hostname": ["Cannot change hostname."]})
+    event = InstanceAdjusted(
+        id=row["id"],
+        enabled=_flag(body, "enabled", row),
+        capacity_adjustment=_adjustment(body, row),
+        managed_by_policy=_flag(body, "managed_by_policy", row),
+    )
+    appended = await submit(call, adjust_instance(event))
+    await caught_up(call, appended)
+    async with call.read() as view:
+        return answer(await _one(call, view, row["id"]), 200, position_header(appended))
+
+
+async def _number(view: View, key: str) -> int:
+    if key.isdecimal():
+        return int(key) if int(key) < 2**63 else 0
+    sql = 'select t."id" from "instance" t where t."hostname" = $1'
+    return int(await view.value(sql, key.replace("\x00", "")) or 0)
+
+
+def _flag(body: dict[str, Any], name: str, row: Row) -> bool:
+    value = body.get(name, row[name])
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    found = words.get(str(value).lower())
+    if found is None:
+        raise BadRequest({name: ["Must be a valid boolean."]})
+    return found
+
+
+def _adjustment(body: dict[str, Any], row: Row) -> float:
+    value = body.get("capacity_adjustment", row["capacity_adjustment"])
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise BadRequest({"capacity_adjustment": ["A valid number is required."]}) from error
+    if not 0 <= number <= 1:
+        text = f"Ensure this value is {'less' if number > 1 else 'greater'} than or equal to"
+        raise BadRequest({"capacity_adjustment": [f"{text} {1 if number > 1 else 0}."]})
+    return number
+
+
+async def _page(call: Call, within: Within | None) -> Response[Any]:
+    async with call.read() as view:
+        found = await listing.find(call, view, "instance", within)
+        shown = await _shown(call, view, found.rows)
+    return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, shown))
+
+
+async def _one(call: Call, view: View, number: int) -> dict[str, Any]:
+    rows = await view.fetch('select t.* from "instance" t where t."id" = $1', number)
+    if not rows:
+        raise Missing("Instance")
+    return (await _shown(call, view, rows))[0]
+
+
+async def _shown(call: Call, view: View, rows: list[Row]) -> list[dict[str, Any]]:
+    names = [row["hostname"] for row in rows]
+    loads = {row["node"]: row for row in await view.named("instance_loads", names)}
+    return [_render(row, loads.get(row["hostname"], {}), edit=call.who.superuser) for row in rows]
+
+
+def _render(row: Row, load: Row, *, edit: bool) -> dict[str, Any]:
+    url, capacity = url_of("instance", row["id"]), row["capacity"]
+    consumed = float(load.get("consumed") or 0)
+    seen = clock.iso(row["changed_at"])
+    return {
+        "id": row["id"],
+        "hostname": row["hostname"],
+        "type": "instance",
+        "url": url,
+        "related": {
+            "jobs": f"{url}jobs/",
+            "instance_groups": f"{url}instance_groups/",
+        },
+        "summary_fields": {"user_capabilities": {"edit": edit}, "links": []},
+        "uuid": row["uuid"],
+        "created": row["created"],
+        "modified": row["modified"],
+        "last_seen": seen,
+        "health_check_started": None,
+        "health_check_pending": False,
+        "last_health_check": seen,
+        "errors": row["errors"],
+        "capacity_adjustment": f"{row['capacity_adjustment']:.2f}",
+        "version": row["version"],
+        "capacity": capacity,
+        "consumed_capacity": consumed,
+        "percent_capacity_remaining": round(100 * (1 - consumed / capacity), 2)
+        if capacity
+        else 0.0,
+        "jobs_running": load.get("running") or 0,
+        "jobs_total": load.get("total") or 0,
+        "cpu": f"{row['cpu']:.1f}",
+        "memory": row["memory"],
+        "cpu_capacity": row["cpu_capacity"],
+        "mem_capacity": row["mem_capacity"],
+        "enabled": row["enabled"],
+        "managed_by_policy": row["managed_by_policy"],
+        "node_type": row["node_type"],
+        "node_state": "ready" if row["available"] else "unavailable",
+        "ip_address": "",
+        "peers": [],
+        "reverse_peers": [],
+        "listener_port": None,
+        "peers_from_control_nodes": False,
+        "protocol": "",
+        "managed": False,
+    }
+
+
+_ADJUSTABLE = ("capacity_adjustment", "enabled", "managed_by_policy")
+_FIELDS: dict[str, Any] = {
+    name: {
+        "type": kind,
+        "label": name.replace("_", " ").capitalize(),
+        "required": False,
+        "filterable": kind not in ("object", "field"),
+        "hidden": False,
+    }
+    for name, kind in (
+        ("id", "integer"),
+        ("hostname", "string"),
+        ("type", "choice"),
+        ("url", "string"),
+        ("related", "object"),
+        ("summary_fields", "object"),
+        ("uuid", "string"),
+        ("created", "datetime"),
+        ("modified", "datetime"),
+        ("capacity_adjustment", "decimal"),
+        ("version", "string"),
+        ("capacity", "integer"),
+        ("consumed_capacity", "field"),
+        ("percent_capacity_remaining", "field"),
+        ("jobs_running", "integer"),
+        ("jobs_total", "integer"),
+        ("cpu", "decimal"),
+        ("memory", "integer"),
+        ("cpu_capacity", "integer"),
+        ("mem_capacity", "integer"),
+        ("enabled", "boolean"),
+        ("managed_by_policy", "boolean"),
+        ("node_type", "choice"),
+        ("node_state", "choice"),
+    )
+}

@@ -1,0 +1,204 @@
+"""What inventories, groups and hosts have beyond lists: script, tree, variables, closures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+
+from controlplane.api import options, render, visibility
+from controlplane.api.call import Call, answer
+from controlplane.api.errors import BadRequest, Missing
+from controlplane.api.guards import needs
+from controlplane.api.listing import Within
+from controlplane.api.resource_routes import page_of
+from controlplane.api.resource_writes import create_object
+from controlplane.api.routing import Endpoint, routes
+from controlplane.api.tables import table_of
+from controlplane.api.where import Sql
+from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.domain import extra_vars
+from controlplane.domain.inventory_script import GroupRow, HostRow, script
+from controlplane.domain.resource import Update
+from controlplane.shell.read_model import Row, View
+from controlplane.shell.resource_commands import prepare_for
+from schemas.resource import RESOURCES
+
+_TRUE = frozenset({"1", "true", "yes", "t"})
+
+ROOT_GROUPS = (
+    '{t}."inventory" = {0} and {t}."id" not in (select c."target" from "group_children" c'
+    ' join "group" p on p."id" = c."id" where p."inventory" = {0})'
+)
+ALL_HOSTS = (
+    '{t}."id" in (with recursive d ("id") as (select {0}::bigint union select c."target" from'
+    ' "group_children" c join d on d."id" = c."id") select m."target" from "group_hosts" m'
+    ' join d on d."id" = m."id")'
+)
+ALL_GROUPS = (
+    '{t}."id" in (with recursive u ("id") as (select m."id" from "group_hosts" m'
+    ' where m."target" = {0} union select c."id" from "group_children" c join u'
+    ' on u."id" = c."target") select u."id" from u)'
+)
+POTENTIAL_CHILDREN = (
+    '{t}."inventory" = (select g."inventory" from "group" g where g."id" = {0})'
+    ' and {t}."id" not in (with recursive u ("id") as (select {0}::bigint union select c."id" from'
+    ' "group_children" c join u on u."id" = c."target") select u."id" from u)'
+    ' and {t}."id" not in (select c."target" from "group_children" c where c."id" = {0})'
+)
+CLOSURES = (
+    ("inventory", "root_groups", "group", ROOT_GROUPS),
+    ("group", "all_hosts", "host", ALL_HOSTS),
+    ("group", "potential_children", "group", POTENTIAL_CHILDREN),
+    ("host", "all_groups", "group", ALL_GROUPS),
+)
+"""(kind, path, kind listed, condition on the listed row ``{t}`` given the object's id)."""
+
+
+def inventory_handlers() -> list[HTTPRouteHandler]:
+    """Return the routes of inventories, groups and hosts that no declaration describes."""
+    inventory = "/api/v2/inventories/{key:str}"
+    read = needs("read", "inventory")
+    handlers = [
+        *routes(f"{inventory}/script", {"GET": (read, show_script)}, "Inventory Script"),
+        *routes(f"{inventory}/tree", {"GET": (read, show_tree)}, "Inventory Tree"),
+    ]
+    for kind in ("inventory", "group", "host"):
+        path = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}/variable_data"
+        edit = (needs("edit", kind), replace_variables)
+        handlers += routes(
+            path,
+            {"GET": (needs("read", kind), show_variables), "PUT": edit, "PATCH": edit},
+            f"{RESOURCES[kind].verbose} Variable Data",
+        )
+    for kind, name, listed, condition in CLOSURES:
+        handlers += _closure(kind, name, listed, condition)
+    handlers += routes(
+        "/api/v2/hosts/{key:str}/ansible_facts",
+        {"GET": (needs("read", "host"), show_facts)},
+        "Host Ansible Facts",
+    )
+    return handlers
+
+
+def _closure(kind: str, name: str, listed: str, condition: str) -> list[HTTPRouteHandler]:
+    permission = needs("read", kind)
+
+    async def show(call: Call) -> Response[Any]:
+        where = Sql(text=condition, values=(call.target.id,))
+        return await page_of(call, listed, Within(where=where))
+
+    async def create(call: Call) -> Response[Any]:
+        body = await call.body()
+        return await create_object(call, RESOURCES[listed], {**body, kind: call.target.id})
+
+    async def describe(_call: Call) -> Response[Any]:
+        return answer(options.of_list(RESOURCES[listed], create=name == "root_groups"))
+
+    path = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}/{name}"
+    methods: dict[Any, tuple[Any, Endpoint]] = {"GET": (permission, show)}
+    if name == "root_groups":
+        methods["POST"] = (permission, create)
+    return routes(path, methods, (permission, describe))
+
+
+async def show_script(call: Call) -> Response[Any]:
+    """Answer Ansible's dynamic-inventory JSON; ``?host=`` answers one host's variables."""
+    wanted = call.parameter("host")
+    async with call.read() as view:
+        found = await _read_inventory(call, view)
+    if wanted:
+        hostvars = found.get("_meta", {}).get("hostvars", {})
+        if wanted not in hostvars:
+            raise Missing("Host")
+        return answer(hostvars[wanted])
+    if call.parameter("hostvars").lower() not in _TRUE:
+        found.pop("_meta", None)
+    return answer(found)
+
+
+async def _read_inventory(call: Call, view: View) -> dict[str, Any]:
+    inventory = await view.named_row("inventory_for_script", call.target.id)
+    if inventory is None:
+        raise Missing("Inventory")
+    everything = call.parameter("all").lower() in _TRUE
+    hosts = [
+        HostRow(
+            id=row["id"],
+            name=row["name"],
+            enabled=row["enabled"] or everything,
+            variables=row["variables"],
+        )
+        for row in await view.named("inventory_hosts", call.target.id)
+    ]
+    groups = [
+        GroupRow(
+            id=row["id"],
+            name=row["name"],
+            variables=row["variables"],
+            hosts=tuple(row["hosts"]),
+            children=tuple(row["children"]),
+        )
+        for row in await view.named("inventory_groups", call.target.id)
+    ]
+    tower_vars = call.parameter("towervars").lower() in _TRUE
+    return script(inventory["variables"], hosts, groups, tower_vars=tower_vars)
+
+
+async def show_tree(call: Call) -> Response[Any]:
+    """Answer the groups of an inventory as nested rows: a bare list of the root groups."""
+    async with call.read() as view:
+        facts = visibility.fact_columns("group")
+        sql = f'select t.*{facts} from "group" t where t."inventory" = $1 order by t."name"'  # noqa: S608 - names from declarations
+        rows = await view.fetch(sql, call.target.id)
+        shown = await render.page(view, call.who, "group", rows)
+        links = {row["id"]: row for row in await view.named("inventory_groups", call.target.id)}
+    return answer(nest({row["id"]: row for row in shown}, links))
+
+
+def nest(shown: dict[int, dict[str, Any]], links: dict[int, Row]) -> list[dict[str, Any]]:
+    """Return root groups with their descendants under ``children``; groups form no cycles."""
+    below = {child for row in links.values() for child in row["children"]}
+
+    def grown(number: int) -> dict[str, Any]:
+        children = [grown(child) for child in links[number]["children"] if child in shown]
+        return {**shown[number], "children": children}
+
+    return [grown(number) for number in shown if number not in below]
+
+
+async def show_variables(call: Call) -> Response[Any]:
+    """Answer the variables of an object as a JSON object."""
+    async with call.read() as view:
+        text = await _variables(view, call.target.kind, call.target.id)
+    try:
+        return answer(extra_vars.parse(text))
+    except extra_vars.NotVariables as error:
+        raise BadRequest(str(error)) from error
+
+
+async def replace_variables(call: Call) -> Response[Any]:
+    """Replace all variables of an object by the body, for PUT and PATCH alike."""
+    body = await call.body()
+    kind, number = call.target.kind, call.target.id
+    changes = {"variables": extra_vars.as_text(body)}
+    appended = await submit(call, prepare_for(Update(kind=kind, id=number, changes=changes)))
+    await caught_up(call, appended)
+    return answer(body, 200, position_header(appended))
+
+
+async def show_facts(call: Call) -> Response[Any]:
+    """Answer the cached facts of a host; none are cached yet."""
+    async with call.read() as view:
+        if await visibility.load(view, "host", call.target.id) is None:
+            raise Missing(table_of("host").verbose)
+    return answer({})
+
+
+async def _variables(view: View, kind: str, object_id: int) -> str:
+    sql = f'select t."variables" from "{kind}" t where t."id" = $1'  # noqa: S608 - kinds from above
+    found = await view.value(sql, object_id)
+    if found is None:
+        raise Missing(table_of(kind).verbose)
+    return str(found)

@@ -1,0 +1,50 @@
+"""Paths of objects, and the ``related`` links of declared resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.shell.read_model import Row
+from schemas.resource import RESOURCES, Resource
+
+ROOT = "/api/v2/"
+
+OTHER_PLURALS = {
+    "instance": "instances",
+    "token": "tokens",
+    "role": "roles",
+    "job": "jobs",
+    "project_update": "project_updates",
+    "job_event": "job_events",
+    "job_host_summary": "job_host_summaries",
+}
+"""Path segments of kinds that are not declared resources."""
+
+
+def plural_of(kind: str) -> str:
+    """Return the path segment of a kind's list; raises KeyError for an unknown kind."""
+    return RESOURCES[kind].plural if kind in RESOURCES else OTHER_PLURALS[kind]
+
+
+def url_of(kind: str, object_id: int) -> str:
+    """Return the path of an object."""
+    return f"{ROOT}{plural_of(kind)}/{object_id}/"
+
+
+def related(resource: Resource, row: Row) -> dict[str, Any]:
+    """Return the links of one object: references that are set, then its sub-paths."""
+    base = url_of(resource.kind, row["id"])
+    found: dict[str, Any] = {}
+    if resource.has_created and resource.kind != "user":
+        for name in ("created_by", "modified_by"):
+            if row.get(name) is not None:
+                found[name] = url_of("user", row[name])
+    for each in resource.related:
+        found[each.name] = f"{base}{each.name}/"
+    for key, path in resource.extra_links.items():
+        found[key] = f"{base}{path}/"
+    for field in resource.fields.values():
+        ref = field.ref
+        if ref is not None and row.get(field.name) is not None and field.name != "team":
+            found[ref.summary or field.name] = url_of(ref.kind, row[field.name])
+    return found

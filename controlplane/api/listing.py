@@ -1,0 +1,112 @@
+"""One page of a list: the rows the caller may see, filtered, ordered and counted in Postgres."""
+
+from __future__ import annotations
+
+import asyncpg
+from msgspec import Struct
+
+from controlplane.api import filters, pagination, visibility
+from controlplane.api.call import Call
+from controlplane.api.errors import BadRequest
+from controlplane.api.filters import Ordering
+from controlplane.api.pagination import Page
+from controlplane.api.tables import Table, table_of
+from controlplane.api.where import AllOf, Statement, Where
+from controlplane.shell.read_model import Row, View
+
+
+class Within(Struct, frozen=True, kw_only=True):
+    """Which rows of a kind a list is about."""
+
+    where: Where
+    first: str = ""
+    """SQL that the rows are ordered by unless the request names an order; empty for none."""
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One page of rows, each with the facts that the access rules need."""
+
+    page: Page
+    count: int
+    rows: list[Row]
+
+
+async def find(
+    call: Call,
+    view: View,
+    kind: str,
+    within: Within | None = None,
+    *,
+    open_list: bool = False,
+) -> Found:
+    """Return the page a request asks for of the visible rows of a kind that are ``within``.
+
+    ``open_list``: ``within`` says alone who sees what, as for one's own tokens.
+
+    Raises BadRequest for filters that make no sense and 404 for pages that cannot exist.
+    """
+    table = table_of(kind)
+    parts: list[Where] = [] if open_list else [visibility.visible(call.who, kind)]
+    if within is not None:
+        parts.append(within.where)
+    asked = filters.condition(
+        table, call.pairs, lambda role: visibility.holding(call.who, kind, role)
+    )
+    everything = AllOf(parts=(*parts, asked))
+    page = pagination.read(call.pairs)
+    order = filters.orderings(table, call.pairs)
+    named = any(name in ("order_by", "order") for name, _ in call.pairs)
+    first = "" if within is None or named else within.first
+    try:
+        return await _find(view, table, everything, (first, order), page)
+    except (
+        asyncpg.InvalidRegularExpressionError,
+        asyncpg.InvalidTextRepresentationError,
+        asyncpg.NumericValueOutOfRangeError,
+        asyncpg.UntranslatableCharacterError,
+        asyncpg.CharacterNotInRepertoireError,
+    ) as error:
+        raise BadRequest(str(error)) from error
+
+
+async def _find(
+    view: View,
+    table: Table,
+    where: Where,
+    order: tuple[str, tuple[Ordering, ...]],
+    page: Page,
+) -> Found:
+    count = 0
+    if page.counted:
+        counting = Statement()
+        condition = counting.condition(where, "t")
+        sql = f"select count(*) from {table.source} t where {condition}"  # noqa: S608 - values are bound
+        count = await view.value(sql, *counting.args)
+    statement = Statement()
+    condition = statement.condition(where, "t")
+    keys = [order[0]] if order[0] else []
+    keys += [_order_key(statement, key) for key in order[1]]
+    order_by = ", ".join(keys)
+    facts = visibility.fact_columns(table.kind)
+    sql = (
+        f"select t.*{facts} from {table.source} t where {condition}"  # noqa: S608 - values are bound
+        f" order by {order_by} limit {page.size} offset {page.offset}"
+    )
+    return Found(page=page, count=count, rows=await view.fetch(sql, *statement.args))
+
+
+def _order_key(statement: Statement, key: Ordering) -> str:
+    """Return one sort key; the smallest related value where there are several."""
+    expression = key.column.sql
+    alias = "t"
+    wrappers: list[tuple[str, str]] = []
+    for relation in key.path:
+        far = statement.alias()
+        join = relation.on.format(near=alias, far=far)
+        wrappers.append((f"{table_of(relation.table).source} {far}", join))
+        alias = far
+    sql = expression.format(t=alias)
+    for index, (source, join) in enumerate(reversed(wrappers)):
+        picked = f"min({sql})" if index == 0 else sql
+        sql = f"(select {picked} from {source} where {join} limit 1)"  # noqa: S608 - names from declarations
+    return f"{sql} desc" if key.descending else sql

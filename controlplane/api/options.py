@@ -1,0 +1,241 @@
+"""OPTIONS bodies from declarations (``api.md`` 1.10): awxkit makes commands and flags of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from controlplane.api.pagination import PAGE_SIZE_MAX
+from controlplane.api.tables import table_of
+from schemas import roles
+from schemas.resource import RESOURCES, Field, Resource
+
+RENDERS = ["application/json", "text/html"]
+PARSES = ["application/json"]
+INT_MAX = 2147483647
+_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "bool": "boolean",
+    "float": "float",
+    "json": "json",
+    "time": "datetime",
+    "id": "id",
+}
+NOT_FILTERABLE = frozenset({"is_system_auditor"})
+
+COMPUTED: dict[str, dict[str, str]] = {
+    "project": {
+        "last_job_run": "datetime",
+        "last_job_failed": "boolean",
+        "next_job_run": "datetime",
+        "status": "choice",
+        "scm_revision": "string",
+        "last_update_failed": "boolean",
+        "last_updated": "datetime",
+    },
+    "job_template": {
+        "last_job_run": "datetime",
+        "last_job_failed": "boolean",
+        "next_job_run": "datetime",
+        "status": "choice",
+    },
+    "host": {
+        "has_active_failures": "field",
+        "has_inventory_sources": "field",
+        "last_job": "id",
+        "last_job_host_summary": "id",
+        "ansible_facts_modified": "datetime",
+    },
+    "instance_group": {
+        "capacity": "field",
+        "consumed_capacity": "field",
+        "percent_capacity_remaining": "field",
+        "jobs_running": "field",
+        "jobs_total": "integer",
+        "instances": "field",
+    },
+}
+"""Values shown beyond the declared fields, with their types."""
+STATUSES = (
+    ("new", "New"),
+    ("pending", "Pending"),
+    ("waiting", "Waiting"),
+    ("running", "Running"),
+    ("successful", "Successful"),
+    ("failed", "Failed"),
+    ("error", "Error"),
+    ("canceled", "Canceled"),
+    ("never updated", "Never Updated"),
+)
+POST_CHOICES = {("credential_type", "kind"): (("net", "Network"), ("cloud", "Cloud"))}
+"""Choices of a body where not every stored value may be sent."""
+
+
+def of_list(resource: Resource, *, create: bool) -> dict[str, Any]:
+    """Return the body for a list; ``create``: the caller may POST."""
+    table = table_of(resource.kind)
+    actions: dict[str, Any] = {"GET": readable(resource)}
+    if create:
+        actions["POST"] = writable(resource)
+    return {
+        **_head(f"{resource.verbose} List", resource.kind),
+        "actions": actions,
+        "search_fields": list(table.search),
+        "related_search_fields": [f"{name}__search" for name in table.relations],
+        "object_roles": [roles.field_name(role) for role in resource.roles],
+        "max_page_size": PAGE_SIZE_MAX,
+    }
+
+
+def of_detail(resource: Resource, *, edit: bool) -> dict[str, Any]:
+    """Return the body for one object; ``edit``: the caller may PUT."""
+    actions: dict[str, Any] = {"GET": readable(resource)}
+    if edit:
+        actions["PUT"] = writable(resource)
+    body = {**_head(f"{resource.verbose} Detail", resource.kind), "actions": actions}
+    if resource.roles:
+        body["object_roles"] = [roles.field_name(role) for role in resource.roles]
+    return body
+
+
+def of_attach(resource: Resource) -> dict[str, Any]:
+    """Return the body for a sub-list that takes nothing but ``{"id": N}``."""
+    body = of_list(resource, create=False)
+    identity = {"type": "integer", "required": True, "label": "ID", "filterable": True}
+    body["actions"]["POST"] = {"id": {**identity, "hidden": False}}
+    return body
+
+
+def plain(name: str, kinds: Sequence[str], actions: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the body for a route that is not a declared resource's."""
+    return {
+        "name": name,
+        "description": name,
+        "renders": RENDERS,
+        "parses": PARSES,
+        "actions": {} if actions is None else actions,
+        "types": list(kinds),
+    }
+
+
+def readable(resource: Resource) -> dict[str, Any]:
+    """Return ``actions.GET``: every field that is shown."""
+    found: dict[str, Any] = {
+        "id": _system("integer", "ID", f"Database ID for this {resource.verbose.lower()}."),
+        "type": {
+            **_system("choice", "Type", f"Data type for this {resource.verbose.lower()}."),
+            "choices": [[resource.kind, resource.verbose]],
+        },
+        "url": _system("string", "Url", f"URL for this {resource.verbose.lower()}."),
+        "related": _system("object", "Related", "Related resources."),
+        "summary_fields": _system("object", "Summary fields", "Details of related objects."),
+    }
+    if resource.has_created:
+        for name, text in (("created", "created"), ("modified", "last modified")):
+            found[name] = _system(
+                "datetime", name.title(), f"Timestamp when this was {text}.", filterable=True
+            )
+    found["id"]["filterable"] = True
+    for field in resource.fields.values():
+        if not field.hidden:
+            found[field.name] = _readable(field)
+    for name, kind in COMPUTED.get(resource.kind, {}).items():
+        found[name] = _system(kind, name.replace("_", " ").capitalize(), "")
+        if kind == "choice":
+            found[name]["choices"] = [list(pair) for pair in STATUSES]
+    return found
+
+
+def writable(resource: Resource) -> dict[str, Any]:
+    """Return ``actions.POST`` or ``PUT``: every field a body may hold."""
+    return {
+        field.name: _writable(resource, field)
+        for field in resource.fields.values()
+        if not field.read_only
+    }
+
+
+def _head(name: str, kind: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": name,
+        "renders": RENDERS,
+        "parses": PARSES,
+        "types": [kind],
+    }
+
+
+def _system(kind: str, label: str, text: str, *, filterable: bool = False) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": kind, "label": label}
+    if text:
+        described["help_text"] = text
+    return {**described, "filterable": filterable, "hidden": False}
+
+
+def _label(field: Field) -> str:
+    return field.help.label or field.name.replace("_", " ").capitalize()
+
+
+def _type(field: Field) -> str:
+    return "choice" if field.choices is not None else _TYPES[field.base]
+
+
+def _readable(field: Field) -> dict[str, Any]:
+    found = _system(_type(field), _label(field), field.help.text, filterable=_filterable(field))
+    if field.choices is not None:
+        found["choices"] = [list(pair) for pair in field.choices.pairs]
+    return found
+
+
+def _filterable(field: Field) -> bool:
+    return not field.hidden and field.name not in NOT_FILTERABLE
+
+
+def _writable(resource: Resource, field: Field) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": _type(field), "required": field.required}
+    found["label"] = _label(field)
+    if field.help.text:
+        found["help_text"] = field.help.text
+    if field.name == "name":
+        found["help_text"] = field.help.text or f"Name of this {resource.verbose.lower()}."
+    if not field.required and field.default is not None:
+        found["default"] = field.default
+    found.update(_bounds(field))
+    if field.choices is not None:
+        found["choices"] = _choices(resource, field)
+    found["filterable"] = _filterable(field)
+    found["hidden"] = False
+    if field.hidden or field.secret is not None:
+        found["write_only"] = True
+    return found
+
+
+def _bounds(field: Field) -> dict[str, Any]:
+    meta, found = field.meta, {}
+    if meta is not None and meta.max_length is not None and field.base == "str":
+        found["max_length"] = meta.max_length
+    if field.base == "int" and field.choices is None:
+        low = meta.ge if meta is not None and meta.ge is not None else -INT_MAX - 1
+        high = meta.le if meta is not None and meta.le is not None else INT_MAX
+        found = {"min_value": low, "max_value": high}
+    return found
+
+
+def _choices(resource: Resource, field: Field) -> list[list[Any]]:
+    if field.choices is None:
+        return []
+    pairs = POST_CHOICES.get((resource.kind, field.name), field.choices.pairs)
+    found = [list(pair) for pair in pairs]
+    values = {pair[0] for pair in pairs}
+    if not field.required and field.default not in values:
+        found.insert(0, [field.default, "---------"])
+    return found
+
+
+def kind_named(plural: str) -> str:
+    """Return the declared kind whose list has this path segment; raises KeyError."""
+    for kind, resource in RESOURCES.items():
+        if resource.plural == plural:
+            return kind
+    raise KeyError(plural)

@@ -1,0 +1,212 @@
+"""Rows of declared resources as AWX's JSON, a page at a time with a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from controlplane.api import computed, links, named_urls, visibility
+from controlplane.api.tables import known, table_of
+from controlplane.domain import access
+from controlplane.domain.access import Principal
+from controlplane.shell.read_model import Row, View
+from schemas import roles
+from schemas.resource import RESOURCES, Field, Resource
+
+ENCRYPTED = "$encrypted$"
+Summaries = Mapping[tuple[str, int], dict[str, Any]]
+
+SUMMARY_RENAMED = {"organization_id": "organization"}
+"""Summary keys that are columns under another name."""
+EXTRA_SUMMARY = {"credential": ("kind", "cloud", "kubernetes"), "job_template": ()}
+USER_SUMMARY = ("id", "username", "first_name", "last_name")
+
+
+async def page(
+    view: View, who: Principal, kind: str, rows: Sequence[Row], *, detail: bool = False
+) -> list[dict[str, Any]]:
+    """Return a page's rows, selected with ``visibility.fact_columns``, as the caller sees them."""
+    resource = RESOURCES[kind]
+    values = await computed.columns(view, kind, rows)
+    more = await computed.summaries(view, kind, rows)
+    found = await _referenced(view, resource, rows)
+    names = await _named(view, resource, rows) if detail else {}
+    answers: list[dict[str, Any]] = []
+    for row in rows:
+        full = {**row, **values.get(row["id"], {})}
+        related = links.related(resource, full)
+        if detail and resource.named_url:
+            segment = named_urls.encode(kind, row, names.get(row["id"], {}))
+            related = {"named_url": f"{links.ROOT}{resource.plural}/{segment}/", **related}
+        _job_links(kind, related, more.get(row["id"], {}))
+        answers.append(
+            {
+                "id": row["id"],
+                "type": kind,
+                "url": links.url_of(kind, row["id"]),
+                "related": related,
+                "summary_fields": {
+                    **_summaries(resource, full, found),
+                    **_rights(resource, row, who),
+                    **more.get(row["id"], {}),
+                },
+                **_times(resource, row),
+                **{
+                    field.name: shown(field, full[field.name])
+                    for field in resource.fields.values()
+                    if not field.hidden
+                },
+                **{
+                    name: value
+                    for name, value in values.get(row["id"], {}).items()
+                    if name not in resource.fields
+                },
+            }
+        )
+    return answers
+
+
+async def one(view: View, who: Principal, kind: str, object_id: int) -> dict[str, Any] | None:
+    """Return one object's detail, or None when there is none."""
+    facts = visibility.fact_columns(kind)
+    sql = f'select t.*{facts} from {table_of(kind).source} t where t."id" = $1'  # noqa: S608 - names from declarations
+    rows = await view.fetch(sql, object_id)
+    return (await page(view, who, kind, rows, detail=True))[0] if rows else None
+
+
+def shown(field: Field, value: Any) -> Any:
+    """Return a stored value as it is shown; secrets never are."""
+    if field.secret is not None:
+        return ENCRYPTED if value else ""
+    if field.json is not None and field.json.form == "object":
+        return hide(msgspec.json.decode(value) if isinstance(value, str) else value)
+    return value
+
+
+def hide(value: Any) -> Any:
+    """Return a JSON value with every sealed string in it replaced by ``$encrypted$``."""
+    if isinstance(value, str):
+        return ENCRYPTED if value.startswith(SEALED_PREFIX) else value
+    if isinstance(value, dict):
+        return {key: hide(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [hide(inner) for inner in value]
+    return value
+
+
+SEALED_PREFIX = "$sealed$"
+"""How a sealed secret begins in a stored value."""
+
+
+def _times(resource: Resource, row: Row) -> dict[str, Any]:
+    if not resource.has_created:
+        return {}
+    return {"created": row["created"], "modified": row["modified"]}
+
+
+def _job_links(kind: str, related: dict[str, Any], summary: Mapping[str, Any]) -> None:
+    """Add links to the last job and the running update, where there are."""
+    jobs = "job" if kind == "job_template" else "project_update"
+    for key in ("last_job", "last_update", "current_job", "current_update"):
+        if key in summary and (kind == "project" or key == "last_job"):
+            related[key] = links.url_of(jobs, summary[key]["id"])
+
+
+async def _referenced(view: View, resource: Resource, rows: Sequence[Row]) -> Summaries:
+    """Look up what the rows refer to: one query for each kind referred to."""
+    wanted: dict[str, set[int]] = {}
+    for field in resource.fields.values():
+        if field.ref is not None and known(field.ref.kind) and not field.hidden:
+            ids = {row[field.name] for row in rows if row[field.name] is not None}
+            wanted.setdefault(field.ref.kind, set()).update(ids)
+    if resource.has_created:
+        for name in ("created_by", "modified_by"):
+            ids = {row[name] for row in rows if row[name] is not None}
+            wanted.setdefault("user", set()).update(ids)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for kind, numbers in wanted.items():
+        if numbers:
+            found.update(await summarise(view, kind, sorted(numbers)))
+    return found
+
+
+async def summarise(view: View, kind: str, ids: Sequence[int]) -> Summaries:
+    """Return the summaries of objects of one kind, by (kind, id)."""
+    resource = RESOURCES[kind]
+    sql = f'select t.* from "{kind}" t where t."id" = any($1)'  # noqa: S608 - names from declarations
+    rows = await view.fetch(sql, list(ids))
+    values = await computed.columns(view, kind, rows)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        full = {**row, **values.get(row["id"], {})}
+        words = (*resource.summary, *EXTRA_SUMMARY.get(kind, ()))
+        found[kind, row["id"]] = {
+            word: full[SUMMARY_RENAMED.get(word, word)]
+            for word in words
+            if SUMMARY_RENAMED.get(word, word) in full
+        }
+    return found
+
+
+def _summaries(resource: Resource, row: Row, found: Summaries) -> dict[str, Any]:
+    summary: dict[str, Any] = {}
+    for field in resource.fields.values():
+        if field.ref is None or field.hidden:
+            continue
+        key = (field.ref.kind, row[field.name])
+        if key in found:
+            extra = {}
+            if field.ref.kind == "credential":
+                extra = {"credential_type_id": found[key].get("credential_type_id")}
+            summary[field.ref.summary or field.name] = {
+                **found[key],
+                **{name: value for name, value in extra.items() if value is not None},
+            }
+    if resource.has_created and resource.kind != "user":
+        for name in ("created_by", "modified_by"):
+            if ("user", row[name]) in found:
+                summary[name] = found["user", row[name]]
+    return summary
+
+
+def _rights(resource: Resource, row: Row, who: Principal) -> dict[str, Any]:
+    rights: dict[str, Any] = {}
+    if resource.roles:
+        rights["object_roles"] = {
+            roles.field_name(role): object_role(resource.kind, row["id"], role)
+            for role in resource.roles
+        }
+    if resource.capabilities:
+        facts = visibility.facts_of(resource.kind, row)
+        rights["user_capabilities"] = access.capabilities(
+            who, resource.kind, facts, resource.capabilities
+        )
+    return rights
+
+
+def object_role(kind: str, object_id: int, role: str) -> dict[str, Any]:
+    """Return one entry of ``object_roles``."""
+    entry = {
+        "description": roles.description(kind, role),
+        "name": roles.NAMES[role],
+        "id": roles.role_id(kind, object_id, role),
+    }
+    if kind == "organization" and role in ("admin", "member"):
+        entry["user_only"] = True
+    return entry
+
+
+async def _named(view: View, resource: Resource, rows: Sequence[Row]) -> dict[int, dict[str, str]]:
+    """Look up the parts of named URLs that lie beyond references."""
+    parts = [field for field in resource.named_url if "." in field]
+    if not parts or not rows:
+        return {}
+    columns = ", ".join(
+        f'{visibility.path_sql(resource.kind, tuple(part.split(".")))} as "{part}"'
+        for part in parts
+    )
+    sql = f'select t."id", {columns} from "{resource.kind}" t where t."id" = any($1)'  # noqa: S608 - names from declarations
+    found = await view.fetch(sql, [row["id"] for row in rows])
+    return {row["id"]: {part: row[part] or "" for part in parts} for row in found}

@@ -1,0 +1,117 @@
+"""From an admitted request to an appended transaction, and to an answer that contains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controlplane.api import visibility
+from controlplane.api.call import Call
+from controlplane.api.errors import PermissionDenied
+from controlplane.domain import access
+from controlplane.domain.access import Principal
+from controlplane.shell.config_writer import PROJECTION, Appended, Prepare
+from controlplane.shell.read_model import Row, View
+from ops import clock, ids, telemetry
+from schemas.envelope import Actor, Context
+from schemas.resource import RESOURCES, Resource
+
+POSITION = "X-Playlog-Position"
+
+PRIVILEGED: dict[str, tuple[str, ...]] = {
+    "user": ("is_superuser", "is_system_auditor"),
+    "organization": ("max_hosts",),
+}
+"""Fields that only a superuser may set to anything but their default, or change."""
+_FALSE = (None, False, 0, "", "0", "false", "False", "f", "no", "off")
+
+
+def context_of(actor: Actor) -> Context:
+    """Return the context of a transaction that a request causes."""
+    number = ids.new_id()
+    return Context(
+        id=number,
+        at=clock.now(),
+        actor=actor,
+        correlation=number,
+        traceparent=telemetry.current(),
+    )
+
+
+async def submit(call: Call, prepare: Prepare) -> Appended:
+    """Append what ``prepare`` decides; raises Rejected, Unavailable included."""
+    return await submit_as(call, prepare, call.who.id, call.who.username)
+
+
+async def submit_as(call: Call, prepare: Prepare, user: int, username: str) -> Appended:
+    """Append in the name of a user whom the body, not the request, identifies."""
+    actor = Actor(kind="user", name=username, id=user)
+    return await call.services.writer.submit(prepare, context_of(actor))
+
+
+async def caught_up(call: Call, appended: Appended) -> bool:
+    """Wait for the read model to hold an appended transaction; False when that takes too long."""
+    within_s = call.services.settings.write_wait_s
+    return await call.services.catch_up.wait(PROJECTION, appended.position, within_s)
+
+
+def position_header(appended: Appended) -> dict[str, str]:
+    """Return the header that names where a write stands in CONFIG."""
+    return {POSITION: str(appended.position)}
+
+
+async def check_create(
+    view: View, who: Principal, resource: Resource, body: Mapping[str, Any]
+) -> None:
+    """Raise 403 unless the caller may create an object with these references."""
+    if not access.may_create(who, resource.kind):
+        raise PermissionDenied
+    if who.superuser:
+        return
+    for name in PRIVILEGED.get(resource.kind, ()):
+        if body.get(name) not in _FALSE:
+            raise PermissionDenied
+    owners = access.OWNER_FIELDS.get(resource.kind, ())
+    if owners and not any(reference(body.get(name)) is not None for name in owners):
+        raise PermissionDenied
+    await _check_references(view, who, resource, body, {})
+
+
+async def check_update(
+    view: View, who: Principal, resource: Resource, body: Mapping[str, Any], object_id: int
+) -> None:
+    """Raise 403 unless the caller may set the references and privileged fields that change."""
+    if who.superuser:
+        return
+    sql = f'select t.* from "{resource.kind}" t where t."id" = $1'  # noqa: S608 - names from declarations
+    row: Row = await view.row(sql, object_id) or {}
+    for name in PRIVILEGED.get(resource.kind, ()):
+        given = body.get(name, row.get(name))
+        if given != row.get(name) and (given not in _FALSE or row.get(name) not in _FALSE):
+            raise PermissionDenied
+    await _check_references(view, who, resource, body, row)
+
+
+def reference(value: Any) -> int | None:
+    """Return the id in a body's value; None when there is none or it is no id."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else None
+
+
+async def _check_references(
+    view: View, who: Principal, resource: Resource, body: Mapping[str, Any], row: Row
+) -> None:
+    """An id that does not exist is left to the decider, which names it."""
+    for field in resource.fields.values():
+        ref, target = field.ref, reference(body.get(field.name))
+        if ref is None or field.read_only or target is None or target == row.get(field.name):
+            continue
+        if ref.kind not in RESOURCES or not -(2**63) < target < 2**63:
+            continue
+        facts = await visibility.load(view, ref.kind, target)
+        verb = access.ref_verb(resource.kind, field.name, ref.kind)
+        if facts is not None and not access.may(who, verb, ref.kind, facts):
+            raise PermissionDenied
