@@ -63,6 +63,15 @@ async def _one(connection: Client, stream: str, request: dict[str, Any]) -> Stre
 async def _batch(
     connection: Client, stream: str, subject: str, first: int
 ) -> tuple[list[StreamMessage], bool]:
+    request = {"seq": first, "next_by_subj": subject, "batch": BATCH}
+    messages, end = await _many(connection, stream, request)
+    return messages, int(end.get("Nats-Num-Pending", "0")) > 0
+
+
+async def _many(
+    connection: Client, stream: str, request: dict[str, Any]
+) -> tuple[list[StreamMessage], dict[str, str]]:
+    """Ask for several messages; returns them and the headers of the status that ends them."""
     inbox = connection.new_inbox()
     arrived: list[Msg] = []
     ended = asyncio.Event()
@@ -73,7 +82,6 @@ async def _batch(
             ended.set()
 
     subscription = await connection.subscribe(inbox, cb=receive)
-    request = {"seq": first, "next_by_subj": subject, "batch": BATCH}
     try:
         await connection.publish(
             f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(request), reply=inbox
@@ -85,8 +93,13 @@ async def _batch(
     headers = end.headers or {}
     if headers.get("Status") == "503":
         raise nats.errors.NoRespondersError
-    pending = int(headers.get("Nats-Num-Pending", "0"))
-    return [_message(message) for message in messages], pending > 0
+    return [_message(message) for message in messages], headers
+
+
+async def last_of_each(connection: Client, stream: str, pattern: str) -> list[StreamMessage]:
+    """Return the newest message of every subject that matches a pattern (at most 1024)."""
+    messages, _ = await _many(connection, stream, {"multi_last": [pattern], "batch": 1024})
+    return messages
 
 
 def _message(message: Msg) -> StreamMessage:

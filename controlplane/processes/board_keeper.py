@@ -1,0 +1,102 @@
+"""Keeps the dispatcher's board current: from a snapshot and the tails of JOBS and CONFIG, without Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+
+from controlplane.domain.board import Board
+from controlplane.shell.jetstream_store import JetStreamStore
+from ops import direct, pull
+from schemas.streams import CONFIG, JOBS, SNAPSHOTS
+
+log = structlog.get_logger()
+
+SNAPSHOT_EVERY_S = 30.0
+SNAPSHOT = "board-v1"
+_encoder = msgspec.json.Encoder()
+
+
+class BoardKeeper:
+    """One board for all loops of a process; ``changed`` wakes them."""
+
+    def __init__(self, connection: Client, store: JetStreamStore) -> None:
+        """Follow the log over ``connection``."""
+        self._connection = connection
+        self._store = store
+        self.board = Board()
+        self._changed = asyncio.Event()
+        self._ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow the log until cancelled."""
+        self.board = await self._snapshot()
+        ends = (
+            await self._store.last_sequence(JOBS.name),
+            await self._store.last_sequence(CONFIG.name),
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(JOBS.name), name="board-jobs")
+            group.create_task(self._follow(CONFIG.name), name="board-config")
+            group.create_task(self._keep_snapshot(), name="board-snapshot")
+            await self.reached(*ends)
+            self._ready.set()
+
+    async def ready(self) -> None:
+        """Wait until the board shows what stood in the log when it was started."""
+        await self._ready.wait()
+
+    async def changes(self, period_s: float) -> AsyncIterator[None]:
+        """Yield at once, then after each change and at least every ``period_s`` seconds."""
+        while True:
+            changed = self._changed
+            yield
+            try:
+                await asyncio.wait_for(changed.wait(), period_s)
+            except TimeoutError:
+                continue
+
+    async def reached(self, jobs: int, config: int = 0) -> None:
+        """Wait until the board has passed these positions."""
+        while self.board.jobs_position < jobs or self.board.config_position < config:
+            await self._changed.wait()
+
+    async def _follow(self, stream: str) -> None:
+        jobs = stream == JOBS.name
+        start = self.board.jobs_position if jobs else self.board.config_position
+        async for messages in pull.follow(self._connection, stream, start):
+            for message in messages:
+                record = await self._store.decode(message)
+                if jobs:
+                    self.board.apply_job(record)
+                else:
+                    self.board.apply_config(record)
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+
+    async def _keep_snapshot(self) -> None:
+        while True:
+            await asyncio.sleep(SNAPSHOT_EVERY_S)
+            try:
+                await self._connection.jetstream().publish(
+                    f"$KV.{SNAPSHOTS.name}.{SNAPSHOT}", _encoder.encode(self.board)
+                )
+            except (nats.errors.Error, JetStreamError, TimeoutError) as error:
+                log.warning("no snapshot", error=repr(error))
+
+    async def _snapshot(self) -> Board:
+        """Return the stored board; one that does not fit this build is made anew from the log."""
+        try:
+            message = await direct.last_on_subject(
+                self._connection, f"KV_{SNAPSHOTS.name}", f"$KV.{SNAPSHOTS.name}.{SNAPSHOT}"
+            )
+            return msgspec.json.decode(message.data, type=Board)
+        except (NotFoundError, msgspec.DecodeError):
+            return Board()

@@ -1,0 +1,75 @@
+"""From a launch record and its placement to the work order that a runner gets. Pure; holds no secret."""
+
+from __future__ import annotations
+
+from controlplane.domain import extra_vars
+from schemas.events.job import JobLaunched, JobPlaced, PlaybookLaunch, ProjectUpdateLaunch
+from schemas.work import Payload, PlaybookRun, ProjectSync, WorkOrder
+
+
+def order_of(launched: JobLaunched, placed: JobPlaced, traceparent: str | None = None) -> WorkOrder:
+    """Return the order of one attempt."""
+    return WorkOrder(
+        job=launched.id,
+        attempt=placed.attempt,
+        organization=launched.organization or 0,
+        name=launched.name,
+        created=launched.created,
+        group=placed.group,
+        impact=launched.impact,
+        timeout_s=launched.timeout_s,
+        traceparent=traceparent,
+        payload=_payload(launched, placed),
+    )
+
+
+def _payload(launched: JobLaunched, placed: JobPlaced) -> Payload:
+    record = launched.record
+    match record:
+        case PlaybookLaunch():
+            return PlaybookRun(
+                project_content=placed.project_content,
+                scm_revision=placed.scm_revision,
+                inventory_content=record.inventory_content,
+                playbook=record.playbook,
+                inventory=record.inventory,
+                job_type=record.job_type,
+                forks=record.forks,
+                limit=record.limit,
+                verbosity=record.verbosity,
+                extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
+                job_tags=record.job_tags,
+                skip_tags=record.skip_tags,
+                start_at_task=record.start_at_task,
+                force_handlers=record.force_handlers,
+                become_enabled=record.become_enabled,
+                diff_mode=record.diff_mode,
+                use_fact_cache=record.use_fact_cache,
+            )
+        case ProjectUpdateLaunch():
+            return ProjectSync(
+                project=record.project,
+                scm_type=record.scm_type,
+                scm_url=record.scm_url,
+                scm_branch=record.scm_branch,
+                scm_refspec=record.scm_refspec,
+                scm_track_submodules=record.scm_track_submodules,
+            )
+
+
+def _variables(
+    launched: JobLaunched, placed: JobPlaced, record: PlaybookLaunch
+) -> dict[str, object]:
+    """Return the play's variables: AWX's own ones below those of the launch (AWX 4.2)."""
+    own: dict[str, object] = {
+        **record.runtime_vars,
+        "job_id": launched.id,
+        "job_launch_type": str(launched.launch_type),
+        "project_revision": placed.scm_revision,
+        "job_scm_branch": record.scm_branch,
+    }
+    named = {f"{prefix}_{name}": value for name, value in own.items() for prefix in _PREFIXES}
+    return extra_vars.merge(named, extra_vars.parse(record.extra_vars))
+
+
+_PREFIXES = ("tower", "awx")
