@@ -15,10 +15,11 @@ import nats.js.errors
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.routes import HTTPRoute
 
 from controlplane.api.call import answer
 from controlplane.api.errors import Busy, Refusal, method_not_allowed
-from controlplane.domain.errors import Rejected
+from controlplane.domain.errors import Rejected, Unavailable
 
 _log = structlog.get_logger()
 _PAGE = "<!doctype html><title>404 Not Found</title><h1>Not Found</h1>\n"
@@ -42,22 +43,42 @@ TEMPORARY: tuple[type[BaseException], ...] = (
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Return the answer to an error raised while serving a request."""
+    if isinstance(error, NotFoundException):
+        return Response(content=_PAGE, status_code=404, media_type="text/html")
+    refusal = _refusal(request, error)
+    return answer(refusal.body, refusal.status, refusal.headers)
+
+
+def _refusal(request: Request[Any, Any, Any], error: Exception) -> Refusal:
     match error:
         case Refusal():
-            return answer(error.body, error.status, error.headers)
+            return error
+        case Unavailable():
+            return Refusal(error.status, error.body, {"Retry-After": str(error.retry_after_s)})
         case Rejected():
-            return answer(error.body, error.status)
+            return Refusal(error.status, error.body)
         case MethodNotAllowedException():
-            allow = (error.headers or {}).get("Allow", "")
-            refusal = method_not_allowed(request.method, allow)
-            return answer(refusal.body, refusal.status, refusal.headers)
-        case NotFoundException():
-            return Response(content=_PAGE, status_code=404, media_type="text/html")
+            return method_not_allowed(request.method, _allowed(request))
         case HTTPException():
-            return answer({"detail": error.detail}, error.status_code)
+            return Refusal(error.status_code, {"detail": error.detail})
+    return _failure(request, error)
+
+
+def _allowed(request: Request[Any, Any, Any]) -> str:
+    """Return the methods of the path asked for; the router does not say which it matched."""
+    asked = request.scope["path"].strip("/").split("/")
+    for route in request.app.routes:
+        parts = route.path.strip("/").split("/")
+        if isinstance(route, HTTPRoute) and len(parts) == len(asked):
+            pairs = zip(parts, asked, strict=True)
+            if all(part.startswith("{") or part == given for part, given in pairs):
+                return ", ".join(sorted(str(method) for method in route.methods))
+    return ""
+
+
+def _failure(request: Request[Any, Any, Any], error: Exception) -> Refusal:
     if isinstance(error, TEMPORARY):
         _log.warning("unavailable", error=type(error).__name__, path=request.url.path)
-        busy = Busy()
-        return answer(busy.body, busy.status, busy.headers)
+        return Busy()
     _log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
-    return answer({"detail": "A server error has occurred."}, 500)
+    return Refusal(500, {"detail": "A server error has occurred."})

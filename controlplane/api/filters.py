@@ -242,8 +242,6 @@ def _compare(
     label = name or column.name
     if lookup == "in":
         return _inside(column, value, label, as_int=as_int)
-    if lookup in ("regex", "iregex"):
-        return Compare(column=column, lookup=lookup, value=_regex(value))
     textual = lookup not in ("exact", "gt", "gte", "lt", "lte")
     if textual:
         return Compare(column=column, lookup=lookup, value=value)
@@ -263,10 +261,7 @@ def _inside(column: Column, value: str, label: str, *, as_int: bool) -> Compare:
 def _convert(base: str, value: str, name: str) -> Any:
     try:
         if base in ("int", "id"):
-            number = int(value)
-            if abs(number) > BIGINT_MAX:
-                raise ValueError
-            return number
+            return _bounded(int(value))
         if base == "float":
             return float(value)
         if base == "time":
@@ -281,6 +276,12 @@ def _convert(base: str, value: str, name: str) -> Any:
     return _boolean(value) if base == "bool" else value
 
 
+def _bounded(number: int) -> int:
+    if abs(number) > BIGINT_MAX:
+        raise ValueError(number)
+    return number
+
+
 def _boolean(value: str) -> bool:
     if value.lower() in _TRUE:
         return True
@@ -288,15 +289,6 @@ def _boolean(value: str) -> bool:
         return False
     message = f'Unable to convert "{value}" to boolean'
     raise BadRequest(message)
-
-
-def _regex(value: str) -> str:
-    try:
-        re.compile(value)
-    except re.error as error:
-        message = f"{error}"
-        raise BadRequest(message) from error
-    return value
 
 
 def _wrapped(term: Term) -> Where:

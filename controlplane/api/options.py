@@ -67,6 +67,8 @@ STATUSES = (
     ("error", "Error"),
     ("canceled", "Canceled"),
     ("never updated", "Never Updated"),
+    ("ok", "OK"),
+    ("missing", "Missing"),
 )
 POST_CHOICES = {("credential_type", "kind"): (("net", "Network"), ("cloud", "Cloud"))}
 """Choices of a body where not every stored value may be sent."""
@@ -140,8 +142,10 @@ def readable(resource: Resource) -> dict[str, Any]:
     for field in resource.fields.values():
         if not field.hidden:
             found[field.name] = _readable(field)
+    known = table_of(resource.kind).columns
     for name, kind in COMPUTED.get(resource.kind, {}).items():
-        found[name] = _system(kind, name.replace("_", " ").capitalize(), "")
+        label = name.replace("_", " ").capitalize()
+        found[name] = _system(kind, label, "", filterable=name in known)
         if kind == "choice":
             found[name]["choices"] = [list(pair) for pair in STATUSES]
     return found
@@ -183,6 +187,7 @@ def _type(field: Field) -> str:
 
 def _readable(field: Field) -> dict[str, Any]:
     found = _system(_type(field), _label(field), field.help.text, filterable=_filterable(field))
+    found.update({name: bound for name, bound in _bounds(field).items() if name != "max_length"})
     if field.choices is not None:
         found["choices"] = [list(pair) for pair in field.choices.pairs]
     return found
@@ -212,10 +217,11 @@ def _writable(resource: Resource, field: Field) -> dict[str, Any]:
 
 
 def _bounds(field: Field) -> dict[str, Any]:
-    meta, found = field.meta, {}
+    meta = field.meta
+    found: dict[str, Any] = {}
     if meta is not None and meta.max_length is not None and field.base == "str":
         found["max_length"] = meta.max_length
-    if field.base == "int" and field.choices is None:
+    if field.base == "int" and field.choices is None and not field.read_only:
         low = meta.ge if meta is not None and meta.ge is not None else -INT_MAX - 1
         high = meta.le if meta is not None and meta.le is not None else INT_MAX
         found = {"min_value": low, "max_value": high}

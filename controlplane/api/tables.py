@@ -48,6 +48,26 @@ class Table(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
 
 
+_STATUS = {
+    "status": ("str", "template_status", "template", "status"),
+    "last_job_run": ("time", "template_status", "template", "last_job_run"),
+    "last_job_failed": ("bool", "template_status", "template", "last_job_failed"),
+}
+LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
+    "job_template": _STATUS,
+    "project": {
+        **_STATUS,
+        "last_updated": _STATUS["last_job_run"],
+        "last_update_failed": _STATUS["last_job_failed"],
+        "scm_revision": ("str", "project_content", "project", "revision"),
+    },
+    "host": {
+        "last_job": ("id", "host_last_job", "host", "job"),
+        "last_job_host_summary": ("id", "host_last_job", "host", "summary"),
+    },
+}
+"""Kind to the columns that other projections keep: name to (base, table, key, column)."""
+
 _tables: dict[str, Table] = {}
 
 
@@ -90,10 +110,13 @@ def related_condition(resource: Resource, related: Related) -> str:
     if related.through:
         return f'{{far}}."{related.through}" = {{near}}."id"'
     if related.inverse_of:
-        links = link_table(related.kind, related.inverse_of)
-        return f'{{far}}."id" in (select l."id" from "{links}" l where l."target" = {{near}}."id")'
-    links = link_table(resource.kind, related.name)
-    return f'{{far}}."id" in (select l."target" from "{links}" l where l."id" = {{near}}."id")'
+        return _linked(link_table(related.kind, related.inverse_of), "target", "id")
+    return _linked(link_table(resource.kind, related.name), "id", "target")
+
+
+def _linked(table: str, near: str, far: str) -> str:
+    rows = f'select l."{far}" from "{table}" l where l."{near}" = {{near}}."id"'  # noqa: S608 - names from declarations
+    return f'{{far}}."id" in ({rows})'
 
 
 def link_table(kind: str, relation: str) -> str:
@@ -125,6 +148,7 @@ def _declared(resource: Resource) -> Table:
                 on=related_condition(resource, related),
                 many=True,
             )
+    columns.update(_looked_up(resource.kind))
     if resource.kind == "user":
         columns["date_joined"] = Column(name="date_joined", base="time", sql='{t}."created"')
     return Table(
@@ -137,6 +161,18 @@ def _declared(resource: Resource) -> Table:
         search=resource.search,
         roles=resource.roles,
     )
+
+
+def _looked_up(kind: str) -> dict[str, Column]:
+    """Return the columns that stand in the tables of another projection."""
+    return {
+        name: Column(
+            name=name,
+            base=base,
+            sql=f'(select s."{column}" from "{source}" s where s."{key}" = {{t}}."id")',  # noqa: S608 - names from above
+        )
+        for name, (base, source, key, column) in LOOKED_UP.get(kind, {}).items()
+    }
 
 
 def _column(field: Field) -> Column:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     await provision.provision(connection)
     tasks = [asyncio.create_task(each) for each in _projectors(connection, postgres_dsn)]
     pool = await connect.connect_postgres(postgres_dsn, None)
-    await soon(lambda: _installed(pool))
+    installed: Callable[[], Awaitable[bool]] = functools.partial(_installed, pool)
+    await soon(installed)
     services = await _services(settings, pool, connection)
     tasks.append(asyncio.create_task(services.writer.run()))
     app = create_app(services)

@@ -1,0 +1,34 @@
+"""OPTIONS beside what AWX 24.6.1 answered to the same requests (``awx_options.json``)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.api import options
+from controlplane.api.options import kind_named
+from schemas.resource import RESOURCES
+
+RECORDED: dict[str, Any] = json.loads(Path(__file__).with_name("awx_options.json").read_text())
+
+
+@pytest.mark.parametrize("plural", sorted(RECORDED))
+def test_bodies_are_described_as_awx_does(plural: str) -> None:
+    """Every field AWX takes is offered with its type, length and whether it is required."""
+    ours = options.of_list(RESOURCES[kind_named(plural)], create=True)["actions"]["POST"]
+    found = {
+        name: {key: ours.get(name, {}).get(key) for key in described}
+        for name, described in RECORDED[plural]["fields"].items()
+    }
+    assert found == RECORDED[plural]["fields"]
+
+
+@pytest.mark.parametrize("plural", sorted(RECORDED))
+def test_roles_and_searched_fields_are_awx_s(plural: str) -> None:
+    """The command offers grants by ``object_roles`` and its export reads ``search_fields``."""
+    body = options.of_list(RESOURCES[kind_named(plural)], create=True)
+    assert body["object_roles"] == RECORDED[plural]["object_roles"]
+    assert sorted(body["search_fields"]) == RECORDED[plural]["search_fields"]
