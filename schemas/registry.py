@@ -8,7 +8,7 @@ newest.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class Event(Protocol):
     """Any registered event: a frozen msgspec Struct."""
 
-    __struct_fields__: tuple[str, ...]
+    __struct_fields__: ClassVar[tuple[str, ...]]
 
 
 class UnknownTag(Exception):

@@ -1,4 +1,4 @@
-"""Object roles: listing, granting and revoking them, and who has what access (``api.md`` 3.4)."""
+"""Object roles: listing, granting and revoking them; who has which access (``api.md`` 3.4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from schemas.resource import RESOURCES
 from schemas.roles import ObjectRole
 
 DEPRECATED = {
-    "Warning": '299 awx "This resource has been deprecated and will be removed in a future release."'
+    "Warning": (
+        '299 awx "This resource has been deprecated and will be removed in a future release."'
+    )
 }
 
 

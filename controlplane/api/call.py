@@ -50,7 +50,7 @@ class Call:
         self.who = admitted.who
         self.way = admitted.way
         self._target = admitted.target
-        self.path: str = request.scope["path"]
+        self.path: str = request.scope["path"].rstrip("/") + "/"
         query = request.scope["query_string"].decode("latin-1")
         self.pairs = parse_qsl(query, keep_blank_values=True)
 

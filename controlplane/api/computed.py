@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from controlplane.api.links import url_of
 from controlplane.shell.read_model import Row, View
 
 ByID = dict[int, dict[str, Any]]
 Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
 
+ENCRYPTED = "$encrypted$"
+ASK = "ASK"
 RECENT_MAX = 10
 LABELS_MAX = 10
 GROUPS_MAX = 5
@@ -98,6 +102,37 @@ async def _instance_group(view: View, rows: Sequence[Row]) -> ByID:
             "jobs_total": load.get("total") or 0,
             "instances": load.get("instances") or 0,
         }
+    return found
+
+
+async def _credential(view: View, rows: Sequence[Row]) -> ByID:
+    """Inputs with every secret hidden; of an unknown type all count as secret."""
+    types = {row["id"]: row for row in await view.named("credential_type_inputs", _types(rows))}
+    found: ByID = {}
+    for row in rows:
+        inputs = _decoded(row["inputs"])
+        schema = types.get(row["credential_type"])
+        secret = set(inputs) if schema is None else _secret_ids(_decoded(schema["inputs"]))
+        found[row["id"]] = {
+            "inputs": {
+                name: ENCRYPTED if name in secret and value not in ("", ASK) else value
+                for name, value in inputs.items()
+            }
+        }
+    return found
+
+
+def _types(rows: Sequence[Row]) -> list[int]:
+    return sorted({row["credential_type"] for row in rows})
+
+
+def _secret_ids(schema: dict[str, Any]) -> set[str]:
+    fields = schema.get("fields", [])
+    return {field["id"] for field in fields if field.get("secret")}
+
+
+def _decoded(value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(value) if isinstance(value, str) else value
     return found
 
 
@@ -213,6 +248,7 @@ async def _owners(view: View, rows: Sequence[Row]) -> ByID:
 
 _COLUMNS: dict[str, Computer] = {
     "project": _project,
+    "credential": _credential,
     "job_template": _template_status,
     "host": _host,
     "instance_group": _instance_group,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,21 +30,26 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http":
+        if cast("str", scope["type"]) == "http":
+            await self._serve(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    async def _serve(self, scope: Any, receive: Receive, send: Send) -> None:
         path = scope["path"]
+        changed: dict[str, Any] = {}
         if path.startswith("/api") and not path.endswith("/"):
             if not _named_resource(path):
                 await _redirect(scope, send)
                 return
-            scope["path"] = f"{path}/"
-        answering = _Answer(scope, send, self._node)
+            changed["path"] = f"{path}/"
         if scope["method"] == "HEAD":
-            scope["method"] = "GET"  # type: ignore[typeddict-item]  # the key takes any method
+            changed["method"] = "GET"
+        inner: Any = {**scope, **changed, "state": {}}
+        answering = _Answer(scope, inner["state"], send, self._node)
         with structlog.contextvars.bound_contextvars(request_id=answering.request_id):
             try:
-                await self._app(scope, receive, answering.send)
+                await self._app(inner, receive, answering.send)
             except Exception:  # noqa: BLE001 - the last safety net: nothing may show a traceback
                 _log.exception("request failed", method=scope["method"], path=path)
                 await answering.fail()
@@ -54,8 +58,9 @@ class Edge:
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, scope: Scope, send: Send, node: str) -> None:
-        self._scope: MutableMapping[str, Any] = scope  # type: ignore[assignment]  # read as a plain mapping
+    def __init__(self, scope: Any, state: dict[str, Any], send: Send, node: str) -> None:
+        self._path = scope["path"]
+        self._state = state
         self._send = send
         self._node = node
         self._began = clock.monotonic()
@@ -83,7 +88,7 @@ class _Answer:
             if self._held is not None:
                 message = await self._as_page(message)
             if self._bodiless:
-                message = {**message, "body": b""}  # type: ignore[typeddict-item, misc]  # same type, other body
+                cast("dict[str, Any]", message)["body"] = b""
         await self._send(message)
 
     async def fail(self) -> None:
@@ -105,8 +110,8 @@ class _Answer:
 
     async def _as_page(self, message: Message) -> Message:
         start, self._held = self._held, None
-        text = html.escape(message.get("body", b"").decode(errors="replace"))  # type: ignore[union-attr, attr-defined]  # a body message
-        path = html.escape(self._scope["path"])
+        text = html.escape(cast("bytes", message.get("body", b"")).decode(errors="replace"))
+        path = html.escape(self._path)
         body = f"<!doctype html><title>{path}</title><h1>{path}</h1><pre>{text}</pre>\n".encode()
         if start is not None and start["type"] == "http.response.start":
             replaced = {
@@ -118,7 +123,7 @@ class _Answer:
         return {"type": "http.response.body", "body": body, "more_body": False}
 
     def _headers(self, present: set[bytes]) -> list[tuple[bytes, bytes]]:
-        state = self._scope.get("state") or {}
+        state = self._state
         elapsed = f"{clock.monotonic() - self._began:.3f}s"
         found = {
             "x-api-product-name": PRODUCT,
@@ -130,9 +135,10 @@ class _Answer:
         }
         if state.get("username"):
             found["x-api-product-version"] = VERSION
-        allow = state.get("allow")
-        if allow:
-            found["allow"] = allow
+        if state.get("allow"):
+            found["allow"] = state["allow"]
+        if state.get("session_s"):
+            found["session-timeout"] = str(state["session_s"])
         return [
             (name.encode(), value.encode())
             for name, value in found.items()
@@ -140,7 +146,7 @@ class _Answer:
         ]
 
 
-def _wants_html(scope: Scope) -> bool:
+def _wants_html(scope: Any) -> bool:
     if b"format=json" in scope["query_string"]:
         return False
     if b"format=api" in scope["query_string"]:
@@ -161,7 +167,7 @@ def _named_resource(path: str) -> bool:
         return parts[3] == "instances"
 
 
-async def _redirect(scope: Scope, send: Send) -> None:
+async def _redirect(scope: Any, send: Send) -> None:
     query = scope["query_string"]
     location = scope["path"].encode() + b"/" + (b"?" + query if query else b"")
     headers = [(b"location", location), (b"content-length", b"0")]

@@ -14,15 +14,27 @@ from msgspec import Struct
 from controlplane.api import named_urls, visibility
 from controlplane.api.auth import SAFE_METHODS, Authenticator, Login, LoginFailed
 from controlplane.api.call import ANONYMOUS, Admitted, Target
-from controlplane.api.errors import Missing, NotAuthenticated, PermissionDenied, Refusal
+from controlplane.api.errors import (
+    BadRequest,
+    Busy,
+    Missing,
+    NotAuthenticated,
+    PermissionDenied,
+    Refusal,
+)
 from controlplane.api.login_records import record
 from controlplane.api.services import Services
+from controlplane.api.sessions import AGE_S
 from controlplane.api.tables import table_of
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import View
 
 Connection = ASGIConnection[Any, Any, Any, Any]
+
+IF_POSITION = "If-Position"
+"""``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
+ACCEPTABLE = ("application/json", "application/*", "text/", "*/*")
 
 KEY = "permission"
 """Name of the entry in a handler's ``opt``."""
@@ -59,15 +71,19 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     permission = handler.opt.get(KEY)
     if not isinstance(permission, Permission):
         raise PermissionDenied
-    connection.scope["state"]["allow"] = handler.opt.get("allow", "")
+    state = connection.scope["state"]
+    state["allow"] = handler.opt.get("allow", "")
+    _check_accept(connection)
     services: Services = connection.app.state.services
     authenticator: Authenticator = connection.app.state.authenticator
+    await _wait_for_position(connection, services)
     async with services.read.view() as view:
         login = await _identify(connection, authenticator, view)
         if login is not None:
-            connection.scope["state"]["username"] = login.principal.username
+            state["username"] = login.principal.username
+            state["session_s"] = AGE_S if login.way == "session" else 0
         target = await _decide(connection, permission, login, view)
-    connection.scope["state"]["admitted"] = Admitted(
+    state["admitted"] = Admitted(
         who=ANONYMOUS if login is None else login.principal,
         way="" if login is None else login.way,
         target=target,
@@ -78,6 +94,26 @@ async def may(view: View, who: Principal, verb: str, kind: str, object_id: int) 
     """Decide whether somebody may do something to an object; what does not exist is refused."""
     facts = await visibility.load(view, kind, object_id)
     return facts is not None and access.may(who, verb, kind, facts)
+
+
+def _check_accept(connection: Connection) -> None:
+    """Raise 406 when nothing that the client accepts is something that is ever answered."""
+    accept = connection.headers.get("accept", "")
+    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    if accept and not any(part.startswith(ACCEPTABLE) for part in wanted):
+        raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
+
+
+async def _wait_for_position(connection: Connection, services: Services) -> None:
+    """Let a read wait for the write that its caller names in ``If-Position``."""
+    named = connection.headers.get(IF_POSITION, "")
+    for part in filter(None, (each.strip() for each in named.split(","))):
+        projection, _, position = part.rpartition(":")
+        if not position.isdecimal():
+            raise BadRequest(f"{IF_POSITION}: {part!r} is no position")
+        within_s = services.settings.write_wait_s
+        if not await services.catch_up.wait(projection or "config", int(position), within_s):
+            raise Busy("The read model has not reached the position asked for.")
 
 
 async def _identify(

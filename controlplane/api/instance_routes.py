@@ -182,7 +182,7 @@ def _flag(body: dict[str, Any], name: str, row: Row) -> bool:
 
 
 def _adjustment(body: dict[str, Any], row: Row) -> float:
-    value = body.get("capacity_adjustment", row["capacity_adjustment"])
+    value: Any = body.get("capacity_adjustment", row["capacity_adjustment"])
     try:
         number = float(value)
     except (TypeError, ValueError) as error:

@@ -15,7 +15,7 @@ from controlplane.shell.read_model import Row, View
 from schemas import roles
 from schemas.resource import RESOURCES, Field, Resource
 
-ENCRYPTED = "$encrypted$"
+ENCRYPTED = computed.ENCRYPTED
 Summaries = Mapping[tuple[str, int], dict[str, Any]]
 
 SUMMARY_RENAMED = {"organization_id": "organization"}
@@ -81,23 +81,8 @@ def shown(field: Field, value: Any) -> Any:
     if field.secret is not None:
         return ENCRYPTED if value else ""
     if field.json is not None and field.json.form == "object":
-        return hide(msgspec.json.decode(value) if isinstance(value, str) else value)
+        return msgspec.json.decode(value) if isinstance(value, str) else value
     return value
-
-
-def hide(value: Any) -> Any:
-    """Return a JSON value with every sealed string in it replaced by ``$encrypted$``."""
-    if isinstance(value, str):
-        return ENCRYPTED if value.startswith(SEALED_PREFIX) else value
-    if isinstance(value, dict):
-        return {key: hide(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [hide(inner) for inner in value]
-    return value
-
-
-SEALED_PREFIX = "$sealed$"
-"""How a sealed secret begins in a stored value."""
 
 
 def _times(resource: Resource, row: Row) -> dict[str, Any]:

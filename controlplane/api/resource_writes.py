@@ -160,7 +160,7 @@ def _check_attach(
 
 
 async def _child(call: Call, related: Related, number: int, *, detach: bool) -> Response[Any]:
-    """A child cannot be without its parent: detaching deletes it, attaching cannot move it."""
+    """A child cannot be without its parent: detaching deletes it, attaching never moves it."""
     if not detach:
         raise BadRequest({"msg": "The parent of an existing object cannot be changed here."})
     async with call.read() as view:
@@ -186,7 +186,9 @@ async def _shown(
         return (await render.page(view, call.who, resource.kind, [row], detail=True))[0]
 
 
-async def _decided(view: View, resource: Resource, number: int, appended: Appended) -> dict[str, Any]:
+async def _decided(
+    view: View, resource: Resource, number: int, appended: Appended
+) -> dict[str, Any]:
     """Return the row that the read model will hold once it has the appended events."""
     at, by = appended.context.at, appended.context.actor.id
     facts = visibility.fact_columns(resource.kind)

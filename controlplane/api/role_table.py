@@ -19,10 +19,11 @@ KINDS = tuple(kind for kind, resource in RESOURCES.items() if resource.roles)
 
 def _source() -> str:
     """Return every role of every object as a sub-select."""
+    number = f'o."id" * {roles.ROLES_PER_OBJECT} + r."code"'
+    columns = f'{number} as "id", o."id" as "object_id", r."role", o."name" as "resource_name"'
     pieces = [
-        f'select o."id" * {roles.ROLES_PER_OBJECT} + r."code" as "id", o."id" as "object_id",'
-        f' \'{kind}\' as "kind", r."role", o."name" as "resource_name"'
-        f' from "{kind}" o cross join (values {_values(kind)}) as r ("code", "role")'
+        f'select {columns}, \'{kind}\' as "kind" from "{kind}" o'  # noqa: S608 - names from declarations
+        f' cross join (values {_values(kind)}) as r ("code", "role")'
         for kind in KINDS
     ]
     return f"({' union all '.join(pieces)})"

@@ -274,10 +274,8 @@ def _text(body: dict[str, Any], name: str, default: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BadRequest({name: ["Not a valid string."]})
     text = str(value)
-    if (
-        "\x00" in text
-        or (not text.isprintable()
-        and any("\ud800" <= each <= "\udfff" for each in text))
+    if "\x00" in text or (
+        not text.isprintable() and any("\ud800" <= each <= "\udfff" for each in text)
     ):
         raise BadRequest({name: ["Null characters are not allowed."]})
     return text

@@ -100,10 +100,9 @@ class Statement:
             case Related(relation=relation, where=inner):
                 far = self.alias()
                 join = relation.on.format(near=alias, far=far)
-                return (
-                    f"exists (select 1 from {table_of(relation.table).source} {far}"
-                    f" where {join} and {self.condition(inner, far)})"
-                )
+                source = f"{table_of(relation.table).source} {far}"
+                rows = f"select 1 from {source} where {join} and {self.condition(inner, far)}"  # noqa: S608 - values are bound
+                return f"exists ({rows})"
             case AllOf(parts=parts):
                 return _joined([self.condition(part, alias) for part in parts], "and", "true")
             case AnyOf(parts=parts):

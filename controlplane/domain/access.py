@@ -81,7 +81,7 @@ PARENTS: dict[str, dict[str, tuple[str, ...]]] = {
     "organization": {
         "admin": (),
         "auditor": (),
-        **{role: ("admin",) for role in _ORGANIZATION_ADMINS},
+        **dict.fromkeys(_ORGANIZATION_ADMINS, ("admin",)),
         "read": ("admin", "auditor", *_ORGANIZATION_ADMINS),
     },
     "team": {
@@ -201,6 +201,16 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "cancel": (("project", "project", "start"),),
         "delete": (("organization", "organization", "edit"),),
     },
+    "unified_job": {
+        "read": (
+            ("job_template", "job_template", "read"),
+            ("updated_project", "project", "read"),
+            ("organization", "organization", "edit"),
+            ("organization", "organization", "audit"),
+        ),
+    },
+    "job_event": {"read": (("job", "job", "read"),)},
+    "job_host_summary": {"read": (("job", "job", "read"),)},
 }
 """For kinds without own roles: verb to (field, kind there, verb needed there); one suffices."""
 

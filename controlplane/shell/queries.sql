@@ -132,3 +132,6 @@ select w."node",
      where u."execution_node" = w."node" and u."status" in ('waiting', 'running')) as "running",
     (select count(*) from "unified_job" u where u."execution_node" = w."node") as "total"
 from unnest($1::text[]) as w ("node")
+
+-- name: credential_type_inputs
+select "id", "inputs" from "credential_type" where "id" = any($1)

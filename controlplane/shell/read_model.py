@@ -1,4 +1,4 @@
-"""Reading the projected tables: a snapshot per use, and the named queries of ``queries.sql``."""
+"""Reading the projected tables: a snapshot per use, and the named queries of the ``.sql`` files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def _named() -> dict[str, str]:
-    text = resources.files("controlplane.shell").joinpath("queries.sql").read_text()
+    folder = resources.files("controlplane.shell")
+    files = sorted(each.name for each in folder.iterdir() if each.name.endswith(".sql"))
+    text = "\n".join(folder.joinpath(name).read_text() for name in files)
     pieces = _NAME.split(text)[1:]
     return {name: sql.strip() for name, sql in zip(pieces[::2], pieces[1::2], strict=True)}
 
