@@ -9,10 +9,14 @@ from msgspec import Struct
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import ConfigWriter
 from controlplane.shell.event_store import EventStore
+from controlplane.shell.launching import LaunchTools
+from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.read_model import ReadModel
 from controlplane.shell.vault import Vault
+from ops.nats_identity import Identity
 from ops.settings import Settings
+from ops.telemetry import Tracer
 
 if TYPE_CHECKING:
     import asyncpg
@@ -30,6 +34,11 @@ class Services(Struct, kw_only=True):
     store: EventStore
     vault: Vault
     catch_up: CatchUp
+    hub: LiveHub
+    identity: Identity | None
+    """Mints users for viewers; None where NATS has no accounts."""
+    tracer: Tracer
+    launch_tools: LaunchTools
 
     @property
     def read(self) -> ReadModel:

@@ -1,0 +1,277 @@
+"""Events, recaps and output of unified jobs (``api.md`` 3.21, 3.22, 6)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
+
+from controlplane.api import pagination, stdout
+from controlplane.api.call import Call, answer
+from controlplane.api.errors import Refusal
+from controlplane.api.guards import needs
+from controlplane.api.job_render import render_event, render_host_summary
+from controlplane.api.listing import Within, find
+from controlplane.api.routing import Endpoint, routes
+from controlplane.api.where import Sql
+from controlplane.shell.read_model import Row, View
+from ops.blobs import Blobs
+from schemas.output import event_id
+
+STDOUT_PAGE = 1000
+EVENTS_MAX = 4000
+_FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
+_OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
+_CHILDREN = _OF_ATTEMPT + ' and {t}."parent_uuid" = {3}'
+_HEADERS = {"X-UI-Max-Events": str(EVENTS_MAX)}
+
+
+def event_handlers() -> list[HTTPRouteHandler]:
+    """Return the routes of events, host summaries and stdout."""
+    handlers: list[HTTPRouteHandler] = []
+    for kind, plural, name in (
+        ("job", "jobs", "job_events"),
+        ("project_update", "project_updates", "events"),
+    ):
+        read = needs("read", kind)
+        base = f"/api/v2/{plural}/{{key:str}}"
+        handlers += routes(f"{base}/{name}", {"GET": (read, show_events)}, "Job Events")
+        handlers += routes(f"{base}/stdout", {"GET": (read, show_stdout)}, "Job Stdout")
+    job = needs("read", "job")
+    event = needs("read", "job_event")
+    summary = needs("read", "job_host_summary")
+    for path, opt, endpoint, title in (
+        ("/api/v2/jobs/{key:str}/job_host_summaries", job, show_summaries, "Job Host Summaries"),
+        ("/api/v2/job_events/{key:str}", event, show_event, "Job Event"),
+        ("/api/v2/job_events/{key:str}/children", event, show_children, "Job Event Children"),
+        ("/api/v2/job_host_summaries/{key:str}", summary, show_summary, "Job Host Summary"),
+    ):
+        handlers += routes(path, {"GET": (opt, endpoint)}, title)
+    for above, plural in (("host", "hosts"),):
+        read = needs("read", above)
+        base = f"/api/v2/{plural}/{{key:str}}"
+        handlers += routes(
+            f"{base}/job_host_summaries",
+            {"GET": (read, _of_host("job_host_summary"))},
+            "Host Job Host Summaries",
+        )
+        handlers += routes(
+            f"{base}/job_events", {"GET": (read, _of_host("job_event"))}, "Host Job Events"
+        )
+    return handlers
+
+
+async def show_events(call: Call) -> Response[Any]:
+    """Answer a page of a job's events by start line; ``limit`` gives that many without a count."""
+    async with call.read() as view:
+        job = await _job(view, call.target.id)
+        within = await _events_of(view, job, _OF_ATTEMPT)
+        return await _events_page(call, view, job, within)
+
+
+async def show_children(call: Call) -> Response[Any]:
+    """Answer the events whose parent is this one."""
+    async with call.read() as view:
+        event = await _event(view, call.target.id)
+        job = await _job(view, event["job"])
+        within = await _events_of(view, job, _CHILDREN, event["uuid"])
+        return await _events_page(call, view, job, within)
+
+
+async def show_event(call: Call) -> Response[Any]:
+    """Answer one event, its output whole."""
+    async with call.read() as view:
+        event = await _event(view, call.target.id)
+        job = await _job(view, event["job"])
+    whole = await _whole(call, event)
+    return answer(render_event(whole, job, truncate=False))
+
+
+async def show_summaries(call: Call) -> Response[Any]:
+    """Answer the recap of a job, a row a host."""
+    async with call.read() as view:
+        job = await _job(view, call.target.id)
+        where = Sql(text='{t}."job" = {0}', values=(job["id"],))
+        found = await find(call, view, "job_host_summary", Within(where=where), open_list=True)
+    rows = [render_host_summary(row, job) for row in found.rows]
+    return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
+
+
+async def show_summary(call: Call) -> Response[Any]:
+    """Answer one host's line of a recap."""
+    async with call.read() as view:
+        row = await view.named_row("job_host_summary_by_id", call.target.id)
+        if row is None:
+            raise Refusal(404, {"detail": "Not found."})
+        job = await _job(view, row["job"])
+    return answer(render_host_summary(row, job))
+
+
+def _of_host(kind: str) -> Endpoint:
+    async def show(call: Call) -> Response[Any]:
+        async with call.read() as view:
+            where = Sql(text='{t}."host" = {0}', values=(call.target.id,))
+            found = await find(call, view, kind, Within(where=where))
+            jobs = {number: await _job(view, number) for number in {r["job"] for r in found.rows}}
+        if kind == "job_event":
+            rows = [render_event(row, jobs[row["job"]], truncate=True) for row in found.rows]
+        else:
+            rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
+        return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
+
+    return show
+
+
+async def _events_page(call: Call, view: View, job: Row, within: Within | None) -> Response[Any]:
+    truncate = call.parameter("no_truncate").lower() not in ("1", "true")
+    if within is None:
+        page = pagination.read(call.pairs)
+        return answer(pagination.envelope(page, call.path, call.pairs, 0, []), headers=_HEADERS)
+    limit = call.parameter("limit")
+    if limit.isdecimal():
+        call.pairs = [
+            *(pair for pair in call.pairs if pair[0] not in ("page_size", "limit")),
+            ("page_size", limit),
+        ]
+    found = await find(call, view, "job_event", within, open_list=True)
+    rows = [render_event(await _whole(call, row), job, truncate=truncate) for row in found.rows]
+    if limit.isdecimal():
+        return answer({"results": rows}, headers=_HEADERS)
+    body = pagination.envelope(found.page, call.path, call.pairs, found.count, rows)
+    return answer(body, headers=_HEADERS)
+
+
+async def _events_of(view: View, job: Row, condition: str, *more: Any) -> Within | None:
+    """Return the condition of a job's events; None while it has none."""
+    state = await view.named_row("job_output_state", job["id"], job["attempt"])
+    if state is None:
+        return None
+    first, last = _ids(job)
+    return Within(where=Sql(text=condition, values=(first, last, state["job_day"], *more)))
+
+
+def _ids(job: Row) -> tuple[int, int]:
+    first = event_id(job["id"], job["attempt"], 0)
+    return first, first + (1 << 24) - 1
+
+
+async def _whole(call: Call, event: Row) -> Row:
+    """Return an event with the oversized part that stands in BLOBS."""
+    if event["body"] is None:
+        return event
+    try:
+        raw = await Blobs(call.services.nats).get(event["body"])
+    except KeyError:
+        return event
+    body: dict[str, msgspec.Raw] = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    return {
+        **dict(event),
+        "stdout": msgspec.json.decode(body["stdout"]),
+        "event_data": bytes(body["event_data"]).decode(),
+    }
+
+
+async def show_stdout(call: Call) -> Response[Any]:
+    """Answer a job's output in the form asked for; downloads are streamed, whatever their size."""
+    form = call.parameter("format") or _accepted(call)
+    if form not in _FORMATS:
+        raise Refusal(404, {"detail": "Not found."})
+    async with call.read() as view:
+        job = await _job(view, call.target.id)
+        state = await view.named_row("job_output_state", job["id"], job["attempt"])
+    size = 0 if state is None else state["bytes"]
+    if form.endswith("_download"):
+        return _download(call, job, form)
+    if size > stdout.DISPLAY_BYTES_MAX:
+        return _shown(call, form, stdout.too_large(size), (0, 1, 1))
+    text = "".join([part async for part in _output(call, job)])
+    lines = text.splitlines(keepends=True)
+    first, last = stdout.line_range(
+        len(lines), _number(call, "start_line"), _number(call, "end_line")
+    )
+    return _shown(call, form, "".join(lines[first:last]), (first, last, len(lines)))
+
+
+def _shown(call: Call, form: str, text: str, lines: tuple[int, int, int]) -> Response[Any]:
+    if form == "json":
+        content = text
+        if call.parameter("content_encoding") == "base64":
+            content = base64.b64encode(text.encode()).decode()
+        spread = {"start": lines[0], "end": lines[1], "absolute_end": lines[2]}
+        return answer({"range": spread, "content": content})
+    if form in ("txt", "ansi"):
+        body = text if form == "ansi" else stdout.plain(text)
+        return Response(body, media_type="text/plain; charset=utf-8", status_code=200)
+    dark = call.parameter("dark") in ("1", "true")
+    converted = stdout.html(text, dark=dark)
+    if call.parameter("content_only") in ("1", "true"):
+        return Response(converted, media_type="text/html", status_code=200)
+    whole = stdout.page(f"Output of job {call.target.id}", converted, dark=dark)
+    return Response(whole, media_type="text/html", status_code=200)
+
+
+def _download(call: Call, job: Row, form: str) -> Response[Any]:
+    ansi = form == "ansi_download"
+    name = f"job_{job['id']}.{'ansi.' if ansi else ''}txt"
+
+    async def parts() -> AsyncIterator[bytes]:
+        async for part in _output(call, job):
+            yield (part if ansi else stdout.plain(part)).encode()
+
+    return Stream(
+        parts(),
+        media_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        status_code=200,
+    )
+
+
+async def _output(call: Call, job: Row) -> AsyncIterator[str]:
+    """Yield a job's output event by event, in bounded memory."""
+    first, last = _ids(job)
+    while True:
+        async with call.read() as view:
+            state = await view.named_row("job_output_state", job["id"], job["attempt"])
+            if state is None:
+                return
+            rows = await view.named("job_events_page", first, last, state["job_day"], STDOUT_PAGE)
+        for row in rows:
+            whole = await _whole(call, row)
+            if whole["stdout"]:
+                text: str = whole["stdout"]
+                yield text if text.endswith("\n") else text + "\r\n"
+        if len(rows) < STDOUT_PAGE:
+            return
+        first = rows[-1]["id"] + 1
+
+
+def _accepted(call: Call) -> str:
+    accept = call.request.headers.get("accept", "")
+    if accept.startswith("application/json"):
+        return "json"
+    return "txt" if accept.startswith("text/plain") else "api"
+
+
+def _number(call: Call, name: str) -> int | None:
+    text = call.parameter(name)
+    digits = text.removeprefix("-")
+    return int(text) if digits.isdecimal() and len(digits) < 10 else None  # noqa: PLR2004 - digits of a line number
+
+
+async def _job(view: View, number: int) -> Row:
+    row = await view.named_row("job_by_id", number)
+    if row is None:
+        raise Refusal(404, {"detail": "Not found."})
+    return row
+
+
+async def _event(view: View, number: int) -> Row:
+    row = await view.named_row("job_event_by_id", number)
+    if row is None:
+        raise Refusal(404, {"detail": "Not found."})
+    return row

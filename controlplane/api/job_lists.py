@@ -1,0 +1,222 @@
+"""Lists and details of unified jobs: one page's rows with all that they show, in a few queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+
+from controlplane.api import options, pagination, visibility
+from controlplane.api.tables import table_of
+from controlplane.api.call import Call, answer
+from controlplane.api.guards import LOGIN, needs
+from controlplane.api.job_render import JobExtras, render_job
+from controlplane.api.listing import Within, find
+from controlplane.api.routing import Endpoint, routes
+from controlplane.api.where import Sql
+from controlplane.domain import access
+from controlplane.domain.access import Principal
+from controlplane.shell.read_model import Row, View
+
+SUBLISTS = (
+    ("job_template", "job_templates", "jobs", "job", '{t}."job_template_id" = {0}'),
+    (
+        "project",
+        "projects",
+        "project_updates",
+        "project_update",
+        '{t}."project_id" = {0}',
+    ),
+    (
+        "instance_group",
+        "instance_groups",
+        "jobs",
+        "unified_job",
+        '{t}."instance_group_id" = {0}',
+    ),
+)
+"""(kind above, its plural, path, kind listed, condition on the listed row)."""
+
+
+def job_list_handlers() -> list[HTTPRouteHandler]:
+    """Return the routes of lists and details of unified jobs."""
+    handlers: list[HTTPRouteHandler] = []
+    for kind, plural in (("job", "jobs"), ("project_update", "project_updates")):
+        handlers += routes(
+            f"/api/v2/{plural}",
+            {"GET": (LOGIN, _list(kind))},
+            (LOGIN, _described(kind, listed=True)),
+        )
+    handlers += routes(
+        "/api/v2/unified_jobs",
+        {"GET": (LOGIN, _list("unified_job"))},
+        (LOGIN, _described("unified_job", listed=True)),
+    )
+    for above, plural, name, kind, condition in SUBLISTS:
+        opt = needs("read", above)
+        handlers += routes(
+            f"/api/v2/{plural}/{{key:str}}/{name}",
+            {"GET": (opt, _list(kind, condition))},
+            (opt, _described(kind, listed=True)),
+        )
+    return handlers
+
+
+async def show_job(call: Call) -> Response[Any]:
+    """Answer one unified job."""
+    async with call.read() as view:
+        return answer(await job_body(call.who, view, call.target.kind, call.target.id))
+
+
+async def job_body(who: Principal, view: View, kind: str, number: int) -> dict[str, Any]:
+    """Return the detail of a unified job that exists."""
+    sql = (
+        f"select t.*{visibility.fact_columns(kind)}"  # noqa: S608 - names from declarations
+        f' from {table_of(kind).source} t where t."id" = $1'
+    )
+    row = await view.row(sql, number)
+    if row is None:
+        raise LookupError(number)
+    extras = await extras_of(who, view, [row], detail=True)
+    return render_job(row, extras, detail=True)
+
+
+async def extras_of(
+    who: Principal, view: View, rows: Sequence[Row], *, detail: bool = False
+) -> JobExtras:
+    """Look up what a page of jobs shows besides its rows, in a fixed number of queries."""
+    ids = [row["id"] for row in rows]
+    processed = await view.named("jobs_processed", ids) if detail else []
+    facts = {row["id"]: (row["kind"], _facts(row)) for row in rows}
+    return JobExtras(
+        names=await _names(view, rows),
+        credentials=await _credentials(view, rows),
+        labels=await _labels(view, rows),
+        results={row["job"]: row for row in await view.named("job_results", ids)},
+        processed=frozenset(row["id"] for row in processed),
+        startable=frozenset(
+            number for number, (kind, each) in facts.items() if access.may(who, "start", kind, each)
+        ),
+        deletable=frozenset(
+            number
+            for number, (kind, each) in facts.items()
+            if access.may(who, "delete", kind, each)
+        ),
+    )
+
+
+def _facts(row: Row) -> access.Facts:
+    ids: dict[tuple[str, ...], int | None] = {
+        (): row["id"],
+        ("job_template",): row["job_template_id"],
+        ("organization",): row["organization_id"],
+        ("project",): row["project_id"],
+    }
+    ids |= {
+        tuple(name[1:].split(".")): row[name]
+        for name in row.keys()
+        if name.startswith("@")  # noqa: SIM118 - a Record
+    }
+    return access.Facts(ids=ids)
+
+
+def _list(kind: str, condition: str = "") -> Endpoint:
+    async def show(call: Call) -> Response[Any]:
+        within = None
+        if condition:
+            within = Within(where=Sql(text=condition, values=(call.target.id,)))
+        return answer(await job_page(call, kind, within))
+
+    return show
+
+
+async def job_page(call: Call, kind: str, within: Within | None) -> dict[str, Any]:
+    """Return the page of jobs that a request asks for."""
+    async with call.read() as view:
+        found = await find(call, view, kind, within)
+        extras = await extras_of(call.who, view, found.rows)
+    rendered = [render_job(row, extras, detail=False) for row in found.rows]
+    return pagination.envelope(found.page, call.path, call.pairs, found.count, rendered)
+
+
+def _described(kind: str, *, listed: bool) -> Endpoint:
+    async def describe(_call: Call) -> Response[Any]:
+        name = kind.replace("_", " ").title() + (" List" if listed else "")
+        body = options.plain(name, (kind,), {})
+        return answer({**body, "search_fields": ["description", "name"], "max_page_size": 200})
+
+    return describe
+
+
+def describe_job(kind: str) -> Endpoint:
+    """Return the OPTIONS of a job's detail."""
+    return _described(kind, listed=False)
+
+
+async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[str, Any]]:
+    def ids(*columns: str) -> list[int]:
+        return sorted({row[each] for row in rows for each in columns if row[each] is not None})
+
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    plain = await view.named(
+        "names_of",
+        ids("organization_id"),
+        ids("execution_environment_id"),
+        ids("job_template_id"),
+        ids("instance_group_id"),
+    )
+    for row in plain:
+        shown = {"id": row["id"], "name": row["name"]}
+        if row["kind"] == "instance_group":
+            shown["is_container_group"] = False
+        else:
+            shown["description"] = row["description"]
+        found[row["kind"], row["id"]] = shown
+    for row in await view.named("inventories_of", ids("inventory_id")):
+        values = dict(row)
+        values["organization_id"] = values.pop("organization")
+        found["inventory", row["id"]] = values
+    for row in await view.named("projects_of", ids("project_id")):
+        found["project", row["id"]] = dict(row)
+    for row in await view.named("users_of", ids("created_by")):
+        found["user", row["id"]] = dict(row)
+    for row in await view.named("credentials_of", ids("credential_id")):
+        found["credential", row["id"]] = _credential(row)
+    return found
+
+
+async def _credentials(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
+    known = {
+        row["id"]: row for row in await view.named("credentials_of", _all(rows, "credentials"))
+    }
+    return {
+        row["id"]: [_brief(known[each]) for each in row["credentials"] if each in known]
+        for row in rows
+    }
+
+
+async def _labels(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
+    known = {row["id"]: row for row in await view.named("labels_of", _all(rows, "labels"))}
+    return {
+        row["id"]: [dict(known[each]) for each in row["labels"] if each in known] for row in rows
+    }
+
+
+def _all(rows: Iterable[Row], column: str) -> list[int]:
+    return sorted({each for row in rows for each in row[column]})
+
+
+def _credential(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in row.keys() if name != "inputs"}  # noqa: SIM118 - a Record
+
+
+def _brief(row: Row) -> dict[str, Any]:
+    shown = {name: row[name] for name in ("id", "name", "description", "kind", "cloud")}
+    inputs = row["inputs"]
+    values = msgspec.json.decode(inputs) if isinstance(inputs, str) else inputs
+    if row["kind"] == "vault":
+        shown["vault_id"] = values.get("vault_id") or None
+    return shown

@@ -1,0 +1,124 @@
+"""What lists of unified jobs, events and host summaries can be filtered and ordered by."""
+
+from __future__ import annotations
+
+from controlplane.api.tables import Column, Relation, Table, column, forward, register
+
+_JOB_COLUMNS = (
+    *(("id", "int"), ("name", "str"), ("description", "str"), ("status", "str")),
+    *(("failed", "bool"), ("launch_type", "str"), ("created", "time"), ("modified", "time")),
+    *(("started", "time"), ("finished", "time"), ("canceled_on", "time")),
+    *(("job_explanation", "str"), ("execution_node", "str"), ("playbook", "str")),
+    *(("scm_type", "str"), ("scm_url", "str"), ("scm_branch", "str"), ("scm_refspec", "str")),
+    *(("scm_clean", "bool"), ("scm_track_submodules", "bool"), ("scm_revision", "str")),
+    *(("scm_delete_on_update", "bool"), ("job_type", "str"), ("forks", "int")),
+    *(("verbosity", "int"), ("extra_vars", "str"), ("job_tags", "str"), ("skip_tags", "str")),
+    *(("start_at_task", "str"), ("timeout", "int"), ("use_fact_cache", "bool")),
+    *(("diff_mode", "bool"), ("allow_simultaneous", "bool"), ("force_handlers", "bool")),
+    *(("job_slice_number", "int"), ("job_slice_count", "int"), ("result_traceback", "str")),
+    ("cancel_flag", "bool"),
+)
+_REFERENCES = (
+    ("organization", "organization", "organization_id"),
+    ("unified_job_template", "unified_job_template", "unified_job_template_id"),
+    ("job_template", "job_template", "job_template_id"),
+    ("project", "project", "project_id"),
+    ("inventory", "inventory", "inventory_id"),
+    ("execution_environment", "execution_environment", "execution_environment_id"),
+    ("credential", "credential", "credential_id"),
+    ("instance_group", "instance_group", "instance_group_id"),
+    ("created_by", "user", "created_by"),
+    ("updated_project", "project", "updated_project_id"),
+)
+_RELATED = frozenset(
+    {
+        *("organization", "job_template", "project", "inventory", "execution_environment"),
+        *("credential", "instance_group", "created_by", "updated_project"),
+    }
+)
+_SOURCE = (
+    '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when'
+    ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id"'
+    ' from "unified_job" j left join "instance_group" g on g."name" = j."instance_group"{where})'
+)
+_EVENT_COLUMNS = (
+    *(("id", "int"), ("counter", "int"), ("uuid", "str"), ("parent_uuid", "str")),
+    *(("event", "str"), ("created", "str"), ("stdout", "str"), ("start_line", "int")),
+    *(("end_line", "int"), ("verbosity", "int"), ("failed", "bool"), ("changed", "bool")),
+    *(("host_name", "str"), ("play", "str"), ("task", "str"), ("role", "str")),
+    *(("playbook", "str"), ("event_data", "str")),
+)
+_SUMMARY_COLUMNS = (
+    *(("id", "int"), ("host_name", "str"), ("changed", "int"), ("dark", "int")),
+    *(("failures", "int"), ("ok", "int"), ("processed", "int"), ("skipped", "int")),
+    *(("failed", "bool"), ("ignored", "int"), ("rescued", "int"), ("created", "time")),
+)
+
+
+def register_job_tables() -> None:
+    """Make the tables of jobs known to filters; called once, when the routes are made."""
+    for kind, verbose in (
+        ("job", "Job"),
+        ("project_update", "ProjectUpdate"),
+        ("unified_job", "UnifiedJob"),
+    ):
+        register(_jobs(kind, verbose))
+    register(
+        Table(
+            kind="job_event",
+            source='(select e.*, e."job" as "job_id", e."host" as "host_id" from "job_event" e)',
+            verbose="JobEvent",
+            columns={**_columns(_EVENT_COLUMNS), **_ids("job", "host")},
+            relations={
+                "job": forward("job", "job"),
+                "host": forward("host", "host"),
+            },
+            order=("start_line", "id"),
+            search=("stdout",),
+        )
+    )
+    register(
+        Table(
+            kind="job_host_summary",
+            source='"job_host_summary"',
+            verbose="JobHostSummary",
+            columns={**_columns(_SUMMARY_COLUMNS), **_ids("job", "host")},
+            relations={
+                "job": forward("job", "job"),
+                "host": forward("host", "host"),
+            },
+            order=("-id",),
+            search=("host_name",),
+        )
+    )
+
+
+def _jobs(kind: str, verbose: str) -> Table:
+    where = "" if kind == "unified_job" else f" where j.\"kind\" = '{kind}'"
+    columns = _columns(_JOB_COLUMNS)
+    columns["limit"] = Column(name="limit", base="str", sql='{t}."limit_"')
+    columns["type"] = Column(name="type", base="str", sql='{t}."kind"')
+    relations: dict[str, Relation] = {}
+    for name, table, local in _REFERENCES:
+        columns[name] = Column(name=name, base="id", sql=f'{{t}}."{local}"')
+        if name in _RELATED:
+            relations[name] = forward(name, table, local)
+    return Table(
+        kind=kind,
+        source=_SOURCE.replace("{where}", where),
+        verbose=verbose,
+        columns=columns,
+        relations=relations,
+        order=("id",),
+        search=("description", "name"),
+    )
+
+
+def _columns(pairs: tuple[tuple[str, str], ...]) -> dict[str, Column]:
+    found = {name: column(name, base) for name, base in pairs}
+    found["pk"] = Column(name="pk", base="int", sql='{t}."id"')
+    return found
+
+
+def _ids(*names: str) -> dict[str, Column]:
+    return {name: column(name, "id") for name in names}

@@ -1,0 +1,117 @@
+"""The API program: builds every part once, serves until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import structlog
+import uvicorn
+
+from controlplane.api.app import create_app
+from controlplane.api.event_routes import event_handlers
+from controlplane.api.history_routes import history_handlers
+from controlplane.api.job_lists import job_list_handlers
+from controlplane.api.job_tables import register_job_tables
+from controlplane.api.launch_routes import launch_handlers
+from controlplane.api.live_routes import live_handlers
+from controlplane.api.services import Services
+from controlplane.shell.catch_up import CatchUp
+from controlplane.shell.config_writer import ConfigWriter, postgres_views
+from controlplane.shell.jetstream_store import JetStreamStore
+from controlplane.shell.launch_keys import LaunchKeys
+from controlplane.shell.launching import LaunchTools
+from controlplane.shell.live import LiveHub
+from controlplane.shell.numbers import Numbers
+from controlplane.shell.vault import MasterKey, Vault
+from ops import connect, nats_identity
+from ops.blobs import Blobs
+from ops.settings import Settings
+from ops.telemetry import Tracer
+
+log = structlog.get_logger()
+
+POOL_SIZE = 20
+STOP_WITHIN_S = 5
+
+
+async def build_services(settings: Settings) -> Services:
+    """Connect to NATS and Postgres, wait for both, and build what the API works with."""
+    connection = await connect.connect_nats(settings.nats_url, settings.nats_creds_file, "api")
+    pool = await connect.connect_postgres(
+        settings.postgres_dsn, settings.postgres_password_file, size=POOL_SIZE, wait=True
+    )
+    store = JetStreamStore(connection)
+    catch_up = CatchUp(pool)
+    await catch_up.start(connection)
+    numbers = Numbers(connection)
+    master = MasterKey.load_or_create(
+        settings.master_key_file or settings.data / "secrets" / "master.key"
+    )
+    vault = Vault(connection, master)
+    signing = settings.nats_signing_file
+    return Services(
+        settings=settings,
+        pool=pool,
+        nats=connection,
+        writer=ConfigWriter(
+            store, postgres_views(pool), catch_up, connection, settings.write_wait_s
+        ),
+        numbers=numbers,
+        store=store,
+        vault=vault,
+        catch_up=catch_up,
+        hub=LiveHub(connection),
+        identity=None if signing is None else nats_identity.load(signing),
+        tracer=Tracer("api", settings.otlp_endpoint),
+        launch_tools=LaunchTools(
+            store=store,
+            numbers=numbers,
+            vault=vault,
+            blobs=Blobs(connection),
+            keys=LaunchKeys(connection, numbers),
+        ),
+    )
+
+
+async def run_api(settings: Settings, _only: str | None = None) -> None:
+    """Serve until SIGTERM; requests in flight are finished."""
+    services = await build_services(settings)
+    register_job_tables()
+    app = create_app(
+        services,
+        [
+            *job_list_handlers(),
+            *launch_handlers(),
+            *event_handlers(),
+            *live_handlers(),
+            *history_handlers(),
+        ],
+    )
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=STOP_WITHIN_S,
+        ws="websockets-sansio",
+        loop="none",
+    )
+    server = uvicorn.Server(config)
+    writing = asyncio.create_task(services.writer.run(), name="config-writer")
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+
+    serving = asyncio.create_task(server.serve(), name="http")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    log.info("serving", host=settings.host, port=settings.port)
+    await serving
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    services.tracer.flush()
+    await services.pool.close()
+    await connect.close_quietly(services.nats)

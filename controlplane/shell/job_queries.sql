@@ -1,0 +1,132 @@
+-- name: job_template_for_launch
+select t.* from "job_template" t where t."id" = $1
+
+-- name: template_credentials
+select l."target" from "job_template_credentials" l where l."id" = $1
+order by l."position", l."target"
+
+-- name: template_labels
+select l."target" from "job_template_labels" l where l."id" = $1 order by l."target"
+
+-- name: project_for_launch
+select p."allow_override", p."scm_type", coalesce(c."content", '') as "content",
+       s."current_job", coalesce(s."last_job_failed", false) as "last_job_failed"
+from "project" p
+left join "project_content" c on c."project" = p."id"
+left join "template_status" s on s."template" = p."id"
+where p."id" = $1
+
+-- name: credentials_for_launch
+select c."id", c."name", c."credential_type", c."inputs", t."kind", t."name" as "type_name"
+from "credential" c join "credential_type" t on t."id" = c."credential_type"
+where c."id" = any($1::bigint[])
+
+-- name: named_groups
+select "id", "name" from "instance_group" where "id" = any($1::bigint[])
+
+-- name: known_inventories
+select "id" from "inventory" where "id" = any($1::bigint[])
+
+-- name: known_labels
+select "id" from "label" where "id" = any($1::bigint[])
+
+-- name: known_environments
+select "id" from "execution_environment" where "id" = any($1::bigint[])
+
+-- name: user_names
+select "id", "username" as "name", "email", "first_name", "last_name" from "user" where "id" = $1
+
+-- name: organizations_behind
+select "organization" from "project" where "id" = $1 and "organization" is not null
+union
+select "organization" from "inventory" where "id" = $2 and "organization" is not null
+union
+select "organization" from "credential" where "id" = any($3::bigint[]) and "organization" is not null
+
+-- name: groups_for_launch
+select g."name", o."rank", o."position"
+from (
+    select "target", 1 as "rank", "position" from "job_template_instance_groups" where "id" = $1
+    union all
+    select "target", 2, "position" from "inventory_instance_groups" where "id" = $2
+) o
+join "instance_group" g on g."id" = o."target"
+order by o."rank", o."position"
+
+-- name: job_by_id
+select j.*, g."id" as "instance_group_id"
+from "unified_job" j left join "instance_group" g on g."name" = j."instance_group"
+where j."id" = $1
+
+-- name: job_results
+select r.* from "job_result" r join "unified_job" j on j."id" = r."job" and j."attempt" = r."attempt"
+where r."job" = any($1::bigint[])
+
+-- name: jobs_processed
+select j."id"
+from "unified_job" j
+left join "job_output" o on o."job" = j."id" and o."attempt" = j."attempt"
+left join "job_result" r on r."job" = j."id" and r."attempt" = j."attempt"
+where j."id" = any($1::bigint[]) and j."finished" is not null
+  and coalesce(j."final_counter", 0) <= coalesce(o."last_counter", 0)
+  and (coalesce(j."final_counter", 0) = 0 or coalesce(r."reported", false))
+
+-- name: names_of
+select "kind", "id", "name", "description" from (
+    select 'organization' as "kind", "id", "name", "description" from "organization"
+    where "id" = any($1::bigint[])
+    union all
+    select 'execution_environment', "id", "name", "description" from "execution_environment"
+    where "id" = any($2::bigint[])
+    union all
+    select 'job_template', "id", "name", "description" from "job_template"
+    where "id" = any($3::bigint[])
+    union all
+    select 'instance_group', "id", "name", '' from "instance_group" where "id" = any($4::bigint[])
+) n
+
+-- name: inventories_of
+select "id", "name", "description", "has_active_failures", "total_hosts",
+       "hosts_with_active_failures", "total_groups", "has_inventory_sources",
+       "total_inventory_sources", "inventory_sources_with_failures", "organization", "kind"
+from "inventory" where "id" = any($1::bigint[])
+
+-- name: projects_of
+select p."id", p."name", p."description", p."scm_type", p."allow_override",
+       coalesce(s."status", case when p."scm_type" = '' then 'ok' else 'never updated' end)
+           as "status"
+from "project" p left join "template_status" s on s."template" = p."id"
+where p."id" = any($1::bigint[])
+
+-- name: users_of
+select "id", "username", "first_name", "last_name" from "user" where "id" = any($1::bigint[])
+
+-- name: credentials_of
+select c."id", c."name", c."description", c."kind", c."cloud", c."kubernetes",
+       c."credential_type" as "credential_type_id", c."inputs"
+from "credential" c where c."id" = any($1::bigint[])
+
+-- name: labels_of
+select "id", "name" from "label" where "id" = any($1::bigint[])
+
+-- name: job_events_page
+select * from "job_event" e
+where e."id" between $1 and $2 and e."job_day" = $3
+order by e."id" limit $4
+
+-- name: job_event_by_id
+select * from "job_event" where "id" = $1 limit 1
+
+-- name: job_output_state
+select * from "job_output" where "job" = $1 and "attempt" = $2
+
+-- name: job_host_summary_by_id
+select * from "job_host_summary" where "id" = $1
+
+-- name: failed_hosts
+select "host_name" from "job_host_summary"
+where "job" = $1 and "attempt" = $2 and "failed" order by "host_name"
+
+-- name: active_job_dependents
+select "id", "kind" from "unified_job"
+where "status" in ('new', 'pending', 'waiting', 'running') and "depends" @> array[$1::text]

@@ -1,0 +1,290 @@
+"""Launching: looks up what the pure resolver needs, stores content and secrets, appends the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+from nats.js.errors import Error as JetStreamError
+
+from controlplane.domain import launch, project_update
+from controlplane.domain.errors import Unavailable
+from controlplane.domain.job import JOB, Launch
+from controlplane.domain.launch import CredentialFact, PromptFacts, Resolved, TemplateFacts
+from controlplane.shell.event_store import EventStore
+from controlplane.shell.inventory_content import inventory_content
+from controlplane.shell.launch_keys import LaunchKeys
+from controlplane.shell.numbers import UNIFIED_JOB, Numbers
+from controlplane.shell.read_model import Row, View
+from controlplane.shell.transact import transact
+from controlplane.shell.vault import Vault
+from ops.blobs import Blobs
+from schemas import subjects
+from schemas.envelope import Context
+from schemas.events.job import JobLaunched, NamedRef, PlaybookLaunch
+from schemas.status import LaunchType
+
+_ASKS = {
+    "ssh": {
+        "password": "ssh_password",
+        "become_password": "become_password",
+        "ssh_key_unlock": "ssh_key_unlock",
+    },
+    "vault": {"vault_password": "vault_password"},
+}
+ASK = "ASK"
+
+
+class LaunchTools(Struct, frozen=True, kw_only=True):
+    """What a launch works with."""
+
+    store: EventStore
+    numbers: Numbers
+    vault: Vault
+    blobs: Blobs
+    keys: LaunchKeys
+
+
+class Launched(Struct, frozen=True, kw_only=True):
+    """A job that exists: its id, JOBS position, launch record and the body's ignored fields."""
+
+    job: int
+    position: int
+    record: JobLaunched | None
+    ignored_fields: dict[str, Any]
+    repeated: bool = False
+
+
+async def template_facts(view: View, template: Row) -> TemplateFacts:
+    """Look up what a job template's launch starts from."""
+    credentials = await credential_facts(
+        view,
+        [row["target"] for row in await view.named("template_credentials", template["id"])],
+    )
+    labels = await view.named("template_labels", template["id"])
+    ready, allows = False, False
+    if template["project"] is not None:
+        project = await view.named_row("project_for_launch", template["project"])
+        if project is not None:
+            ready = bool(
+                project["content"] or project["current_job"] or not project["last_job_failed"]
+            )
+            allows = bool(project["allow_override"])
+    return TemplateFacts(
+        template=template,
+        credentials=tuple(credentials),
+        labels=tuple(row["target"] for row in labels),
+        project_ready=ready,
+        project_allows_branch=allows,
+    )
+
+
+async def credential_facts(view: View, ids: Sequence[int]) -> list[CredentialFact]:
+    """Look up credentials, in the order of ``ids``; those that do not exist are left out."""
+    rows = {row["id"]: row for row in await view.named("credentials_for_launch", list(ids))}
+    return [_credential(rows[number]) for number in ids if number in rows]
+
+
+def _credential(row: Row) -> CredentialFact:
+    inputs = row["inputs"]
+    values: dict[str, Any] = msgspec.json.decode(inputs) if isinstance(inputs, str) else inputs
+    vault_id = str(values.get("vault_id") or "")
+    suffix = f".{vault_id}" if vault_id else ""
+    asks = [
+        name + (suffix if name == "vault_password" else "")
+        for field, name in _ASKS.get(row["kind"] or "", {}).items()
+        if values.get(field) == ASK
+    ]
+    return CredentialFact(
+        id=row["id"],
+        name=row["name"],
+        type_id=row["credential_type"],
+        type_name=row["type_name"],
+        kind=row["kind"] or "",
+        vault_id=vault_id,
+        asks=tuple(asks),
+    )
+
+
+async def launch_template(
+    tools: LaunchTools,
+    view: View,
+    facts: TemplateFacts,
+    resolved: Resolved,
+    context: Context,
+    *,
+    launch_type: LaunchType = LaunchType.MANUAL,
+    idempotency_key: str = "",
+    relaunch_of: int | None = None,
+) -> Launched:
+    """Append the job of a resolved launch; raises Unavailable with nothing stored.
+
+    The same idempotency key of the same user answers with the job that the first launch made.
+    """
+    actor = context.actor
+    if idempotency_key:
+        job, new = await tools.keys.job_for(f"{actor.id}:{idempotency_key}")
+        if not new and (history := await tools.store.load(subjects.job(job))):
+            return Launched(
+                job=job,
+                position=history[-1].sequence,
+                record=None,
+                ignored_fields=resolved.ignored_fields,
+                repeated=True,
+            )
+    else:
+        job = (await tools.numbers.take(UNIFIED_JOB))[0]
+    record = resolved.record
+    content = await _content(tools, view, record)
+    record = msgspec.structs.replace(
+        record,
+        inventory_content=content.digest if content else "",
+        host_count=content.hosts if content else 0,
+        runtime_vars=await _runtime_vars(view, facts.template, record, context),
+    )
+    launched = JobLaunched(
+        id=job,
+        name=facts.template["name"],
+        description=facts.template["description"],
+        created=context.at,
+        organization=facts.template["organization"],
+        template=facts.template["id"],
+        launch_type=launch_type,
+        launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
+        created_by=actor.id if actor.kind == "user" else None,
+        record=record,
+        config_position=await view.value(
+            "select position from checkpoint where projection = 'config'"
+        ),
+        depends=await _depends(view, facts.template, record),
+        instance_groups=resolved.instance_groups or await _groups(view, facts.template, record),
+        impact=launch.impact(record),
+        timeout_s=resolved.timeout_s,
+        secrets=await _sealed(tools, job, resolved.passwords),
+        relaunch_of=relaunch_of,
+    )
+    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
+    return Launched(
+        job=job,
+        position=done.position,
+        record=launched,
+        ignored_fields=resolved.ignored_fields,
+    )
+
+
+async def launch_project_update(
+    tools: LaunchTools, view: View, project: Row, context: Context
+) -> Launched:
+    """Append an update of an scm project; raises Unavailable with nothing stored."""
+    actor = context.actor
+    job = (await tools.numbers.take(UNIFIED_JOB))[0]
+    launched = project_update.update_of(
+        job,
+        project,
+        created=context.at,
+        launch_type=LaunchType.MANUAL,
+        launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
+        config_position=await view.value(
+            "select position from checkpoint where projection = 'config'"
+        ),
+    )
+    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
+    return Launched(job=job, position=done.position, record=launched, ignored_fields={})
+
+
+async def prompt_facts(view: View, body: Mapping[str, Any]) -> PromptFacts:
+    """Look up what the ids in a launch body stand for."""
+
+    def ids(name: str) -> list[int]:
+        value = body.get(name)
+        given = value if isinstance(value, list) else [value]
+        return [
+            int(each)
+            for each in given
+            if (isinstance(each, int) and not isinstance(each, bool))
+            or (isinstance(each, str) and each.isdecimal())
+            if -(2**63) < int(each) < 2**63
+        ]
+
+    groups = await view.named("named_groups", ids("instance_groups"))
+    inventories = await view.named("known_inventories", ids("inventory"))
+    labels = await view.named("known_labels", ids("labels"))
+    environments = await view.named("known_environments", ids("execution_environment"))
+    return PromptFacts(
+        inventories=frozenset(row["id"] for row in inventories),
+        credentials=tuple(await credential_facts(view, ids("credentials"))),
+        labels=frozenset(row["id"] for row in labels),
+        instance_groups={row["id"]: row["name"] for row in groups},
+        execution_environments=frozenset(row["id"] for row in environments),
+    )
+
+
+async def _content(tools: LaunchTools, view: View, record: PlaybookLaunch) -> Any:
+    if record.inventory is None:
+        return None
+    try:
+        return await inventory_content(tools.blobs, view, record.inventory)
+    except (nats.errors.Error, JetStreamError, TimeoutError) as error:
+        raise Unavailable("The content store is not available.") from error
+
+
+async def _sealed(tools: LaunchTools, job: int, passwords: Mapping[str, str]) -> str:
+    if not passwords:
+        return ""
+    return await tools.vault.seal("job", job, msgspec.json.encode(passwords).decode())
+
+
+async def _runtime_vars(
+    view: View, template: Row, record: PlaybookLaunch, context: Context
+) -> dict[str, Any]:
+    """Return AWX's own variables, without the prefixes (AWX 4.2)."""
+    values: dict[str, Any] = {
+        "job_template_id": template["id"],
+        "job_template_name": template["name"],
+    }
+    if context.actor.kind == "user" and context.actor.id is not None:
+        user = await view.named_row("user_names", context.actor.id)
+        if user is not None:
+            values |= {f"user_{name}": user[name] for name in user.keys()}  # noqa: SIM118 - a Record
+    if record.inventory is not None:
+        inventory = await view.named_row("inventory_for_script", record.inventory)
+        values |= {"inventory_id": record.inventory, "inventory_name": (inventory or {}).get("name")}
+    if record.project is not None:
+        values["project_scm_branch"] = template["scm_branch"]
+    return values
+
+
+async def _depends(view: View, template: Row, record: PlaybookLaunch) -> tuple[str, ...]:
+    """Return everything the job needs, the organizations that it would go with included."""
+    named: dict[str, list[int | None]] = {
+        "job_template": [template["id"]],
+        "project": [record.project],
+        "inventory": [record.inventory],
+        "credential": list(record.credentials),
+    }
+    organizations = await view.named(
+        "organizations_behind",
+        record.project,
+        record.inventory,
+        list(record.credentials),
+    )
+    named["organization"] = [row["organization"] for row in organizations]
+    return tuple(
+        f"{kind}:{number}"
+        for kind, numbers in named.items()
+        for number in dict.fromkeys(numbers)
+        if number is not None
+    )
+
+
+async def _groups(view: View, template: Row, record: PlaybookLaunch) -> tuple[str, ...]:
+    """Return the template's groups, then the inventory's, then the default ones (AWX 4.11)."""
+    rows = await view.named("groups_for_launch", template["id"], record.inventory)
+    names = [row["name"] for row in rows]
+    if template["prevent_instance_group_fallback"] and names:
+        return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys((*names, "default")))
+
