@@ -1,0 +1,60 @@
+"""``playlog projections rebuild``: builds beside, compares row for row, switches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncpg
+
+from ops import connect
+from ops.cli.deployment import client_settings
+from projections.main import PROJECTIONS
+from projections.rebuild import Rebuild, TableResult
+
+
+async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
+    """Rebuild one projection or all; returns 1 when any table differed. Raises ValueError."""
+    chosen = [each for each in PROJECTIONS if name in (None, each.name)]
+    if not chosen:
+        names = ", ".join(each.name for each in PROJECTIONS)
+        raise ValueError(f"no projection is named {name!r}; there are {names}")
+    told = client_settings(data)
+    connection = await connect.connect_nats(
+        told.nats_url, told.nats_creds_file, "rebuild", patient=False
+    )
+    results: list[TableResult] = []
+    try:
+        for projection in chosen:
+            options = connect.postgres_options(told.postgres_password_file)
+            options["command_timeout"] = None
+            postgres = await asyncpg.connect(told.postgres_dsn, **options)
+            try:
+                rebuild = Rebuild(projection, connection, postgres)
+                results += await rebuild.run(switch=not verify)
+            finally:
+                await postgres.close()
+    finally:
+        await connect.close_quietly(connection)
+    _print(results)
+    different = [each for each in results if not each.same]
+    if different:
+        print(f"{len(different)} of {len(results)} tables differ")
+        return 1
+    what = "identical" if verify else "identical, and switched"
+    print(f"{len(results)} tables, all {what}")
+    return 0
+
+
+def _print(results: list[TableResult]) -> None:
+    print(f"{'projection':<10} {'table':<32} {'rows':>8} {'rebuilt':>8}  sha256")
+    for each in results:
+        if each.same:
+            print(
+                f"{each.projection:<10} {each.table:<32} {each.live.rows:>8}"
+                f" {each.rebuilt.rows:>8}  {each.live.sha256} = {each.rebuilt.sha256}"
+            )
+        else:
+            print(
+                f"{each.projection:<10} {each.table:<32} {each.live.rows:>8}"
+                f" {each.rebuilt.rows:>8}  {each.live.sha256} != {each.rebuilt.sha256} DIFFERS"
+            )
