@@ -1,0 +1,86 @@
+"""Puts a runner agent together and runs it until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import signal
+
+import structlog
+import uvloop
+
+from ops import connect, nats_identity, signals, telemetry
+from ops.blobs import Blobs
+from ops.sealing import SealingKey
+from ops.settings import Settings
+from runners import register
+from runners.agent import Agent, Pace
+from runners.content import ContentCache
+from runners.held import Held
+from runners.journal_watch import JournalWatch
+from runners.site import Site
+from runners.zygote_client import Zygote
+
+_log = structlog.get_logger()
+
+
+def run_runner(settings: Settings) -> int:
+    """Run the agent of this machine until SIGTERM or SIGINT; returns the exit status.
+
+    Raises ValueError when another agent holds the data directory.
+    """
+    telemetry.setup_logging("runner", settings.log_level)
+    signals.arm(settings.kill_point)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (settings.data / "runner.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"another runner agent works in {settings.data}"
+            raise ValueError(message) from error
+        zygote = Zygote()
+        zygote.start()
+        try:
+            uvloop.run(_serve(settings, zygote))
+        finally:
+            zygote.stop()
+    return 0
+
+
+async def _serve(settings: Settings, zygote: Zygote) -> None:
+    creds = settings.nats_creds_file
+    connection = await connect.connect_nats(
+        settings.nats_url,
+        creds,
+        f"runner {settings.node}",
+        inbox_prefix=nats_identity.inbox_prefix(settings.node) if creds else None,
+    )
+    watch = JournalWatch()
+    blobs = Blobs(connection)
+    site = Site(
+        name=settings.node,
+        data=settings.data,
+        nats=connection,
+        zygote=zygote,
+        watch=watch,
+        content=ContentCache(settings.data, blobs.get),
+        blobs=blobs,
+        key=SealingKey.load_or_create(settings.data / "runner" / "key"),
+        held=Held(register.own_capacity(settings.runner_capacity)),
+    )
+    agent = Agent(
+        site,
+        Pace(
+            groups=settings.runner_groups,
+            heartbeat_s=settings.heartbeat_s,
+            presence_ttl_s=settings.presence_ttl_s,
+        ),
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop.set)
+    try:
+        await agent.run()
+    finally:
+        watch.close()
+        await connect.close_quietly(connection)
