@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import listing, options, pagination, role_table, visibility
 from controlplane.api.access_list import access_list
+from controlplane.api.auth import principal_of
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Missing, PermissionDenied
 from controlplane.api.guards import LOGIN, needs
@@ -56,10 +57,46 @@ def access_handlers() -> list[HTTPRouteHandler]:
         )
         handlers += _access_list(f"{base}/access_list", permission)
     handlers += _access_list("/api/v2/users/{key:str}/access_list", _USER)
+    for name, kind, condition in OWNERS:
+        handlers += _owners(name, kind, condition)
+    handlers += routes(
+        "/api/v2/users/{key:str}/projects",
+        {"GET": (_USER, show_projects)},
+        (_USER, describe_projects),
+    )
     return handlers
 
 
 _USER = needs("read", "user")
+OWNERS = (
+    (
+        "owner_users",
+        "user",
+        '({t}."id" in (select g."user_id" from "role_grant" g where g."kind" = \'credential\''
+        ' and g."object_id" = {0} and g."role" = \'admin\')'
+        ' or {t}."id" = (select c."user" from "credential" c where c."id" = {0}))',
+    ),
+    (
+        "owner_teams",
+        "team",
+        '{t}."id" = (select c."team" from "credential" c where c."id" = {0})',
+    ),
+)
+"""(path below a credential, kind listed, condition on the listed row)."""
+
+
+def _owners(name: str, kind: str, condition: str) -> list[HTTPRouteHandler]:
+    permission = needs("read", "credential")
+
+    async def show(call: Call) -> Response[Any]:
+        where = Sql(text=condition, values=(call.target.id,))
+        return await page_of(call, kind, Within(where=where))
+
+    async def describe_owners(_call: Call) -> Response[Any]:
+        return answer(options.of_list(RESOURCES[kind], create=False))
+
+    path = f"/api/v2/credentials/{{key:str}}/{name}"
+    return routes(path, {"GET": (permission, show)}, (permission, describe_owners))
 
 
 def _access_list(path: str, permission: Opt) -> list[HTTPRouteHandler]:
@@ -102,6 +139,21 @@ async def show_of_user(call: Call) -> Response[Any]:
         seen = role_table.visible(call.who)
     held = role_table.held_by(call.target.id)
     return await _page(call, AllOf(parts=(held, seen)), unattach=True)
+
+
+async def show_projects(call: Call) -> Response[Any]:
+    """List the projects that both a user and the caller may read."""
+    async with call.read() as view:
+        row = await view.named_row("user_by_id", call.target.id)
+        if row is None:
+            raise Missing("User")
+        theirs = await principal_of(row, view)
+    return await page_of(call, "project", Within(where=visibility.visible(theirs, "project")))
+
+
+async def describe_projects(_call: Call) -> Response[Any]:
+    """Describe a list of projects that cannot be added to."""
+    return answer(options.of_list(RESOURCES["project"], create=False))
 
 
 async def show_one(call: Call) -> Response[Any]:

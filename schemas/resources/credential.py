@@ -21,7 +21,6 @@ from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Unique, resource
         ),
     ),
     extra_links={
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "owner_users": "owner_users",

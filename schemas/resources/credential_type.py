@@ -22,7 +22,6 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Related, Unique, res
     related=(
         Related(name="credentials", kind="credential", through="credential_type", create=True),
     ),
-    extra_links={"activity_stream": "activity_stream"},
     order=("kind", "name"),
     named_url=("name", "kind"),
 )

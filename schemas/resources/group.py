@@ -29,7 +29,6 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         "all_hosts": "all_hosts",
         "job_events": "job_events",
         "job_host_summaries": "job_host_summaries",
-        "activity_stream": "activity_stream",
     },
     parent="inventory",
     capabilities=("edit", "delete", "copy"),

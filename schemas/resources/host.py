@@ -25,7 +25,6 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         "all_groups": "all_groups",
         "job_events": "job_events",
         "job_host_summaries": "job_host_summaries",
-        "activity_stream": "activity_stream",
         "ansible_facts": "ansible_facts",
     },
     parent="inventory",

@@ -31,7 +31,6 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique
         "variable_data": "variable_data",
         "script": "script",
         "tree": "tree",
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "copy": "copy",

@@ -43,7 +43,6 @@ WEBHOOK_SERVICES = (
     extra_links={
         "jobs": "jobs",
         "launch": "launch",
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "copy": "copy",

@@ -34,7 +34,6 @@ from schemas.resource import Help, ReadOnly, Ref, Related, Unique, resource
         Related(name="galaxy_credentials", kind="credential", attach=True, ordered=True),
     ),
     extra_links={
-        "activity_stream": "activity_stream",
         "object_roles": "object_roles",
         "access_list": "access_list",
     },

@@ -26,7 +26,6 @@ from schemas.resource import Choices, Help, ReadOnly, Ref, Related, Unique, reso
         "inventory_files": "inventories",
         "update": "update",
         "project_updates": "project_updates",
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "copy": "copy",

@@ -24,10 +24,7 @@ from schemas.resource import Ref, Related, Unique, resource
         Related(name="credentials", kind="credential", through="team", create=True),
     ),
     extra_links={
-        "projects": "projects",
-        "roles": "roles",
         "object_roles": "object_roles",
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
     },
     roles=("admin", "member", "read"),

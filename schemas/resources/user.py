@@ -30,7 +30,6 @@ from schemas.resource import Help, ReadOnly, Related, Secret, Unique, resource
     extra_links={
         "projects": "projects",
         "roles": "roles",
-        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "tokens": "tokens",
         "personal_tokens": "personal_tokens",

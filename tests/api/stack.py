@@ -21,10 +21,15 @@ from controlplane.api.services import Services
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.jetstream_store import JetStreamStore
+from controlplane.shell.launch_keys import LaunchKeys
+from controlplane.shell.launching import LaunchTools
+from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, provision
+from ops.blobs import Blobs
 from ops.settings import Settings
+from ops.telemetry import Tracer
 from projections.main import PROJECTIONS
 from projections.projector import Projector
 from schemas import subjects
@@ -116,17 +121,29 @@ async def _services(
     store = JetStreamStore(connection)
     catch_up = CatchUp(pool)
     await catch_up.start(connection)
-    master = MasterKey.load_or_create(settings.data / "master.key")
+    vault = Vault(connection, MasterKey.load_or_create(settings.data / "master.key"))
+    numbers = Numbers(connection)
+    hub = LiveHub(connection)
     writer = ConfigWriter(store, postgres_views(pool), catch_up, connection, 5.0)
     return Services(
         settings=settings,
         pool=pool,
         nats=connection,
         writer=writer,
-        numbers=Numbers(connection),
+        numbers=numbers,
         store=store,
-        vault=Vault(connection, master),
+        vault=vault,
         catch_up=catch_up,
+        hub=hub,
+        identity=None,
+        tracer=Tracer("api", ""),
+        launch_tools=LaunchTools(
+            store=store,
+            numbers=numbers,
+            vault=vault,
+            blobs=Blobs(connection),
+            keys=LaunchKeys(connection, numbers),
+        ),
     )
 
 

@@ -23,7 +23,7 @@ async def awx(stack: Stack, *arguments: str, password: str = PASSWORD) -> tuple[
     process = await asyncio.create_subprocess_exec(
         str(AWX),
         *("--conf.host", stack.url, "--conf.username", "admin", "--conf.password", password),
-        *("--conf.insecure", "-f", "json"),
+        *("--conf.insecure", "-f", "json", "--conf.color", "f"),
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
