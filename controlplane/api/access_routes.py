@@ -68,20 +68,13 @@ def access_handlers() -> list[HTTPRouteHandler]:
 
 
 _USER = needs("read", "user")
-OWNERS = (
-    (
-        "owner_users",
-        "user",
-        '({t}."id" in (select g."user_id" from "role_grant" g where g."kind" = \'credential\''
-        ' and g."object_id" = {0} and g."role" = \'admin\')'
-        ' or {t}."id" = (select c."user" from "credential" c where c."id" = {0}))',
-    ),
-    (
-        "owner_teams",
-        "team",
-        '{t}."id" = (select c."team" from "credential" c where c."id" = {0})',
-    ),
+_OWNER_USERS = (
+    '({t}."id" in (select g."user_id" from "role_grant" g where g."kind" = \'credential\''
+    ' and g."object_id" = {0} and g."role" = \'admin\')'
+    ' or {t}."id" = (select c."user" from "credential" c where c."id" = {0}))'
 )
+_OWNER_TEAMS = '{t}."id" = (select c."team" from "credential" c where c."id" = {0})'
+OWNERS = (("owner_users", "user", _OWNER_USERS), ("owner_teams", "team", _OWNER_TEAMS))
 """(path below a credential, kind listed, condition on the listed row)."""
 
 
