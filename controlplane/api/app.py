@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.types import ControllerRouterHandler
 
 from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
@@ -14,8 +11,14 @@ from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
 from controlplane.api.edge import Edge
 from controlplane.api.error_answers import answer_error
+from controlplane.api.event_routes import event_handlers
+from controlplane.api.history_routes import history_handlers
 from controlplane.api.instance_routes import instance_handlers
 from controlplane.api.inventory_routes import inventory_handlers
+from controlplane.api.job_lists import job_list_handlers
+from controlplane.api.job_tables import register_job_tables
+from controlplane.api.launch_routes import launch_handlers
+from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
@@ -29,8 +32,9 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 """A request body above this size is refused with 413."""
 
 
-def create_app(services: Services, handlers: Sequence[ControllerRouterHandler] = ()) -> Litestar:
-    """Return the application; ``handlers`` are routes of other modules, permissions included."""
+def create_app(services: Services) -> Litestar:
+    """Return the application with every route there is; it can be walked without being served."""
+    register_job_tables()
     app = Litestar(
         route_handlers=[
             *system_handlers(),
@@ -42,7 +46,11 @@ def create_app(services: Services, handlers: Sequence[ControllerRouterHandler] =
             *instance_handlers(),
             *bulk_handlers(),
             *resource_handlers(),
-            *handlers,
+            *job_list_handlers(),
+            *launch_handlers(),
+            *event_handlers(),
+            *live_handlers(),
+            *history_handlers(),
         ],
         guards=[guards.admit],
         exception_handlers={Exception: answer_error},

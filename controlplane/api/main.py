@@ -9,12 +9,6 @@ import structlog
 import uvicorn
 
 from controlplane.api.app import create_app
-from controlplane.api.event_routes import event_handlers
-from controlplane.api.history_routes import history_handlers
-from controlplane.api.job_lists import job_list_handlers
-from controlplane.api.job_tables import register_job_tables
-from controlplane.api.launch_routes import launch_handlers
-from controlplane.api.live_routes import live_handlers
 from controlplane.api.services import Services
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
@@ -77,17 +71,7 @@ async def build_services(settings: Settings) -> Services:
 async def run_api(settings: Settings, _only: str | None = None) -> None:
     """Serve until SIGTERM; requests in flight are finished."""
     services = await build_services(settings)
-    register_job_tables()
-    app = create_app(
-        services,
-        [
-            *job_list_handlers(),
-            *launch_handlers(),
-            *event_handlers(),
-            *live_handlers(),
-            *history_handlers(),
-        ],
-    )
+    app = create_app(services)
     config = uvicorn.Config(
         app,
         host=settings.host,

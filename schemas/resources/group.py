@@ -27,8 +27,6 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         "variable_data": "variable_data",
         "potential_children": "potential_children",
         "all_hosts": "all_hosts",
-        "job_events": "job_events",
-        "job_host_summaries": "job_host_summaries",
     },
     parent="inventory",
     capabilities=("edit", "delete", "copy"),

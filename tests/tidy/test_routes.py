@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from litestar.routes import HTTPRoute
+from litestar.routes import HTTPRoute, WebSocketRoute
 
 from controlplane.api import options
 from controlplane.api.app import create_app
@@ -34,6 +34,15 @@ def handlers(app: Litestar) -> list[tuple[str, HTTPRouteHandler]]:
     ]
 
 
+def sockets(app: Litestar) -> list[tuple[str, Any]]:
+    """Return every websocket handler with its path."""
+    return [
+        (route.path, route.route_handler)
+        for route in app.routes
+        if isinstance(route, WebSocketRoute)
+    ]
+
+
 def test_every_route_names_its_permission() -> None:
     """A handler without a permission in its options is a hole, whoever wrote it."""
     unguarded = [
@@ -42,6 +51,12 @@ def test_every_route_names_its_permission() -> None:
         if not isinstance(handler.opt.get(KEY), Permission)
     ]
     assert unguarded == []
+    open_sockets = [
+        path
+        for path, handler in sockets(application())
+        if not isinstance(handler.opt.get(KEY), Permission)
+    ]
+    assert open_sockets == []
 
 
 def test_the_gate_guards_the_whole_application() -> None:
@@ -61,3 +76,14 @@ def test_a_list_never_offers_put() -> None:
         tuple(options.of_list(resource, create=True)["actions"]) for resource in RESOURCES.values()
     }
     assert offered == {("GET", "POST")}
+
+
+def test_every_related_path_is_served() -> None:
+    """A link that a declaration promises leads to a route."""
+    served = {path for path, _ in handlers(application())}
+    promised = {
+        f"/api/v2/{resource.plural}/{{key:str}}/{path}"
+        for resource in RESOURCES.values()
+        for path in (*(each.name for each in resource.related), *resource.extra_links.values())
+    }
+    assert promised <= served
