@@ -20,6 +20,8 @@ from ops.cli.leftovers import end_leftover
 
 START_WITHIN_S = 60.0
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
+CONTROL_LINE_MAX = 64 * 1024
+"""A runner's token names every consumer it may pull from; the default of 4 kB is too small."""
 _POLL_S = 0.02
 
 
@@ -47,6 +49,7 @@ server_name: playlog
 listen: "127.0.0.1:{port}"
 pid_file: "{directory / "nats.pid"}"
 max_payload: {PAYLOAD_BYTES_MAX}
+max_control_line: {CONTROL_LINE_MAX}
 max_pending: {32 * PAYLOAD_BYTES_MAX}
 lame_duck_duration: "30s"
 lame_duck_grace_period: "1s"
