@@ -13,7 +13,9 @@ from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-OPEN_LISTS = frozenset({"credential_types", "me", "tokens", "personal_tokens", "roles", "users"})
+OPEN_LISTS = frozenset(
+    {"access_list", "credential_types", "me", "tokens", "personal_tokens", "roles", "users"}
+)
 """Lists in which a user without roles may find something: what is public or the own."""
 
 
