@@ -224,7 +224,8 @@ def _fields(struct: type[Struct]) -> dict[str, Field]:
 
 
 def _field(info: msgspec.structs.FieldInfo, hint: Any) -> Field:
-    plain, marks = hint, ()
+    plain = hint
+    marks: tuple[Any, ...] = ()
     if typing.get_origin(hint) is Annotated:
         plain, *rest = typing.get_args(hint)
         marks = tuple(rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     await provision.provision(connection)
     tasks = [asyncio.create_task(each) for each in _projectors(connection, postgres_dsn)]
     pool = await connect.connect_postgres(postgres_dsn, None)
-    installed: Callable[[], Awaitable[bool]] = functools.partial(_installed, pool)
+    installed: Any = functools.partial(_installed, pool)
     await soon(installed)
     services = await _services(settings, pool, connection)
     tasks.append(asyncio.create_task(services.writer.run()))
