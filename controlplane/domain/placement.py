@@ -191,37 +191,46 @@ class _Room:
         for group in usable:
             if job.impact >= self._full.get(group, 1 << 62):
                 continue
-            taken = self._take(group, job, now)
-            if taken is not None:
-                return taken
+            runner = self._roomiest(group)
+            if runner is not None and self._free[runner] >= job.impact:
+                return self._placed(job, group, runner, alone=False)
             self._full[group] = job.impact
+        for group in usable:
+            idle = self._idle_for(usable, group, job, now)
+            if idle is not None:
+                return self._placed(job, group, idle, alone=True)
+        if _waited(job, now):
+            self._reserve(usable, job)
         return HeldBack(job=job.job, rule="capacity", explanation=NO_CAPACITY)
 
-    def _take(self, group: str, job: Waiting, now: datetime) -> Placed | None:
-        runner = self._roomiest(group)
-        if runner is None:
-            return None
-        alone: str | None = None
-        if self._free[runner] < job.impact:
-            alone = self._idle_for(group, job, now)
-            if alone is None:
-                return None
-            runner = alone
+    def _placed(self, job: Waiting, group: str, runner: str, *, alone: bool) -> Placed:
         self._charge(runner, job.impact)
-        return Placed(job=job.job, group=group, work_class=work_class(job.impact), runner=alone)
+        return Placed(
+            job=job.job,
+            group=group,
+            work_class=work_class(job.impact),
+            runner=runner if alone else None,
+        )
 
-    def _idle_for(self, group: str, job: Waiting, now: datetime) -> str | None:
-        """Return an idle runner for a job larger than every one of the group.
+    def _idle_for(
+        self, usable: Sequence[str], group: str, job: Waiting, now: datetime
+    ) -> str | None:
+        """Return an idle runner of a group for a job larger than every runner it may use.
 
-        A job that has waited long reserves the largest runner as soon as it is idle.
+        A job that has waited long gets an idle runner too, whatever its size.
         """
-        members = self._members[group]
-        largest = max(self._known[name].capacity for name in members)
-        waited = now - job.created > timedelta(seconds=RESERVE_AFTER_S)
-        if job.impact <= largest and not waited:
+        largest = max(self._known[name].capacity for each in usable for name in self._members[each])
+        if job.impact <= largest and not _waited(job, now):
             return None
-        idle = [name for name in members if self._busy[name] == 0]
+        idle = [name for name in self._members[group] if self._busy[name] == 0]
         return max(idle, key=lambda name: (self._known[name].capacity, name), default=None)
+
+    def _reserve(self, usable: Sequence[str], job: Waiting) -> None:
+        """Keep the runner that will fit the job first free of younger ones until it does."""
+        names = {name for each in usable for name in self._members[each]}
+        fitting = [name for name in names if self._known[name].capacity >= job.impact]
+        chosen = max(fitting or names, key=lambda name: (self._free[name], name))
+        self._free[chosen] = -1
 
     def _roomiest(self, group: str) -> str | None:
         members = self._members.get(group)
@@ -232,3 +241,7 @@ class _Room:
     def _charge(self, runner: str, impact: int) -> None:
         self._free[runner] -= impact
         self._busy[runner] += 1
+
+
+def _waited(job: Waiting, now: datetime) -> bool:
+    return now - job.created > timedelta(seconds=RESERVE_AFTER_S)

@@ -1,0 +1,206 @@
+"""The lifecycle of a unified job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controlplane.domain.job import (
+    JOB,
+    Claim,
+    ConfirmCancel,
+    Delete,
+    Fail,
+    GiveUp,
+    Hold,
+    JobState,
+    Launch,
+    MarkLost,
+    MarkRecovered,
+    Place,
+    ReportStarted,
+    RequestCancel,
+)
+from schemas.events.job import (
+    JobCancelDelivered,
+    JobCancelRequested,
+    JobClaimed,
+    JobDeleted,
+    JobFinished,
+    JobHeld,
+    JobLost,
+    JobPlaced,
+    JobRecordCompleted,
+    JobRecovered,
+    JobRequeued,
+    JobStarted,
+)
+from schemas.status import Status
+from tests.factories import NOW, finished, launched
+from tests.given import Given
+
+PLACED = JobPlaced(attempt=1, group="default", work_class=4)
+CLAIMED = JobClaimed(attempt=1, runner="r1")
+STARTED = JobStarted(attempt=1, runner="r1", at=NOW)
+LOST = JobLost(attempt=1, runner="r1", explanation="gone")
+ENDED = JobFinished(status="successful", finished=NOW, attempt=1, rc=0, last_counter=9)
+PLACE = Place(group="default", work_class=4)
+CANCEL = RequestCancel(requested_by="ann", at=NOW)
+
+
+def given(*history: Any) -> Given[Any, JobState]:
+    """A launched job and what happened to it since."""
+    return Given(JOB, launched(), *history)
+
+
+def test_a_launch_makes_the_job_once() -> None:
+    """A redelivered launch finds the job there and changes nothing."""
+    Given(JOB).when(Launch(launched=launched())).then(launched())
+    given().when(Launch(launched=launched())).nothing()
+
+
+def test_commands_about_a_job_that_is_not_there_are_refused() -> None:
+    """Nothing but a launch makes a job."""
+    Given(JOB).when(CANCEL).rejected(404)
+    given(ENDED, JobDeleted()).when(CANCEL).rejected(404)
+
+
+def test_a_reason_is_stored_only_when_it_changes() -> None:
+    """Holding again for the same reason yields no event."""
+    held = JobHeld(rule="capacity", explanation="full")
+    given().when(Hold(rule="capacity", explanation="full")).then(held)
+    given(held).when(Hold(rule="capacity", explanation="full")).nothing()
+    given(PLACED).when(Hold(rule="capacity", explanation="full")).nothing()
+
+
+def test_only_a_pending_job_is_placed_and_each_placement_is_a_new_attempt() -> None:
+    """The attempt is raised by placement alone."""
+    given().when(PLACE).then(PLACED)
+    given(PLACED).when(PLACE).nothing()
+    given(ENDED).when(PLACE).nothing()
+    again = JobPlaced(attempt=2, group="default", work_class=4)
+    given(PLACED, CLAIMED, LOST, JobRequeued(attempt=1, explanation="")).when(PLACE).then(again)
+
+
+def test_one_runner_gets_the_attempt_and_may_ask_again() -> None:
+    """A lost grant is answered again to its holder and to nobody else."""
+    ask = Claim(attempt=1, runner="r1")
+    given(PLACED).when(ask).then(CLAIMED)
+    given(PLACED, CLAIMED).when(ask).nothing()
+    given(PLACED, CLAIMED, STARTED).when(ask).nothing()
+    given(PLACED, CLAIMED).when(Claim(attempt=1, runner="r2")).rejected(409)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (),
+        (PLACED, JobFinished(status="canceled", finished=NOW)),
+        (PLACED, CLAIMED, STARTED, ENDED),
+        (PLACED, CLAIMED, LOST, JobRequeued(attempt=1, explanation="")),
+    ],
+)
+def test_a_claim_of_what_may_not_start_is_refused(history: tuple[Any, ...]) -> None:
+    """Pending, canceled, ended and superseded attempts are never granted."""
+    given(*history).when(Claim(attempt=1, runner="r1")).rejected(409)
+
+
+def test_reports_make_the_job_run_and_end() -> None:
+    """Started and finished are taken from the holder's attempt."""
+    given(PLACED, CLAIMED).when(ReportStarted(attempt=1, runner="r1", at=NOW)).then(STARTED)
+    given(PLACED, CLAIMED, STARTED).when(finished()).then(ENDED)
+    given(PLACED, CLAIMED).when(finished()).then(STARTED, ENDED)
+
+
+def test_reports_of_another_attempt_change_nothing() -> None:
+    """A zombie's report does not touch a job that has moved on."""
+    second = JobPlaced(attempt=2, group="default", work_class=4)
+    history = (PLACED, CLAIMED, LOST, JobRequeued(attempt=1, explanation=""), second)
+    given(*history).when(finished(attempt=1)).nothing()
+    given(*history).when(ReportStarted(attempt=1, runner="r1", at=NOW)).nothing()
+
+
+def test_a_job_that_nobody_holds_is_canceled_at_once() -> None:
+    """A pending or unclaimed job ends with the request; a held one waits for its runner."""
+    requested = JobCancelRequested(requested_by="ann")
+    canceled = JobFinished(status="canceled", finished=NOW)
+    given().when(CANCEL).then(requested, canceled)
+    given(PLACED).when(CANCEL).then(requested, canceled)
+    given(PLACED, CLAIMED).when(CANCEL).then(requested)
+    given(PLACED, CLAIMED, requested).when(CANCEL).nothing()
+    given(PLACED, CLAIMED, STARTED, ENDED).when(CANCEL).nothing()
+
+
+def test_a_cancel_is_confirmed_once() -> None:
+    """Delivery is a fact of its own."""
+    requested = JobCancelRequested(requested_by="ann")
+    confirm = ConfirmCancel(attempt=1, runner="r1")
+    delivered = JobCancelDelivered(attempt=1, runner="r1")
+    given(PLACED, CLAIMED, requested).when(confirm).then(delivered)
+    given(PLACED, CLAIMED, requested, delivered).when(confirm).nothing()
+    given(PLACED, CLAIMED).when(confirm).nothing()
+
+
+def test_a_canceled_attempt_ends_as_its_runner_reports() -> None:
+    """The end carries the reason of the request."""
+    requested = JobCancelRequested(requested_by="ann", explanation="its project is gone")
+    ended = JobFinished(
+        status="canceled",
+        finished=NOW,
+        attempt=1,
+        rc=254,
+        explanation="its project is gone",
+        last_counter=9,
+    )
+    given(PLACED, CLAIMED, STARTED, requested).when(finished(status="canceled", rc=254)).then(ended)
+
+
+def test_a_lost_runner_may_come_back_within_the_grace() -> None:
+    """The job stays running with an explanation and recovers."""
+    mark = MarkLost(runner="r1", explanation="gone")
+    given(PLACED, CLAIMED, STARTED).when(mark).then(LOST)
+    given(PLACED, CLAIMED, STARTED, LOST).when(mark).nothing()
+    given(PLACED, CLAIMED, STARTED, LOST).when(MarkRecovered(attempt=1, runner="r1")).then(
+        JobRecovered(attempt=1, runner="r1")
+    )
+    assert given(PLACED, CLAIMED, STARTED, LOST).state.status is Status.RUNNING
+
+
+def test_after_the_grace_the_policy_decides() -> None:
+    """``error`` ends the job, ``retry`` makes it pending again."""
+    command = GiveUp(attempt=1, at=NOW, explanation="lost")
+    ended = JobFinished(status="error", finished=NOW, attempt=1, explanation="lost")
+    given(PLACED, CLAIMED, LOST).when(command).then(ended)
+    Given(JOB, launched(lost_policy="retry"), PLACED, CLAIMED, LOST).when(command).then(
+        JobRequeued(attempt=1, explanation="lost")
+    )
+    given(PLACED, CLAIMED).when(command).nothing()
+
+
+def test_a_returning_runner_completes_the_record_of_an_ended_job() -> None:
+    """The job's status stays; its output becomes complete."""
+    ended = JobFinished(status="error", finished=NOW, attempt=1)
+    given(PLACED, CLAIMED, LOST, ended).when(finished()).then(
+        JobRecordCompleted(attempt=1, last_counter=9)
+    )
+    given(PLACED, CLAIMED, LOST, ended, JobRecordCompleted(attempt=1, last_counter=9)).when(
+        finished()
+    ).nothing()
+
+
+def test_a_job_that_cannot_run_fails_unless_a_runner_holds_it() -> None:
+    """What a runner holds is canceled, not failed behind its back."""
+    fail = Fail(at=NOW, explanation="project 2 was deleted")
+    given().when(fail).then(
+        JobFinished(status="error", finished=NOW, explanation="project 2 was deleted")
+    )
+    given(PLACED, CLAIMED).when(fail).nothing()
+
+
+def test_an_active_job_is_not_deleted() -> None:
+    """AWX answers 403 for a running job."""
+    given(PLACED, CLAIMED, STARTED).when(Delete()).rejected(403)
+    given(PLACED, CLAIMED, STARTED, ENDED).when(Delete(requested_by="ann")).then(
+        JobDeleted(requested_by="ann")
+    )
