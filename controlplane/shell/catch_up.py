@@ -29,6 +29,10 @@ class CatchUp:
         """Listen to the projectors' announcements."""
         await connection.subscribe(subjects.projected("*"), cb=self._announced)
 
+    async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Return rows as the read model stands now, outside any older snapshot."""
+        return await self._pool.fetch(sql, *args)
+
     def position(self, projection: str) -> int:
         """Return the newest position known without asking."""
         return self._known[projection]

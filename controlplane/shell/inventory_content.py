@@ -44,9 +44,7 @@ async def inventory_content(blobs: Blobs, view: View, inventory: int) -> Invento
 async def _build(view: View, inventory: int) -> tuple[bytes, int]:
     head = await view.named_row("inventory_for_script", inventory)
     hosts = [
-        HostRow(
-            id=row["id"], name=row["name"], enabled=row["enabled"], variables=row["variables"]
-        )
+        HostRow(id=row["id"], name=row["name"], enabled=row["enabled"], variables=row["variables"])
         for row in await view.named("inventory_hosts", inventory)
     ]
     groups = [

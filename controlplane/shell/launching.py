@@ -251,7 +251,10 @@ async def _runtime_vars(
             values |= {f"user_{name}": user[name] for name in user.keys()}  # noqa: SIM118 - a Record
     if record.inventory is not None:
         inventory = await view.named_row("inventory_for_script", record.inventory)
-        values |= {"inventory_id": record.inventory, "inventory_name": (inventory or {}).get("name")}
+        values |= {
+            "inventory_id": record.inventory,
+            "inventory_name": (inventory or {}).get("name"),
+        }
     if record.project is not None:
         values["project_scm_branch"] = template["scm_branch"]
     return values
@@ -287,4 +290,3 @@ async def _groups(view: View, template: Row, record: PlaybookLaunch) -> tuple[st
     if template["prevent_instance_group_fallback"] and names:
         return tuple(dict.fromkeys(names))
     return tuple(dict.fromkeys((*names, "default")))
-

@@ -1,0 +1,99 @@
+"""Rules of single kinds that a declaration cannot say, one module a kind; all pure.
+
+A module may have ``check(draft, facts)`` (fields and values of a create or update), ``link(relation, facts)`` and
+``delete(object_id, row, facts)``, which returns the keys of what goes along besides cascades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from controlplane.domain.checks import (
+    credential,
+    credential_type,
+    execution_environment,
+    group,
+    host,
+    instance_group,
+    inventory,
+    job_template,
+    project,
+    user,
+)
+from controlplane.domain.checks.draft import Draft, Relation
+from controlplane.domain.errors import Refused
+from controlplane.domain.facts import Facts, Row
+from schemas.events.access import RoleGranted
+from schemas.registry import Event
+from schemas.resource import RESOURCES, Related
+
+LABELS_MAX = 100
+"""Labels that one object may carry, as in AWX."""
+
+_CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
+    "credential": credential.check,
+    "credential_type": credential_type.check,
+    "execution_environment": execution_environment.check,
+    "group": group.check,
+    "host": host.check,
+    "instance_group": instance_group.check,
+    "inventory": inventory.check,
+    "job_template": job_template.check,
+    "project": project.check,
+    "user": user.check,
+}
+_LINKS: dict[str, Callable[[Relation, Facts], None]] = {
+    "group": group.link,
+    "job_template": job_template.link,
+}
+_DELETES: dict[str, Callable[[int, Row, Facts], Iterable[str]]] = {
+    "credential": credential.delete,
+    "credential_type": credential_type.delete,
+    "execution_environment": execution_environment.delete,
+    "group": group.delete,
+    "instance_group": instance_group.delete,
+}
+_VERBOSE = {"instance": "Instance"}
+
+
+def check(draft: Draft, facts: Facts) -> None:
+    """Apply the rules of a kind to a new or changed object."""
+    if rule := _CHECKS.get(draft.kind):
+        rule(draft, facts)
+
+
+def link(relation: Relation, facts: Facts) -> None:
+    """Apply the rules of a kind to a link about to be made; raises Refused."""
+    if rule := _LINKS.get(relation.kind):
+        rule(relation, facts)
+    if relation.related.kind == "label":
+        held = facts.targets(relation.kind, relation.related.name, relation.id)
+        if len(held) >= LABELS_MAX:
+            name = verbose(relation.kind).lower()
+            raise Refused({"msg": f"Maximum number of labels for {name} reached."})
+
+
+def delete(kind: str, object_id: int, row: Row, facts: Facts) -> Iterable[str]:
+    """Apply the rules of a kind to a deletion; returns keys of what goes besides cascades."""
+    rule = _DELETES.get(kind)
+    return rule(object_id, row, facts) if rule is not None else ()
+
+
+def consequences(draft: Draft) -> Iterable[Event]:
+    """Return the events that a creation brings about on its own account."""
+    if draft.kind == "credential" and draft.values["user"] is not None:
+        owner = draft.values["user"]
+        yield RoleGranted(user=owner, kind="credential", object_id=draft.id, role="admin")
+
+
+def related(kind: str, relation: str) -> Related:
+    """Return a declared relation; raises KeyError when the kind has none of that name."""
+    for each in RESOURCES[kind].related:
+        if each.name == relation:
+            return each
+    raise KeyError(relation)
+
+
+def verbose(kind: str) -> str:
+    """Return a kind's name as messages have it."""
+    return RESOURCES[kind].verbose if kind in RESOURCES else _VERBOSE[kind]

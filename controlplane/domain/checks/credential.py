@@ -1,0 +1,120 @@
+"""Rules of credentials: one owner, inputs by the type's schema, secrets kept apart (``api.md`` 3.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controlplane.domain.checks.draft import Draft
+from controlplane.domain.errors import Denied
+from controlplane.domain.facts import Facts, Row, Unsealed
+from controlplane.domain.field_values import ENCRYPTED
+
+ASK = "ASK"
+OWNERS = ("user", "team", "organization")
+_KEY_MARKS = ("-----BEGIN ", "$encrypted$")
+TYPE_FIXED = (
+    "You cannot change the credential type of the credential, as it may break the functionality"
+    " of the resources using it."
+)
+
+
+def check(draft: Draft, facts: Facts) -> None:
+    """Check owner, type and inputs; mark secret inputs that must be sealed."""
+    if draft.before is not None and draft.before.get("managed"):
+        raise Denied
+    if draft.creating:
+        _check_owner(draft, facts)
+    elif draft.changed("credential_type") and _in_use(draft.id, facts):
+        draft.error("credential_type", TYPE_FIXED)
+    kind = facts.row("credential_type", draft.values["credential_type"])
+    if kind is None:
+        return
+    draft.values["kind"] = kind["namespace"] or kind["kind"]
+    draft.values["cloud"] = kind["kind"] == "cloud"
+    draft.values["kubernetes"] = kind["kind"] == "kubernetes"
+    if "inputs" in draft.given or draft.creating:
+        _check_inputs(draft, kind)
+
+
+def delete(object_id: int, row: Row, facts: Facts) -> Iterable[str]:
+    """Refuse to delete a managed credential."""
+    del object_id, facts
+    if row.get("managed"):
+        raise Denied
+    return ()
+
+
+def _in_use(number: int, facts: Facts) -> bool:
+    return bool(facts.holders("job_template", "credentials", number)) or bool(
+        facts.find("project", ("credential",), (number,))
+    )
+
+
+def _check_owner(draft: Draft, facts: Facts) -> None:
+    given = [name for name in OWNERS if draft.values[name] is not None]
+    if not given:
+        draft.error("detail", "Missing 'user', 'team', or 'organization'.")
+    elif len(given) > 1:
+        named = ", ".join(sorted(given))
+        draft.error(
+            "detail",
+            "Only one of 'user', 'team', or 'organization' should be provided, received"
+            f" {named} fields.",
+        )
+    elif draft.values["team"] is not None:
+        team = facts.row("team", draft.values["team"])
+        if team is not None:
+            draft.values["organization"] = team["organization"]
+
+
+def _check_inputs(draft: Draft, kind: Row) -> None:
+    schema: Mapping[str, Any] = kind["inputs"]
+    fields = {field["id"]: field for field in schema.get("fields", ())}
+    before = {} if draft.before is None else draft.before["inputs"]
+    inputs: dict[str, Any] = {}
+    problems: dict[str, list[str]] = {}
+    unknown = [name for name in draft.values["inputs"] if name not in fields]
+    if unknown:
+        names = ", ".join(repr(name) for name in unknown)
+        word = "was" if len(unknown) == 1 else "were"
+        draft.error("inputs", f"Additional properties are not allowed ({names} {word} unexpected)")
+        return
+    for name, value in draft.values["inputs"].items():
+        problem = _problem(fields[name], value)
+        if problem:
+            problems[name] = [problem]
+        else:
+            inputs[name] = _stored(fields[name], value, before.get(name, ""))
+    if problems:
+        draft.errors["inputs"] = problems
+    else:
+        draft.values["inputs"] = inputs
+
+
+def _stored(field: Mapping[str, Any], value: Any, before: Any) -> Any:
+    if value == ENCRYPTED:
+        return before
+    if field.get("secret") and value not in ("", ASK):
+        return Unsealed(str(value))
+    return value
+
+
+def _problem(field: Mapping[str, Any], value: Any) -> str:
+    """Return why a value does not fit its field, in the words of AWX's schema check."""
+    if field.get("type", "string") == "boolean":
+        return "" if isinstance(value, bool) else f"{value!r} is not of type 'boolean'"
+    if not isinstance(value, str):
+        return f"{value!r} is not of type 'string'"
+    choices = field.get("choices")
+    if choices and value not in choices:
+        return f"{value!r} is not one of {choices!r}"
+    if field["id"] == "vault_id" and "@" in value:
+        return "@ is not an allowed character"
+    if field.get("format") == "ssh_private_key" and value and not _is_key(value):
+        return f"Invalid certificate or key: {value[:20]}..."
+    return ""
+
+
+def _is_key(value: str) -> bool:
+    return value.lstrip().startswith(_KEY_MARKS) or value == ASK

@@ -1,0 +1,509 @@
+"""The one decider of declared resources: commands in, events out, by the declarations alone.
+
+``read`` turns a command's bodies into values once; ``decide`` looks at facts and answers with a ``Decision``, with
+``Lacking`` when facts must be loaded first, or raises ``Rejected``. What a kind's declaration cannot say
+stands in ``controlplane/domain/checks/<kind>.py``. Deciding a command again on the state it led to yields no events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+import schemas.resources  # noqa: F401 - declares every kind
+from controlplane.domain import checks, field_values
+from controlplane.domain.checks.draft import Draft, Relation
+from controlplane.domain.errors import Denied, InUse, Invalid, NotFound, Refused, Rejected
+from controlplane.domain.facts import Facts, Find, Lacking, Object, Row
+from schemas.events.access import RoleGranted, RoleRevoked
+from schemas.events.resource import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceLinked,
+    ResourceUnlinked,
+    ResourceUpdated,
+)
+from schemas.registry import Event
+from schemas.resource import RESOURCES, Resource, Unique
+
+Errors = dict[str, Any]
+WATCHED: frozenset[tuple[str, tuple[str, ...]]] = frozenset(
+    {
+        ("job_template", ("project",)),
+        ("credential", ("credential_type",)),
+        ("project", ("credential",)),
+        ("project", ("local_path",)),
+    }
+)
+"""Fields that rules of *other* objects search by; who writes such a field writes its key too."""
+
+
+class Attach(Struct, frozen=True, kw_only=True):
+    """The new object joins this relation of an object."""
+
+    kind: str
+    id: int
+    relation: str
+
+
+class Create(Struct, frozen=True, kw_only=True):
+    """Make an object from a request body; the id is allotted before."""
+
+    kind: str
+    id: int
+    values: Mapping[str, Any]
+    attach: Attach | None = None
+    """For labels: one that exists already is attached instead of being refused."""
+
+
+class BulkCreate(Struct, frozen=True, kw_only=True):
+    """Make many objects of a kind in one transaction, or none."""
+
+    kind: str
+    items: tuple[tuple[int, Mapping[str, Any]], ...]
+    """(id, body) in order."""
+
+
+class Update(Struct, frozen=True, kw_only=True):
+    """Change fields of an object; not ``partial`` (PUT) demands the required ones."""
+
+    kind: str
+    id: int
+    changes: Mapping[str, Any]
+    partial: bool = True
+
+
+class Delete(Struct, frozen=True, kw_only=True):
+    """Remove an object and all that cascades from it."""
+
+    kind: str
+    id: int
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """Attach a target to a relation of an object; the relation may be the inverse of another's."""
+
+    kind: str
+    id: int
+    relation: str
+    target: int
+
+
+class Unlink(Struct, frozen=True, kw_only=True):
+    """Detach a target from a relation of an object."""
+
+    kind: str
+    id: int
+    relation: str
+    target: int
+
+
+Command = Create | BulkCreate | Update | Delete | Link | Unlink
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One object's body as read: values by field, and what could not be read."""
+
+    id: int
+    values: Mapping[str, Any]
+    errors: Errors
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """A command with its bodies read; reading needs no facts and is done once."""
+
+    command: Command
+    items: tuple[Item, ...] = ()
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """What a command comes to: no events when it changes nothing."""
+
+    kind: str
+    id: int
+    """The primary object: the transaction's subject."""
+    events: tuple[Event, ...]
+    reads: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    made: tuple[int, ...] = ()
+    """Ids that a creation stands for: its own, or that of a label which existed already."""
+
+
+def read(command: Command) -> Plan:
+    """Read a command's bodies; what does not fit is kept as errors for ``decide`` to raise."""
+    match command:
+        case Create():
+            bodies = [(command.id, command.values)]
+        case BulkCreate():
+            bodies = list(command.items)
+        case Update():
+            bodies = [(command.id, command.changes)]
+        case Delete() | Link() | Unlink():
+            return Plan(command=command)
+        case _ as never:
+            assert_never(never)
+    complete = not (isinstance(command, Update) and command.partial)
+    resource = RESOURCES[command.kind]
+    items = (_item(resource, number, body, complete=complete) for number, body in bodies)
+    return Plan(command=command, items=tuple(items))
+
+
+def decide(plan: Plan, facts: Facts) -> Decision | Lacking:
+    """Decide a command on these facts; raises Rejected, but only when no fact is lacking."""
+    facts.begin()
+    try:
+        decision = _decide(plan, facts)
+    except Rejected:
+        if facts.lacking:
+            return Lacking(lookups=facts.lacking)
+        raise
+    if facts.lacking:
+        return Lacking(lookups=facts.lacking)
+    return decision
+
+
+def _decide(plan: Plan, facts: Facts) -> Decision:
+    match plan.command:
+        case Create() as command:
+            return _create(command, plan.items[0], facts)
+        case BulkCreate() as command:
+            return _bulk_create(command, plan.items, facts)
+        case Update() as command:
+            return _update(command, plan.items[0], facts)
+        case Delete() as command:
+            return _delete(command, facts)
+        case Link() | Unlink() as command:
+            return _link(command, facts)
+        case _ as never:
+            assert_never(never)
+
+
+def _item(resource: Resource, number: int, body: Mapping[str, Any], *, complete: bool) -> Item:
+    """Read one body; unknown keys and those the system sets are ignored."""
+    values: dict[str, Any] = {}
+    errors: Errors = {}
+    for name, field in resource.fields.items():
+        if field.read_only:
+            continue
+        if name not in body:
+            if complete and field.required:
+                errors[name] = [field_values.REQUIRED]
+            continue
+        try:
+            values[name] = field_values.read(field, body[name])
+        except field_values.Unreadable as error:
+            errors[name] = [str(error)]
+    return Item(id=number, values=values, errors=errors)
+
+
+def _draft(resource: Resource, item: Item, before: Row | None, facts: Facts) -> Draft:
+    """Return the object as the command would leave it; raises Invalid with the field errors."""
+    errors = {name: list(texts) for name, texts in item.errors.items()}
+    for name, value in item.values.items():
+        ref = resource.fields[name].ref
+        if ref is not None and value is not None and facts.referenced(ref.kind, value) is None:
+            errors[name] = [field_values.missing_pk(value)]
+    if errors:
+        raise Invalid(errors)
+    start = before if before is not None else {n: f.default for n, f in resource.fields.items()}
+    draft = Draft(
+        kind=resource.kind,
+        id=item.id,
+        before=before,
+        values={name: start[name] for name in resource.fields} | dict(item.values),
+        given=frozenset(item.values),
+    )
+    _refuse_moves(resource, draft)
+    checks.check(draft, facts)
+    if draft.errors:
+        raise Invalid(draft.errors)
+    return draft
+
+
+def _refuse_moves(resource: Resource, draft: Draft) -> None:
+    for field in resource.fields.values():
+        if draft.before is not None and field.ref is not None and field.ref.immutable:
+            if draft.changed(field.name):
+                raise Denied(f"Unable to change {field.name} on a {resource.verbose.lower()}.")
+
+
+def _unique_keys(resource: Resource, draft: Draft) -> list[tuple[Unique, Find]]:
+    """Return the unique keys that an object takes by this change."""
+    found = []
+    for unique in resource.unique:
+        values = tuple(draft.values[name] for name in unique.fields)
+        if unique.nulls_distinct and None in values:
+            continue
+        if draft.before is None or any(draft.changed(name) for name in unique.fields):
+            found.append((unique, Find(resource.kind, unique.fields, values)))
+    return found
+
+
+def _duplicates(keys: Iterable[tuple[Unique, Find]], number: int, facts: Facts) -> Errors:
+    errors: Errors = {}
+    for unique, key in keys:
+        others = [each for each in facts.find(key.kind, key.fields, key.values) if each != number]
+        if others:
+            errors.setdefault(unique.key, []).append(unique.message)
+    return errors
+
+
+def _written(resource: Resource, draft: Draft) -> set[str]:
+    """Return the keys that storing a draft writes: the object, its unique keys, watched fields."""
+    keys = {Object(resource.kind, draft.id).key}
+    keys.update(key.key for _, key in _unique_keys(resource, draft))
+    for kind, fields in WATCHED:
+        if kind == resource.kind and (draft.before is None or any(map(draft.changed, fields))):
+            values = tuple(draft.values[name] for name in fields)
+            keys.add(Find(kind, fields, values).key)
+    return keys
+
+
+def _created(draft: Draft) -> ResourceCreated:
+    return ResourceCreated(kind=draft.kind, id=draft.id, values=draft.values)
+
+
+def _create(command: Create, item: Item, facts: Facts) -> Decision:
+    resource = RESOURCES[command.kind]
+    if facts.row(command.kind, command.id) is not None:
+        return Decision(kind=command.kind, id=command.id, events=(), made=(command.id,))
+    draft = _draft(resource, item, None, facts)
+    keys = _unique_keys(resource, draft)
+    if command.attach is not None and command.kind == "label":
+        existing = facts.find("label", keys[0][1].fields, keys[0][1].values)
+        if existing:
+            return _attach_existing(command.attach, existing[0], facts)
+    if errors := _duplicates(keys, command.id, facts):
+        raise Invalid(errors)
+    events: list[Event] = [_created(draft), *checks.consequences(draft)]
+    writes = _written(resource, draft)
+    if command.attach is not None:
+        relation = _attached(command.attach, command, draft.values, facts)
+        if relation is not None:
+            checks.link(relation, facts)
+            events.append(_linked(relation))
+            writes |= _link_keys(relation)
+    return Decision(
+        kind=command.kind,
+        id=command.id,
+        events=tuple(events),
+        reads=facts.reads,
+        writes=frozenset(writes),
+        made=(command.id,),
+    )
+
+
+def _attached(
+    attach: Attach, command: Create, values: Mapping[str, Any], facts: Facts
+) -> Relation | None:
+    """Return the relation that a new object joins, seen from the side that holds it."""
+    owner = facts.referenced(attach.kind, attach.id)
+    if owner is None:
+        raise NotFound(RESOURCES[attach.kind].verbose)
+    related = checks.related(attach.kind, attach.relation)
+    if related.through:
+        return None
+    if related.inverse_of:
+        return Relation(
+            kind=command.kind,
+            related=checks.related(command.kind, related.inverse_of),
+            id=command.id,
+            target=attach.id,
+            source_row=values,
+            target_row=owner,
+        )
+    return Relation(
+        kind=attach.kind,
+        related=related,
+        id=attach.id,
+        target=command.id,
+        source_row=owner,
+        target_row=values,
+    )
+
+
+def _attach_existing(attach: Attach, target: int, facts: Facts) -> Decision:
+    link = Link(kind=attach.kind, id=attach.id, relation=attach.relation, target=target)
+    decision = _link(link, facts)
+    return Decision(
+        kind=decision.kind,
+        id=decision.id,
+        events=decision.events,
+        reads=decision.reads,
+        writes=decision.writes,
+        made=(target,),
+    )
+
+
+def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> Decision:
+    resource = RESOURCES[command.kind]
+    new = [item for item in items if facts.row(command.kind, item.id) is None]
+    drafts, problems = [], []
+    for item in new:
+        try:
+            drafts.append(_draft(resource, item, None, facts))
+            problems.append({})
+        except Invalid as error:
+            problems.append(error.body)
+    if any(problems):
+        raise Invalid({resource.plural: problems})
+    keys = [pair for draft in drafts for pair in _unique_keys(resource, draft)]
+    taken = Counter(key for _, key in keys)
+    twice = [key for key, times in taken.items() if times > 1 or facts.find(*_parts(key))]
+    if twice:
+        raise Invalid({"__all__": [_bulk_duplicates(command.kind, keys[0][0], twice)]})
+    writes = {key for draft in drafts for key in _written(resource, draft)}
+    return Decision(
+        kind=command.kind,
+        id=items[0].id if items else 0,
+        events=tuple(_created(draft) for draft in drafts),
+        reads=facts.reads,
+        writes=frozenset(writes),
+        made=tuple(item.id for item in items),
+    )
+
+
+def _parts(key: Find) -> tuple[str, tuple[str, ...], tuple[Any, ...]]:
+    return key.kind, key.fields, key.values
+
+
+def _bulk_duplicates(kind: str, unique: Unique, keys: list[Find]) -> str:
+    if kind != "host":
+        return unique.message
+    names = [key.values[key.fields.index("name")] for key in keys]
+    return f"Hostnames must be unique in an inventory. Duplicates found: {names}"
+
+
+def _update(command: Update, item: Item, facts: Facts) -> Decision:
+    resource = RESOURCES[command.kind]
+    before = facts.referenced(command.kind, command.id)
+    if before is None:
+        raise NotFound(resource.verbose)
+    draft = _draft(resource, item, before, facts)
+    if errors := _duplicates(_unique_keys(resource, draft), command.id, facts):
+        raise Invalid(errors)
+    changes = {name: draft.values[name] for name in resource.fields if draft.changed(name)}
+    event = ResourceUpdated(kind=command.kind, id=command.id, changes=changes)
+    return Decision(
+        kind=command.kind,
+        id=command.id,
+        events=(event,) if changes else (),
+        reads=facts.reads,
+        writes=frozenset(_written(resource, draft)),
+        made=(command.id,),
+    )
+
+
+def _delete(command: Delete, facts: Facts) -> Decision:
+    resource = RESOURCES[command.kind]
+    row = facts.referenced(command.kind, command.id)
+    if row is None:
+        return Decision(kind=command.kind, id=command.id, events=())
+    gone = checks.delete(command.kind, command.id, row, facts)
+    if resource.job_holder:
+        held = "inventory" if resource.parent == "inventory" else command.kind
+        number = row["inventory"] if resource.parent == "inventory" else command.id
+        jobs = facts.active_jobs(Object(held, number).key)
+        if jobs:
+            raise InUse(jobs)
+    return Decision(
+        kind=command.kind,
+        id=command.id,
+        events=(ResourceDeleted(kind=command.kind, id=command.id),),
+        reads=facts.reads,
+        writes=frozenset({Object(command.kind, command.id).key, *gone}),
+    )
+
+
+def _link(command: Link | Unlink, facts: Facts) -> Decision:
+    relation = _relation(command, facts)
+    held = facts.linked(relation.kind, relation.related.name, relation.id, relation.target)
+    attach = isinstance(command, Link)
+    events: tuple[Event, ...] = ()
+    if attach and not held:
+        if relation.target_row is None:
+            name = checks.verbose(relation.related.kind).replace(" ", "")
+            raise Refused({"detail": f"{name} matching query does not exist."})
+        checks.link(relation, facts)
+        events = (_linked(relation),)
+    elif held and not attach:
+        events = (_unlinked(relation),)
+    return Decision(
+        kind=relation.kind,
+        id=relation.id,
+        events=events,
+        reads=facts.reads,
+        writes=frozenset(_link_keys(relation)),
+    )
+
+
+def _relation(command: Link | Unlink, facts: Facts) -> Relation:
+    """Return the relation of a command, seen from the side that holds it."""
+    related = checks.related(command.kind, command.relation)
+    own = facts.referenced(command.kind, command.id)
+    if own is None:
+        raise NotFound(checks.verbose(command.kind))
+    other = facts.referenced(related.kind, command.target)
+    if not related.inverse_of:
+        return Relation(
+            kind=command.kind,
+            related=related,
+            id=command.id,
+            target=command.target,
+            source_row=own,
+            target_row=other,
+        )
+    if other is None:
+        name = checks.verbose(related.kind).replace(" ", "")
+        raise Refused({"detail": f"{name} matching query does not exist."})
+    return Relation(
+        kind=related.kind,
+        related=checks.related(related.kind, related.inverse_of),
+        id=command.target,
+        target=command.id,
+        source_row=other,
+        target_row=own,
+    )
+
+
+def _link_keys(relation: Relation) -> set[str]:
+    """Return the keys a link writes: both ends, for a deletion may hang on either."""
+    return {
+        Object(relation.kind, relation.id).key,
+        Object(relation.related.kind, relation.target).key,
+    }
+
+
+def _linked(relation: Relation) -> Event:
+    if relation.related.role:
+        return RoleGranted(
+            user=relation.target,
+            kind=relation.kind,
+            object_id=relation.id,
+            role=relation.related.role,
+        )
+    return ResourceLinked(
+        kind=relation.kind,
+        id=relation.id,
+        relation=relation.related.name,
+        target=relation.target,
+    )
+
+
+def _unlinked(relation: Relation) -> Event:
+    if relation.related.role:
+        return RoleRevoked(
+            user=relation.target,
+            kind=relation.kind,
+            object_id=relation.id,
+            role=relation.related.role,
+        )
+    return ResourceUnlinked(
+        kind=relation.kind,
+        id=relation.id,
+        relation=relation.related.name,
+        target=relation.target,
+    )

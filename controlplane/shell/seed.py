@@ -1,0 +1,74 @@
+"""The first objects of a new deployment, in one transaction that only an empty CONFIG takes."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from controlplane.shell.event_store import Conflict, EventStore, StreamPosition
+from controlplane.shell.numbers import Numbers
+from controlplane.shell.resource_commands import hash_password
+from ops import clock, ids
+from schemas import subjects
+from schemas.envelope import SYSTEM, Context
+from schemas.events.resource import ResourceCreated
+from schemas.registry import Event
+from schemas.resource import RESOURCES
+
+ORGANIZATION = "Default"
+GROUPS = ("controlplane", "default")
+TYPES_FILE = "builtin_credential_types.json"
+
+
+async def seed(store: EventStore, numbers: Numbers, admin: str, password: str) -> bool:
+    """Append administrator, organization, instance groups and built-in credential types.
+
+    Returns False when CONFIG was not empty any more: another start was first.
+    """
+    events: list[Event] = [
+        await _created(
+            numbers,
+            "user",
+            username=admin,
+            password=await hash_password(password),
+            is_superuser=True,
+        ),
+        await _created(numbers, "organization", name=ORGANIZATION),
+    ]
+    for name in GROUPS:
+        events.append(await _created(numbers, "instance_group", name=name))
+    for each in builtin_types():
+        events.append(await _created(numbers, "credential_type", **each))
+    number = ids.new_id()
+    context = Context(id=number, at=clock.now(), actor=SYSTEM, correlation=number)
+    try:
+        await store.append(
+            subjects.config("organization", 1), context, events, expect=StreamPosition(0)
+        )
+    except Conflict:
+        return False
+    return True
+
+
+def builtin_types() -> list[dict[str, Any]]:
+    """Return AWX's built-in credential types as stored values, in AWX's order."""
+    text = resources.files("schemas.resources").joinpath(TYPES_FILE).read_text()
+    return [
+        {
+            "name": each["name"],
+            "kind": each["kind"],
+            "namespace": each["namespace"],
+            "managed": True,
+            "inputs": each["inputs"],
+            "injectors": each.get("injectors", {}),
+        }
+        for each in json.loads(text)
+    ]
+
+
+async def _created(numbers: Numbers, kind: str, **given: Any) -> ResourceCreated:
+    resource = RESOURCES[kind]
+    number = (await numbers.take(resource.sequence))[0]
+    values = {name: field.default for name, field in resource.fields.items()}
+    return ResourceCreated(kind=kind, id=number, values=values | given)

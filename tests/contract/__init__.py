@@ -1,0 +1,1 @@
+"""Suites that a port and its twin both pass."""
