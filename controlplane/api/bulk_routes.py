@@ -16,7 +16,7 @@ from controlplane.api.routing import routes
 from controlplane.api.writes import caught_up, position_header, reference, submit
 from controlplane.domain.resource import BulkCreate, Delete
 from controlplane.shell.config_writer import ConfigView, Prepare, Prepared
-from controlplane.shell.resource_commands import prepare_for
+from controlplane.shell.resource_commands import CommandTools, prepare_for
 from schemas.events.resource import ResourceCreated
 
 HOST_CREATE_MAX = 100_000
@@ -92,7 +92,9 @@ async def create_hosts(call: Call) -> Response[Any]:
         (number, {**_known(host), "inventory": inventory})
         for number, host in zip(numbers, hosts, strict=True)
     )
-    appended = await submit(call, prepare_for(BulkCreate(kind="host", items=items), call.services))
+    appended = await submit(
+        call, prepare_for(BulkCreate(kind="host", items=items), call.services, call.services)
+    )
     await caught_up(call, appended)
     made = [event for event in appended.events if isinstance(event, ResourceCreated)]
     shown = [_shown(event) for event in made]
@@ -120,17 +122,19 @@ async def delete_hosts(call: Call) -> Response[Any]:
     if lacking:
         text = "Hosts do not exist or you lack permission to delete it"
         raise BadRequest({"hosts": {str(each): text for each in lacking}})
-    appended = await submit(call, _all_of([Delete(kind="host", id=each) for each in found]))
+    appended = await submit(call, _all_of(call, [Delete(kind="host", id=each) for each in found]))
     await caught_up(call, appended)
     said = {str(number): f"The host {name} was deleted" for number, name in found.items()}
     return answer({"hosts": said}, 201, position_header(appended))
 
 
-def _all_of(commands: list[Delete]) -> Prepare:
+def _all_of(call: Call, commands: list[Delete]) -> Prepare:
     """Return one command that deletes several objects or none."""
 
     async def prepare(view: ConfigView) -> Prepared:
-        parts = [await prepare_for(command, call.services)(view) for command in commands]
+        parts = [
+            await prepare_for(command, call.services, call.services)(view) for command in commands
+        ]
         return Prepared(
             subject=parts[0].subject,
             events=tuple(event for part in parts for event in part.events),

@@ -184,7 +184,8 @@ async def replace_variables(call: Call) -> Response[Any]:
     kind, number = call.target.kind, call.target.id
     changes = {"variables": extra_vars.as_text(body)}
     appended = await submit(
-        call, prepare_for(Update(kind=kind, id=number, changes=changes), call.services)
+        call,
+        prepare_for(Update(kind=kind, id=number, changes=changes), call.services, call.services),
     )
     await caught_up(call, appended)
     return answer(body, 200, position_header(appended))

@@ -87,7 +87,8 @@ def elapsed_of(row: Row, now: datetime) -> float:
     if row["started"] is None:
         return 0.0
     end = row["finished"] or now
-    return round(max(0.0, (end - row["started"]).total_seconds()), 3)
+    elapsed: float = (end - row["started"]).total_seconds()
+    return round(max(0.0, elapsed), 3)
 
 
 def time_of(moment: datetime | None) -> str | None:

@@ -67,7 +67,7 @@ def builtin_types() -> list[dict[str, Any]]:
     ]
 
 
-async def _created(numbers: Numbers, kind: str, **given: Any) -> ResourceCreated:
+async def _created(numbers: Numbers, kind: str, /, **given: Any) -> ResourceCreated:
     resource = RESOURCES[kind]
     number = (await numbers.take(resource.sequence))[0]
     values = {name: field.default for name, field in resource.fields.items()}
