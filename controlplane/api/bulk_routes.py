@@ -92,9 +92,7 @@ async def create_hosts(call: Call) -> Response[Any]:
         (number, {**_known(host), "inventory": inventory})
         for number, host in zip(numbers, hosts, strict=True)
     )
-    appended = await submit(
-        call, prepare_for(BulkCreate(kind="host", items=items), call.services, call.services)
-    )
+    appended = await submit(call, prepare_for(BulkCreate(kind="host", items=items), call.services))
     await caught_up(call, appended)
     made = [event for event in appended.events if isinstance(event, ResourceCreated)]
     shown = [_shown(event) for event in made]
@@ -132,9 +130,7 @@ def _all_of(call: Call, commands: list[Delete]) -> Prepare:
     """Return one command that deletes several objects or none."""
 
     async def prepare(view: ConfigView) -> Prepared:
-        parts = [
-            await prepare_for(command, call.services, call.services)(view) for command in commands
-        ]
+        parts = [await prepare_for(command, call.services)(view) for command in commands]
         return Prepared(
             subject=parts[0].subject,
             events=tuple(event for part in parts for event in part.events),

@@ -138,7 +138,7 @@ async def attach(call: Call) -> Response[Any]:
             raise BadRequest({"detail": "Instance matching query does not exist."})
     kind = Unlink if "disassociate" in body else Link
     command = kind(kind="instance_group", id=call.target.id, relation="instances", target=number)
-    appended = await submit(call, prepare_for(command, call.services, call.services))
+    appended = await submit(call, prepare_for(command, call.services))
     await caught_up(call, appended)
     return empty(204, position_header(appended))
 

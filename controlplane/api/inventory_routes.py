@@ -185,7 +185,7 @@ async def replace_variables(call: Call) -> Response[Any]:
     changes = {"variables": extra_vars.as_text(body)}
     appended = await submit(
         call,
-        prepare_for(Update(kind=kind, id=number, changes=changes), call.services, call.services),
+        prepare_for(Update(kind=kind, id=number, changes=changes), call.services),
     )
     await caught_up(call, appended)
     return answer(body, 200, position_header(appended))

@@ -37,7 +37,7 @@ async def create_object(
         await check_create(view, call.who, resource, body)
     number = (await call.services.numbers.take(resource.sequence))[0]
     command = Create(kind=resource.kind, id=number, values=body, attach=attach)
-    appended = await submit(call, prepare_for(command, call.services, call.services))
+    appended = await submit(call, prepare_for(command, call.services))
     headers = position_header(appended)
     ready = await caught_up(call, appended)
     made = next((each for each in appended.events if isinstance(each, ResourceCreated)), None)
@@ -54,7 +54,7 @@ async def update_object(
     async with call.read() as view:
         await check_update(view, call.who, resource, body, target)
     command = Update(kind=resource.kind, id=target, changes=body, partial=partial)
-    appended = await submit(call, prepare_for(command, call.services, call.services))
+    appended = await submit(call, prepare_for(command, call.services))
     ready = await caught_up(call, appended)
     shown = await _shown(call, resource, target, appended, ready=ready)
     return answer(shown, 200, position_header(appended))
@@ -63,7 +63,7 @@ async def update_object(
 async def delete_object(call: Call, resource: Resource, status: int = 204) -> Response[Any]:
     """Delete an object with all that cascades from it."""
     command = Delete(kind=resource.kind, id=call.target.id)
-    appended = await submit(call, prepare_for(command, call.services, call.services))
+    appended = await submit(call, prepare_for(command, call.services))
     await caught_up(call, appended)
     return empty(status, position_header(appended))
 
@@ -89,7 +89,7 @@ async def post_to_relation(
         return await _child(call, related, number, detach=detach)
     kind = Unlink if detach else Link
     command = kind(kind=resource.kind, id=call.target.id, relation=related.name, target=number)
-    appended = await submit(call, prepare_for(command, call.services, call.services))
+    appended = await submit(call, prepare_for(command, call.services))
     await caught_up(call, appended)
     return empty(204, position_header(appended))
 
@@ -168,9 +168,7 @@ async def _child(call: Call, related: Related, number: int, *, detach: bool) -> 
         owner = await view.value(sql, number)
     if owner != call.target.id:
         return empty(204)
-    appended = await submit(
-        call, prepare_for(Delete(kind=related.kind, id=number), call.services, call.services)
-    )
+    appended = await submit(call, prepare_for(Delete(kind=related.kind, id=number), call.services))
     await caught_up(call, appended)
     return empty(204, position_header(appended))
 

@@ -45,7 +45,7 @@ def main() -> int:
             return code
     except BaseException:
         _stop(process)
-        shutil.rmtree(home, ignore_errors=True)
+        print(f"what happened stands in {home / 'data' / 'log'}", file=sys.stderr)
         raise
     _stop(process)
     shutil.rmtree(home, ignore_errors=True)
