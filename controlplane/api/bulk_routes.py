@@ -16,7 +16,7 @@ from controlplane.api.routing import routes
 from controlplane.api.writes import caught_up, position_header, reference, submit
 from controlplane.domain.resource import BulkCreate, Delete
 from controlplane.shell.config_writer import ConfigView, Prepare, Prepared
-from controlplane.shell.resource_commands import CommandTools, prepare_for
+from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated
 
 HOST_CREATE_MAX = 100_000

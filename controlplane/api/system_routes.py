@@ -70,6 +70,8 @@ ROOT_KEYS = [
 ]
 """Keys of the v2 root in AWX's order; those without a route here are left out."""
 _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_inventories"}
+NONE_YET = "workflow_job_templates"
+"""A list that is asked for though there is nothing in it; the root does not name it."""
 BECOME_METHODS = (
     ("sudo", "Sudo"),
     ("su", "Su"),
@@ -95,6 +97,7 @@ def system_handlers() -> list[HTTPRouteHandler]:
         *routes("/api/v2/ping", {"GET": (ANYBODY, ping)}, "Ping"),
         *routes("/api/v2/config", {"GET": (LOGIN, config)}, "Config"),
         *routes("/api/v2/me", {"GET": (LOGIN, me)}, (LOGIN, me_options)),
+        *routes(f"/api/v2/{NONE_YET}", {"GET": (LOGIN, show_none)}, "Workflow Job Template List"),
     ]
 
 
@@ -120,7 +123,11 @@ async def v2_root(call: Call) -> Response[Any]:
     served = _served(call.request.app)
     paths = {name: _SEGMENTS.get(name, name) for name in ROOT_KEYS}
     return answer(
-        {name: f"/api/v2/{segment}/" for name, segment in paths.items() if segment in served}
+        {
+            name: f"/api/v2/{segment}/"
+            for name, segment in paths.items()
+            if segment in served and segment != NONE_YET
+        }
     )
 
 
@@ -168,6 +175,11 @@ async def config(call: Call) -> Response[Any]:
             "custom_virtualenvs": [],
         }
     )
+
+
+async def show_none(_call: Call) -> Response[Any]:
+    """List nothing: awxkit's role commands ask this list for its roles before any other."""
+    return answer({"count": 0, "next": None, "previous": None, "results": []})
 
 
 async def me(call: Call) -> Response[Any]:

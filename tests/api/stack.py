@@ -25,6 +25,7 @@ from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
+from controlplane.shell.seed import seed
 from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, provision
 from ops.blobs import Blobs
@@ -95,6 +96,8 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     installed: Any = functools.partial(_installed, pool)
     await soon(installed)
     services = await _services(settings, pool, connection)
+    assert await seed(services.store, services.numbers, "admin", PASSWORD)
+    assert await services.catch_up.wait("config", 1, 20)
     tasks.append(asyncio.create_task(services.writer.run()))
     app = create_app(services)
     config = uvicorn.Config(app, port=port, log_level="warning", lifespan="on", ws="none")
@@ -102,7 +105,6 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     tasks.append(asyncio.create_task(server.serve()))
     await soon(lambda: server.started)
     stack = Stack(services, app, f"http://127.0.0.1:{port}")
-    await stack.add_user("admin", is_superuser=True)
     try:
         yield stack
     finally:
