@@ -76,7 +76,7 @@ class Blobs:
             return
         pending: set[asyncio.Task[None]] = set()
         number, held = 0, b""
-        for number, part in enumerate(parts):  # noqa: B007 - the last number is used below
+        for number, part in enumerate(parts):
             if number:
                 pending.add(asyncio.create_task(self._publish(digest, number - 1, held)))
             held = part

@@ -1,4 +1,4 @@
-"""Connections to NATS and Postgres: names, timeouts, reconnects, credentials and orderly ends."""
+"""Connections to NATS: names, timeouts, reconnects, credentials and orderly ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import nats
 import structlog
@@ -24,8 +23,6 @@ RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 IMPATIENT_ATTEMPTS = 3
 PENDING_BYTES_MAX = 64 * 1024 * 1024
-COMMAND_TIMEOUT_S = 60.0
-SCHEMA = "playlog"
 
 
 async def connect_nats(
@@ -75,7 +72,7 @@ def connection_options(name: str, creds: nats_identity.Creds | None) -> dict[str
     }
     if creds is not None:
         key = nats_identity.signing_key(creds.seed)
-        options["user_jwt_cb"] = lambda: creds.jwt.encode()
+        options["user_jwt_cb"] = creds.jwt.encode
         options["signature_cb"] = lambda nonce: base64.b64encode(key.sign(nonce.encode()))
     return options
 
@@ -85,37 +82,6 @@ async def connect_nats_as(url: str, creds_json: bytes, name: str, inbox_prefix: 
     creds = msgspec.json.decode(creds_json, type=nats_identity.Creds)
     options = connection_options(name, creds)
     return await nats.connect(url, inbox_prefix=inbox_prefix, **options)
-
-
-async def connect_postgres(
-    dsn: str, password_file: Path | None, *, size: int = 10, wait: bool = False
-) -> asyncpg.Pool[asyncpg.Record]:
-    """Return a pool on the read model's schema; ``wait`` retries until Postgres answers.
-
-    Raises OSError or asyncpg.PostgresError when it does not answer.
-    """
-    while True:
-        try:
-            return await asyncpg.create_pool(
-                dsn, min_size=1, max_size=size, **postgres_options(password_file)
-            )
-        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-            if not wait:
-                raise
-            log.warning("postgres is not there", error=str(error) or type(error).__name__)
-            await asyncio.sleep(RECONNECT_WAIT_S)
-
-
-def postgres_options(password_file: Path | None) -> dict[str, Any]:
-    """Return the options of a connection: password, search path, time limits (seconds)."""
-    options: dict[str, Any] = {
-        "command_timeout": COMMAND_TIMEOUT_S,
-        "timeout": CONNECT_TIMEOUT_S,
-        "server_settings": {"search_path": SCHEMA, "application_name": "playlog"},
-    }
-    if password_file is not None:
-        options["password"] = password_file.read_text().rstrip("\n")
-    return options
 
 
 async def close_quietly(connection: Client) -> None:

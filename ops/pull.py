@@ -34,6 +34,9 @@ HEARTBEAT_S = 1.0
 """A reader that hears nothing for three of these takes the consumer for dead."""
 RETRY_S = 0.2
 REQUEST_TIMEOUT_S = 5.0
+PLAIN_TOKENS = 9
+"""Tokens of an ack subject without a JetStream domain."""
+STREAM_NOT_FOUND = 10059
 _NANO = 1_000_000_000
 
 
@@ -185,7 +188,7 @@ class Puller:
         while self._arrived and len(found) < limit:
             message = self._arrived.popleft()
             tokens = message.reply.split(".")
-            stream_sequence, delivered = (5, 6) if len(tokens) == 9 else (7, 8)
+            stream_sequence, delivered = (5, 6) if len(tokens) == PLAIN_TOKENS else (7, 8)
             self._delivered += 1
             if int(tokens[delivered]) != self._delivered:
                 raise Silent
@@ -258,6 +261,6 @@ class Puller:
         )
         error = msgspec.json.decode(answer.data).get("error")
         if error:
-            if error.get("err_code") == 10059:
+            if error.get("err_code") == STREAM_NOT_FOUND:
                 raise NotFoundError(description=error.get("description"))
             raise Silent(error.get("description"))

@@ -11,7 +11,7 @@ import asyncpg
 from msgspec import Struct
 
 from ops import clock
-from ops.connect import SCHEMA
+from ops.postgres import SCHEMA
 from projections.projection import Projection
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -26,7 +26,7 @@ async def table_digest(postgres: Connection, schema: str, table: str) -> TableDi
     sha = hashlib.sha256()
     count = 0
     row = 'ROW(t.*)::text COLLATE "C"'
-    query = f'SELECT {row} AS line FROM "{schema}"."{table}" t ORDER BY 1'  # noqa: S608 - ours
+    query = f'SELECT {row} AS line FROM "{schema}"."{table}" t ORDER BY 1'
     async with postgres.transaction():
         async for record in postgres.cursor(query, prefetch=FETCH_ROWS):
             sha.update(record["line"].encode())

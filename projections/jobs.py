@@ -254,7 +254,7 @@ def _update(message: Recorded, job: int, changes: dict[str, Any]) -> Run:
     values = {**changes, "modified": message.context.at, "position": message.sequence}
     assignments = ", ".join(f"{name} = ${index}" for index, name in enumerate(values, 2))
     return Run(
-        sql=f"UPDATE unified_job SET {assignments} WHERE id = $1",  # noqa: S608 - our columns
+        sql=f"UPDATE unified_job SET {assignments} WHERE id = $1",
         args=(job, *values.values()),
     )
 
@@ -292,7 +292,7 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
     }
     marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
     yield Run(
-        sql=f"INSERT INTO unified_job ({', '.join(values)}) VALUES ({marks})",  # noqa: S608
+        sql=f"INSERT INTO unified_job ({', '.join(values)}) VALUES ({marks})",
         args=tuple(values.values()),
     )
     if event.template is not None:

@@ -9,7 +9,7 @@ import signal
 import asyncpg
 import structlog
 
-from ops import connect
+from ops import connect, postgres
 from ops.settings import Settings
 from projections.checkpoint import Connection
 from projections.job_events import Output
@@ -40,7 +40,7 @@ async def run_projector(settings: Settings, only: str | None = None) -> None:
     )
 
     async def opened() -> Connection:
-        options = connect.postgres_options(settings.postgres_password_file)
+        options = postgres.options(settings.postgres_password_file)
         return await asyncpg.connect(settings.postgres_dsn, **options)
 
     stop = asyncio.Event()

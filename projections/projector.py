@@ -19,7 +19,7 @@ from nats.js.errors import Error as JetStreamError
 
 from ops import clock, pull, signals
 from ops.blobs import Blobs
-from ops.connect import SCHEMA
+from ops.postgres import SCHEMA
 from ops.pull import StreamMessage
 from projections import checkpoint
 from projections.checkpoint import Connection, Fenced
@@ -63,7 +63,7 @@ class Projector:
             try:
                 await self._session()
             except Stopped as stopped:
-                log.error("projection stopped", projection=self._projection.name, why=str(stopped))
+                log.critical("projection stopped", name=self._projection.name, why=str(stopped))
                 return
             except Fenced:
                 log.warning("another projector is ahead", projection=self._projection.name)
@@ -181,7 +181,7 @@ async def _insert(postgres: Connection, rows: Rows, *, repeated: bool) -> None:
     marks = ", ".join(f"${index}" for index in range(1, len(rows.columns) + 1))
     ending = " ON CONFLICT DO NOTHING" if repeated else ""
     await postgres.executemany(
-        f'INSERT INTO "{rows.table}" ({names}) VALUES ({marks}){ending}',  # noqa: S608 - ours
+        f'INSERT INTO "{rows.table}" ({names}) VALUES ({marks}){ending}',
         rows.rows,
     )
 

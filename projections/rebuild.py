@@ -1,4 +1,7 @@
-"""Rebuilding a projection from sequence 1: beside the live one, compared, then switched in one step."""
+"""Rebuilding a projection from sequence 1.
+
+Beside the live one, compared, then switched in one step.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from nats.aio.client import Client
 
 from ops import ids, pull
 from ops.blobs import Blobs
-from ops.connect import SCHEMA
+from ops.postgres import SCHEMA
 from projections import checkpoint
 from projections.checkpoint import Connection
 from projections.compare import TableDigest, table_digest
@@ -60,8 +63,7 @@ class Rebuild:
             await self._apply_up_to(await self._live_position())
             async with self._postgres.transaction():
                 live = await self._postgres.fetchval(
-                    f'SELECT position FROM "{SCHEMA}".checkpoint'  # noqa: S608 - our schema
-                    " WHERE projection = $1 FOR UPDATE",
+                    f'SELECT position FROM "{SCHEMA}".checkpoint WHERE projection = $1 FOR UPDATE',
                     name,
                 )
                 await self._apply_up_to(live)
@@ -75,7 +77,7 @@ class Rebuild:
 
     async def _live_position(self) -> int:
         found = await self._postgres.fetchval(
-            f'SELECT position FROM "{SCHEMA}".checkpoint WHERE projection = $1',  # noqa: S608 - ours
+            f'SELECT position FROM "{SCHEMA}".checkpoint WHERE projection = $1',
             self._projection.name,
         )
         return found or 0
@@ -141,7 +143,7 @@ class Rebuild:
                 f'ALTER {word} "{self._schema}"."{relation}" SET SCHEMA "{SCHEMA}"'
             )
         await self._postgres.execute(
-            f'UPDATE "{SCHEMA}".checkpoint SET version = $2 WHERE projection = $1',  # noqa: S608 - ours
+            f'UPDATE "{SCHEMA}".checkpoint SET version = $2 WHERE projection = $1',
             self._projection.name,
             self._projection.version,
         )

@@ -38,16 +38,24 @@ from schemas.registry import Event
 from schemas.resource import RESOURCES
 
 _DDL = (
-    "CREATE TABLE role_grant (user_id bigint NOT NULL, kind text NOT NULL, object_id bigint NOT NULL,"
-    " role text NOT NULL, position bigint NOT NULL, PRIMARY KEY (user_id, kind, object_id, role))",
+    (
+        "CREATE TABLE role_grant (user_id bigint NOT NULL, kind text NOT NULL,"
+        " object_id bigint NOT NULL, role text NOT NULL, position bigint NOT NULL,"
+        " PRIMARY KEY (user_id, kind, object_id, role))"
+    ),
     "CREATE INDEX ON role_grant (kind, object_id, role)",
-    "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL, description text NOT NULL,"
-    " scope text NOT NULL, token_hash text NOT NULL, created timestamptz NOT NULL,"
-    " modified timestamptz NOT NULL, expires timestamptz NOT NULL, position bigint NOT NULL)",
+    (
+        "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL,"
+        " description text NOT NULL, scope text NOT NULL, token_hash text NOT NULL,"
+        " created timestamptz NOT NULL, modified timestamptz NOT NULL,"
+        " expires timestamptz NOT NULL, position bigint NOT NULL)"
+    ),
     "CREATE INDEX ON token (token_hash)",
     "CREATE INDEX ON token (user_id)",
-    "CREATE TABLE object_position (kind text NOT NULL, id bigint NOT NULL, position bigint NOT NULL,"
-    " PRIMARY KEY (kind, id, position))",
+    (
+        "CREATE TABLE object_position (kind text NOT NULL, id bigint NOT NULL,"
+        " position bigint NOT NULL, PRIMARY KEY (kind, id, position))"
+    ),
     "CREATE INDEX ON object_position (position)",
     cascade.DDL,
 )
@@ -82,7 +90,7 @@ class Config:
         return [*tables.ddl(), *_DDL, *instances.DDL, *tables.views()]
 
     def tables(self) -> Sequence[str]:
-        """Return its table names; the scratch table of deletions and the views are not among them."""
+        """Return its table names, without the scratch table of deletions and the views."""
         return [*tables.names(), "role_grant", "token", "instance", "object_position"]
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:

@@ -100,8 +100,10 @@ def ddl() -> list[str]:
         statements += _table(resource)
     for link in links():
         statements += [
-            f"CREATE TABLE {link.table} (id bigint NOT NULL, target bigint NOT NULL,"
-            " position bigint NOT NULL, PRIMARY KEY (id, target))",
+            (
+                f"CREATE TABLE {link.table} (id bigint NOT NULL, target bigint NOT NULL,"
+                " position bigint NOT NULL, PRIMARY KEY (id, target))"
+            ),
             f"CREATE INDEX ON {link.table} (target)",
         ]
     return statements
@@ -110,8 +112,9 @@ def ddl() -> list[str]:
 def views() -> list[str]:
     """Return the statements for relations kept as role grants; ``role_grant`` must be there."""
     return [
-        f"CREATE VIEW {quoted(f'{kind}_{related.name}')} AS SELECT object_id AS id, user_id AS target,"
-        f" position FROM role_grant WHERE kind = '{kind}' AND role = '{related.role}'"
+        f"CREATE VIEW {quoted(f'{kind}_{related.name}')} AS SELECT object_id AS id,"
+        " user_id AS target, position FROM role_grant"
+        f" WHERE kind = '{kind}' AND role = '{related.role}'"
         for kind, related in grant_views()
     ]
 

@@ -41,7 +41,7 @@ class Secret(Struct, frozen=True):
 
 
 class Json(Struct, frozen=True):
-    """``text``: a JSON/YAML *string* both ways (extra_vars, variables); ``object``: a JSON value."""
+    """``text``: a JSON/YAML *string* both ways (variables); ``object``: a JSON value."""
 
     form: Literal["text", "object"] = "text"
 
@@ -77,11 +77,11 @@ class Related(Struct, frozen=True, kw_only=True):
     name: str
     """Path segment and key in ``related``."""
     kind: str
-    """The other kind; ``job`` and its like are served by hand-written routes and not declared here."""
+    """The other kind; jobs are served by hand-written routes and not declared here."""
     through: str = ""
     attach: bool = False
     inverse_of: str = ""
-    """The relation of the *other* kind that holds these links (``host.groups`` is ``group.hosts``)."""
+    """The other kind's relation that holds these links (``host.groups``: ``group.hosts``)."""
     create: bool = False
     """POST without id creates and attaches."""
     ordered: bool = False

@@ -1,4 +1,7 @@
-"""given(events).when(command).then(events) over any decider; ``rejected`` for what must be refused."""
+"""given(events).when(command).then(events) over any decider.
+
+``rejected`` for what must be refused.
+"""
 
 from __future__ import annotations
 

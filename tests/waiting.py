@@ -20,13 +20,12 @@ def eventually(predicate: Callable[[], T], within_s: float = 20.0) -> T:
     return value
 
 
-async def soon(predicate: Callable[[], T | Awaitable[T]], within_s: float = 20.0) -> T:
-    """Like ``eventually`` without blocking the event loop; the predicate may be a coroutine function."""
+async def soon(predicate: Callable[[], object], within_s: float = 20.0) -> None:
+    """Wait for a predicate (also a coroutine function) to be true, without blocking the loop."""
     deadline = time.monotonic() + within_s
     while True:
         found = predicate()
-        value = await found if isinstance(found, Awaitable) else found
-        if value:
-            return value
+        if await found if isinstance(found, Awaitable) else found:
+            return
         assert time.monotonic() < deadline, f"not within {within_s} s: {predicate}"
         await asyncio.sleep(_POLL_S)

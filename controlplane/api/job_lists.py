@@ -10,12 +10,12 @@ from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import options, pagination, visibility
-from controlplane.api.tables import table_of
 from controlplane.api.call import Call, answer
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.job_render import JobExtras, render_job
 from controlplane.api.listing import Within, find
 from controlplane.api.routing import Endpoint, routes
+from controlplane.api.tables import table_of
 from controlplane.api.where import Sql
 from controlplane.domain import access
 from controlplane.domain.access import Principal
@@ -116,9 +116,7 @@ def _facts(row: Row) -> access.Facts:
         ("project",): row["project_id"],
     }
     ids |= {
-        tuple(name[1:].split(".")): row[name]
-        for name in row.keys()
-        if name.startswith("@")  # noqa: SIM118 - a Record
+        tuple(name[1:].split(".")): value for name, value in row.items() if name.startswith("@")
     }
     return access.Facts(ids=ids)
 

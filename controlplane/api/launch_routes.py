@@ -21,7 +21,7 @@ from controlplane.domain import launch
 from controlplane.domain.job import JOB, Delete, RequestCancel
 from controlplane.domain.launch import PromptFacts, TemplateFacts
 from controlplane.shell import launching
-from controlplane.shell.launching import Launched
+from controlplane.shell.launching import How, Launched
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.transact import transact
 from ops import clock
@@ -109,7 +109,7 @@ async def launch_job(call: Call) -> Response[Any]:
             facts,
             resolved,
             context,
-            idempotency_key=call.request.headers.get(IDEMPOTENCY_KEY, ""),
+            how=How(idempotency_key=call.request.headers.get(IDEMPOTENCY_KEY, "")),
         )
     return await _launched(call, done, "job", with_ignored=True)
 
@@ -175,8 +175,7 @@ async def relaunch_job(call: Call) -> Response[Any]:
             facts,
             resolved,
             context,
-            launch_type=LaunchType.RELAUNCH,
-            relaunch_of=job["id"],
+            how=How(launch_type=LaunchType.RELAUNCH, relaunch_of=job["id"]),
         )
     return await _launched(call, done, "job")
 

@@ -18,7 +18,7 @@ from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
-from ops import connect, nats_identity
+from ops import connect, nats_identity, postgres
 from ops.blobs import Blobs
 from ops.settings import Settings
 from ops.telemetry import Tracer
@@ -32,7 +32,7 @@ STOP_WITHIN_S = 5
 async def build_services(settings: Settings) -> Services:
     """Connect to NATS and Postgres, wait for both, and build what the API works with."""
     connection = await connect.connect_nats(settings.nats_url, settings.nats_creds_file, "api")
-    pool = await connect.connect_postgres(
+    pool = await postgres.connect_pool(
         settings.postgres_dsn, settings.postgres_password_file, size=POOL_SIZE, wait=True
     )
     store = JetStreamStore(connection)

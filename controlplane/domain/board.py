@@ -1,7 +1,8 @@
 """The dispatcher's picture of the world, folded from JOBS and CONFIG alone. Pure.
 
-It holds what placement needs and nothing else: active jobs, each project's newest content, instances, and
-what was deleted since. It can be stored as a snapshot and goes on from the positions it names.
+It holds what placement needs and nothing else: active jobs, each project's newest content,
+instances, and what was deleted since. It can be stored as a snapshot and goes on from the positions
+it names.
 """
 
 from __future__ import annotations
@@ -151,7 +152,10 @@ class Board(Struct, kw_only=True):
         return next((each for each in self.instances.values() if each.hostname == hostname), None)
 
     def gone(self, launched: JobLaunched) -> str:
-        """Return what the job needs that was deleted, as a person reads it; empty when all stands."""
+        """Return what the job needs that was deleted, as a person reads it.
+
+        Empty when all stands.
+        """
         for name in launched.depends:
             if name in self.deleted:
                 kind, number = name.split(":")

@@ -1,4 +1,4 @@
-"""What a decider raises when it refuses a command; one place (``controlplane/api/errors.py``) maps it to HTTP.
+"""What a decider raises when it refuses a command; one place maps it to HTTP.
 
 ```
 Rejected
@@ -6,7 +6,7 @@ Rejected
 ├── Refused      a rule of the resource, in its own words    400, or another status given with it
 ├── Denied       the caller may not                          403 {"detail": text}
 ├── NotFound     no such object                              404 {"detail": text}
-├── InUse        active jobs depend on it                    409 {"error": text, "active_jobs": [..]}
+├── InUse        active jobs depend on it                    409 {"error", "active_jobs": [..]}
 └── Unavailable  cannot be decided now                       503 {"detail": text}
 ```
 """

@@ -1,8 +1,9 @@
 """What a decision about declared resources looks at, and the lookups that are still lacking.
 
-A decider asks ``Facts``; what is not there is noted in ``facts.lacking`` and answered as absent. The shell loads what
-is lacking, in one query a kind, and decides again, until nothing is: so a rule states what it reads simply by
-reading it. Everything looked at becomes a key of the command's read set.
+A decider asks ``Facts``; what is not there is noted in ``facts.lacking`` and answered as absent.
+The shell loads what is lacking, in one query a kind, and decides again, until nothing is: so a rule
+states what it reads simply by reading it. Everything looked at becomes a key of the command's read
+set.
 """
 
 from __future__ import annotations
@@ -136,7 +137,10 @@ class Facts:
         return row
 
     def referenced(self, kind: str, object_id: int) -> Row | None:
-        """Return an object's fields; its cascade ancestors join the read set, for it goes with them."""
+        """Return an object's fields; its cascade ancestors join the read set.
+
+        For it goes with them.
+        """
         row = self.row(kind, object_id)
         if row is not None and kind in RESOURCES:
             for field in RESOURCES[kind].fields.values():
@@ -172,7 +176,10 @@ class Facts:
         return held
 
     def active_jobs(self, key: str) -> tuple[tuple[int, str], ...]:
-        """Return the active jobs that depend on an object as (id, type); JOBS order, no read key."""
+        """Return the active jobs that depend on an object as (id, type).
+
+        JOBS order, no read key.
+        """
         found: tuple[tuple[int, str], ...] = self._ask(ActiveJobs(key))
         return found
 

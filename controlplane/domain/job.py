@@ -1,8 +1,8 @@
 """The lifecycle of any unified job: the only place that names a next status.
 
-``new → pending → waiting → running → successful | failed | error | canceled`` (AWX 4.1). Attempts fence: a
-report or claim of an attempt that the job has left changes nothing. Every command repeated on the state
-it led to yields no events.
+``new → pending → waiting → running → successful | failed | error | canceled`` (AWX 4.1). Attempts
+fence: a report or claim of an attempt that the job has left changes nothing. Every command repeated
+on the state it led to yields no events.
 """
 
 from __future__ import annotations
@@ -209,26 +209,10 @@ def decide(command: JobCommand, state: JobState) -> tuple[JobEvent, ...]:
 def evolve(state: JobState, event: JobEvent) -> JobState:
     """Return the state behind an event."""
     match event:
-        case JobLaunched():
-            return msgspec.structs.replace(state, launched=event, status=Status.PENDING)
-        case JobHeld():
-            return msgspec.structs.replace(state, rule=event.rule, explanation=event.explanation)
-        case JobPlaced():
-            return _placed(state, event)
-        case JobClaimed():
-            return msgspec.structs.replace(state, runner=event.runner)
-        case JobStarted():
-            return msgspec.structs.replace(state, status=Status.RUNNING, started=True)
-        case JobCancelRequested():
-            return msgspec.structs.replace(
-                state, cancel_requested=True, cancel_explanation=event.explanation
-            )
-        case JobCancelDelivered():
-            return msgspec.structs.replace(state, cancel_delivered=True)
-        case JobLost():
-            return msgspec.structs.replace(state, lost=True, explanation=event.explanation)
-        case JobRecovered():
-            return msgspec.structs.replace(state, lost=False, explanation="")
+        case JobLaunched() | JobHeld() | JobPlaced() | JobClaimed() | JobStarted():
+            return _progressed(state, event)
+        case JobCancelRequested() | JobCancelDelivered() | JobLost() | JobRecovered():
+            return _disturbed(state, event)
         case JobRequeued():
             return _requeued(state, event)
         case JobFinished():
@@ -239,6 +223,38 @@ def evolve(state: JobState, event: JobEvent) -> JobState:
             return msgspec.structs.replace(state, deleted=True)
         case _:
             assert_never(event)
+
+
+def _progressed(
+    state: JobState, event: JobLaunched | JobHeld | JobPlaced | JobClaimed | JobStarted
+) -> JobState:
+    match event:
+        case JobLaunched():
+            return msgspec.structs.replace(state, launched=event, status=Status.PENDING)
+        case JobHeld():
+            return msgspec.structs.replace(state, rule=event.rule, explanation=event.explanation)
+        case JobPlaced():
+            return _placed(state, event)
+        case JobClaimed():
+            return msgspec.structs.replace(state, runner=event.runner)
+        case JobStarted():
+            return msgspec.structs.replace(state, status=Status.RUNNING, started=True)
+
+
+def _disturbed(
+    state: JobState, event: JobCancelRequested | JobCancelDelivered | JobLost | JobRecovered
+) -> JobState:
+    match event:
+        case JobCancelRequested():
+            return msgspec.structs.replace(
+                state, cancel_requested=True, cancel_explanation=event.explanation
+            )
+        case JobCancelDelivered():
+            return msgspec.structs.replace(state, cancel_delivered=True)
+        case JobLost():
+            return msgspec.structs.replace(state, lost=True, explanation=event.explanation)
+        case JobRecovered():
+            return msgspec.structs.replace(state, lost=False, explanation="")
 
 
 JOB: Decider[JobCommand, JobEvent, JobState] = Decider(

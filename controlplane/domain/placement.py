@@ -1,10 +1,11 @@
 """Placement: which pending job goes to which group, and the rule that holds each other one. Pure.
 
-The same inputs give the same decisions, so any of them can be run again and explained. Only what free
-capacity can take now is released; the rest stays pending, where order, limits and group preference can
-still act. A runner in several groups counts its capacity once: placing charges the runner with the most
-room of the group. A job larger than any runner goes to an idle one alone (AWX 4.11); one that has waited
-for ``RESERVE_AFTER_S`` gets a runner reserved and is addressed to it directly.
+The same inputs give the same decisions, so any of them can be run again and explained. Only what
+free capacity can take now is released; the rest stays pending, where order, limits and group
+preference can still act. A runner in several groups counts its capacity once: placing charges the
+runner with the most room of the group. A job larger than any runner goes to an idle one alone (AWX
+4.11); one that has waited for ``RESERVE_AFTER_S`` gets a runner reserved and is addressed to it
+directly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The one decider of declared resources: commands in, events out, by the declarations alone.
 
-``read`` turns a command's bodies into values once; ``decide`` looks at facts and answers with a ``Decision``, with
-``Lacking`` when facts must be loaded first, or raises ``Rejected``. What a kind's declaration cannot say
-stands in ``controlplane/domain/checks/<kind>.py``. Deciding a command again on the state it led to yields no events.
+``read`` turns a command's bodies into values once; ``decide`` looks at facts and answers with a
+``Decision``, with ``Lacking`` when facts must be loaded first, or raises ``Rejected``. What a
+kind's declaration cannot say stands in ``controlplane/domain/checks/<kind>.py``. Deciding a command
+again on the state it led to yields no events.
 """
 
 from __future__ import annotations
@@ -225,9 +226,9 @@ def _draft(resource: Resource, item: Item, before: Row | None, facts: Facts) -> 
 
 def _refuse_moves(resource: Resource, draft: Draft) -> None:
     for field in resource.fields.values():
-        if draft.before is not None and field.ref is not None and field.ref.immutable:
-            if draft.changed(field.name):
-                raise Denied(f"Unable to change {field.name} on a {resource.verbose.lower()}.")
+        fixed = draft.before is not None and field.ref is not None and field.ref.immutable
+        if fixed and draft.changed(field.name):
+            raise Denied(f"Unable to change {field.name} on a {resource.verbose.lower()}.")
 
 
 def _unique_keys(resource: Resource, draft: Draft) -> list[tuple[Unique, Find]]:
@@ -341,7 +342,8 @@ def _attach_existing(attach: Attach, target: int, facts: Facts) -> Decision:
 def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> Decision:
     resource = RESOURCES[command.kind]
     new = [item for item in items if facts.row(command.kind, item.id) is None]
-    drafts, problems = [], []
+    drafts: list[Draft] = []
+    problems: list[dict[str, Any]] = []
     for item in new:
         try:
             drafts.append(_draft(resource, item, None, facts))

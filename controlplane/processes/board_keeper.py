@@ -1,4 +1,7 @@
-"""Keeps the dispatcher's board current: from a snapshot and the tails of JOBS and CONFIG, without Postgres."""
+"""Keeps the dispatcher's board current.
+
+From a snapshot and the tails of JOBS and CONFIG, without Postgres.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A new project, or one whose source changed, is updated at once: one job for each change (AWX 3.11)."""
+"""A new project, or one whose source changed, is updated at once.
+
+One job for each change (AWX 3.11).
+"""
 
 from __future__ import annotations
 

@@ -36,12 +36,15 @@ class RunnerReports:
             await position.save(tools.connection, self.name, messages[-1].sequence)
 
     async def _handle(self, tools: Tools, message: pull.StreamMessage) -> None:
-        """Turn one report into a command; a report that nobody can read is left to the projection."""
+        """Turn one report into a command.
+
+        A report that nobody can read is left to the projection.
+        """
         try:
             place = subjects.parse_attempt(message.subject)
             report = await self._read(tools, message)
         except (msgspec.DecodeError, ValueError, KeyError) as error:
-            log.error("report cannot be read", sequence=message.sequence, why=str(error))
+            log.warning("report cannot be read", sequence=message.sequence, why=str(error))
             return
         match report:
             case AttemptStarted():

@@ -1,4 +1,7 @@
-"""From a launch record and its placement to the work order that a runner gets. Pure; holds no secret."""
+"""From a launch record and its placement to the work order that a runner gets.
+
+Pure; holds no secret.
+"""
 
 from __future__ import annotations
 

@@ -48,6 +48,17 @@ class LaunchTools(Struct, frozen=True, kw_only=True):
     keys: LaunchKeys
 
 
+class How(Struct, frozen=True, kw_only=True):
+    """What kind of launch this is: by hand, again, or a repeated request."""
+
+    launch_type: LaunchType = LaunchType.MANUAL
+    idempotency_key: str = ""
+    relaunch_of: int | None = None
+
+
+BY_HAND = How()
+
+
 class Launched(Struct, frozen=True, kw_only=True):
     """A job that exists: its id, JOBS position, launch record and the body's ignored fields."""
 
@@ -116,17 +127,15 @@ async def launch_template(
     resolved: Resolved,
     context: Context,
     *,
-    launch_type: LaunchType = LaunchType.MANUAL,
-    idempotency_key: str = "",
-    relaunch_of: int | None = None,
+    how: How = BY_HAND,
 ) -> Launched:
     """Append the job of a resolved launch; raises Unavailable with nothing stored.
 
     The same idempotency key of the same user answers with the job that the first launch made.
     """
     actor = context.actor
-    if idempotency_key:
-        job, new = await tools.keys.job_for(f"{actor.id}:{idempotency_key}")
+    if how.idempotency_key:
+        job, new = await tools.keys.job_for(f"{actor.id}:{how.idempotency_key}")
         if not new and (history := await tools.store.load(subjects.job(job))):
             return Launched(
                 job=job,
@@ -152,7 +161,7 @@ async def launch_template(
         created=context.at,
         organization=facts.template["organization"],
         template=facts.template["id"],
-        launch_type=launch_type,
+        launch_type=how.launch_type,
         launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         created_by=actor.id if actor.kind == "user" else None,
         record=record,
@@ -164,7 +173,7 @@ async def launch_template(
         impact=launch.impact(record),
         timeout_s=resolved.timeout_s,
         secrets=await _sealed(tools, job, resolved.passwords),
-        relaunch_of=relaunch_of,
+        relaunch_of=how.relaunch_of,
     )
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(

@@ -36,10 +36,8 @@ async def seed(store: EventStore, numbers: Numbers, admin: str, password: str) -
         ),
         await _created(numbers, "organization", name=ORGANIZATION),
     ]
-    for name in GROUPS:
-        events.append(await _created(numbers, "instance_group", name=name))
-    for each in builtin_types():
-        events.append(await _created(numbers, "credential_type", **each))
+    events += [await _created(numbers, "instance_group", name=name) for name in GROUPS]
+    events += [await _created(numbers, "credential_type", **each) for each in builtin_types()]
     number = ids.new_id()
     context = Context(id=number, at=clock.now(), actor=SYSTEM, correlation=number)
     try:

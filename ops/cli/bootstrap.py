@@ -17,9 +17,7 @@ async def bootstrap(chosen: Settings, admin_password: Callable[[], str]) -> None
 
     ``admin_password`` is asked only then. Raises NATS errors and ProvisionError.
     """
-    connection = await connect.connect_nats(
-        chosen.nats_url, chosen.nats_creds_file, "bootstrap"
-    )
+    connection = await connect.connect_nats(chosen.nats_url, chosen.nats_creds_file, "bootstrap")
     try:
         await provision.provision(connection)
         store, numbers = JetStreamStore(connection), Numbers(connection)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
-from ops import connect
+from ops import connect, postgres
 from ops.cli.deployment import client_settings
 from projections.main import PROJECTIONS
 from projections.rebuild import Rebuild, TableResult
@@ -25,14 +25,14 @@ async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
     results: list[TableResult] = []
     try:
         for projection in chosen:
-            options = connect.postgres_options(told.postgres_password_file)
+            options = postgres.options(told.postgres_password_file)
             options["command_timeout"] = None
-            postgres = await asyncpg.connect(told.postgres_dsn, **options)
+            own = await asyncpg.connect(told.postgres_dsn, **options)
             try:
-                rebuild = Rebuild(projection, connection, postgres)
+                rebuild = Rebuild(projection, connection, own)
                 results += await rebuild.run(switch=not verify)
             finally:
-                await postgres.close()
+                await own.close()
     finally:
         await connect.close_quietly(connection)
     _print(results)

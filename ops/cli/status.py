@@ -16,7 +16,7 @@ import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
 
-from ops import connect
+from ops import connect, postgres
 from ops.cli.deployment import Deployment, client_settings
 from ops.settings import Settings
 from schemas.streams import PRESENCE, STREAMS
@@ -138,7 +138,7 @@ async def _from_postgres(
     chosen: Settings, report: dict[str, Any], problems: list[str], ends: dict[str, int]
 ) -> None:
     try:
-        pool = await connect.connect_postgres(
+        pool = await postgres.connect_pool(
             chosen.postgres_dsn, chosen.postgres_password_file, size=1
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:

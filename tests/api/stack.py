@@ -27,7 +27,7 @@ from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed
 from controlplane.shell.vault import MasterKey, Vault
-from ops import clock, connect, ids, provision
+from ops import clock, connect, ids, postgres, provision
 from ops.blobs import Blobs
 from ops.settings import Settings
 from ops.telemetry import Tracer
@@ -92,7 +92,7 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     connection = await connect.connect_nats(nats_url, None, "test")
     await provision.provision(connection)
     tasks = [asyncio.create_task(each) for each in _projectors(connection, postgres_dsn)]
-    pool = await connect.connect_postgres(postgres_dsn, None)
+    pool = await postgres.connect_pool(postgres_dsn, None)
     installed: Any = functools.partial(_installed, pool)
     await soon(installed)
     services = await _services(settings, pool, connection)
@@ -151,7 +151,7 @@ async def _services(
 
 def _projectors(connection: Client, dsn: str) -> list[Any]:
     async def opened() -> Any:
-        return await asyncpg.connect(dsn, **connect.postgres_options(None))
+        return await asyncpg.connect(dsn, **postgres.options(None))
 
     return [Projector(each, connection, opened).run() for each in PROJECTIONS]
 

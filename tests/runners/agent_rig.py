@@ -1,7 +1,11 @@
-"""A runner agent as its own process, and a small control plane that places, grants and cancels by hand."""
+"""A runner agent as its own process, and a small control plane that places.
+
+Grants and cancels by hand.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,16 +13,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import json
 import msgspec
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import KeyValueConfig, RePublish, StreamConfig
 
 from ops import clock
+from ops.blobs import Blobs
+from ops.provision import provision as provision_streams
 from runners.journal import JournalEvent, JournalReader
-from schemas import streams, subjects
+from schemas import subjects
 from schemas.output import AnsibleEvent, AttemptFinished, AttemptStarted, Frame, StoredReport
 from schemas.work import (
     CancelRequest,
@@ -126,7 +130,8 @@ class ControlPlane:
             found = [each.report for each in await self.reports(job)]
             return [each for each in found if isinstance(each, AttemptFinished)]
 
-        return (await soon(ends, within_s))[0]
+        await soon(ends, within_s)
+        return (await ends())[0]
 
     async def events(self, job: int) -> list[AnsibleEvent]:
         """Return the events of all frames, in the order of the stream."""
@@ -139,9 +144,7 @@ class ControlPlane:
 
     async def blob(self, content: bytes) -> str:
         """Store content; returns its sha256."""
-        from runners.temporary_blobs import TemporaryBlobs
-
-        return await TemporaryBlobs(self.nats).put(content)
+        return await Blobs(self.nats).put(content)
 
     async def waiting_orders(self) -> int:
         """Return how many orders WORK holds."""
@@ -174,25 +177,7 @@ class ControlPlane:
 
 async def provision(plane: ControlPlane) -> None:
     """Create what an agent needs."""
-    for spec in (streams.OUTPUT, streams.REPORTS, streams.WORK, streams.BLOBS):
-        config = StreamConfig(
-            name=spec.name,
-            subjects=list(spec.subjects),
-            retention=spec.retention,
-            allow_direct=True,
-            max_consumers=1000,
-            allow_msg_ttl=spec.allow_msg_ttl,
-        )
-        await plane.jetstream.add_stream(config)
-    await plane.jetstream.add_stream(
-        StreamConfig(
-            name="KV_presence",
-            subjects=["$KV.presence.>"],
-            allow_msg_ttl=True,
-            max_msgs_per_subject=1,
-            allow_direct=True,
-        )
-    )
+    await provision_streams(plane.nats)
 
 
 class AgentProcess:

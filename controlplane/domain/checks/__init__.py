@@ -1,7 +1,8 @@
 """Rules of single kinds that a declaration cannot say, one module a kind; all pure.
 
-A module may have ``check(draft, facts)`` (fields and values of a create or update), ``link(relation, facts)`` and
-``delete(object_id, row, facts)``, which returns the keys of what goes along besides cascades.
+A module may have ``check(draft, facts)`` (fields and values of a create or update),
+``link(relation, facts)`` and ``delete(object_id, row, facts)``, which returns the keys of what goes
+along besides cascades.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Rules of credentials: one owner, inputs by the type's schema, secrets kept apart (``api.md`` 3.8)."""
+"""Rules of credentials: one owner, inputs by the type's schema.
+
+Secrets kept apart (``api.md`` 3.8).
+"""
 
 from __future__ import annotations
 

@@ -84,6 +84,10 @@ def _field_problem(field: Any, seen: set[str]) -> str:
     seen.add(number)
     if number == "tower":
         return '"tower" is a reserved field name'
+    return _type_problem(field, number)
+
+
+def _type_problem(field: dict[str, Any], number: str) -> str:
     if not _VARIABLE.match(number):
         return f"{number} is an invalid variable name"
     if field.get("type") == "boolean":

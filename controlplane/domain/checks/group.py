@@ -36,8 +36,8 @@ def link(relation: Relation, facts: Facts) -> None:
 def delete(object_id: int, _row: Row, facts: Facts) -> Iterable[str]:
     """Return the keys of the descendants and hosts that go with a group.
 
-    A descendant that is also below a group outside stays, with all below it; a host stays that is in a
-    group which stays. ``projections/cascade.py`` says the same in SQL.
+    A descendant that is also below a group outside stays, with all below it; a host stays that is
+    in a group which stays. ``projections/cascade.py`` says the same in SQL.
     """
     below = _below(object_id, facts)
     kept: set[int] = set()

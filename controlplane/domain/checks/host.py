@@ -22,7 +22,10 @@ def check(draft: Draft, facts: Facts) -> None:
 
 
 def _take_port(draft: Draft) -> None:
-    """``web:2222`` is the host ``web`` with the variable ``ansible_ssh_port``; IPv6 is left alone."""
+    """``web:2222`` is the host ``web`` with the variable ``ansible_ssh_port``.
+
+    IPv6 is left alone.
+    """
     if draft.values["name"].count(":") != 1:
         return
     name, port = draft.values["name"].split(":")

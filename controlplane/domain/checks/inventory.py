@@ -10,7 +10,10 @@ KIND_CHANGE = 'You cannot turn a regular inventory into a "smart" or "constructe
 
 
 def check(draft: Draft, _facts: Facts) -> None:
-    """Refuse another kind than the plain one; a plain inventory takes a host filter and drops it."""
+    """Refuse another kind than the plain one.
+
+    A plain inventory takes a host filter and drops it.
+    """
     if draft.values["kind"]:
         if not draft.creating:
             raise Refused({"error": KIND_CHANGE}, 405)

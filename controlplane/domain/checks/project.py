@@ -19,9 +19,9 @@ def check(draft: Draft, facts: Facts) -> None:
         _source_control(draft, facts)
     else:
         _manual(draft, facts)
-    if draft.before is not None and draft.changed("organization"):
-        if facts.find("job_template", ("project",), (draft.id,)):
-            draft.error("organization", IN_USE)
+    moved = draft.before is not None and draft.changed("organization")
+    if moved and facts.find("job_template", ("project",), (draft.id,)):
+        draft.error("organization", IN_USE)
 
 
 def _source_control(draft: Draft, facts: Facts) -> None:

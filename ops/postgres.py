@@ -1,0 +1,48 @@
+"""Connections to Postgres: the read model's schema, passwords from files, time limits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger()
+
+SCHEMA = "playlog"
+CONNECT_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 60.0
+RETRY_S = 0.2
+
+
+async def connect_pool(
+    dsn: str, password_file: Path | None, *, size: int = 10, wait: bool = False
+) -> asyncpg.Pool[asyncpg.Record]:
+    """Return a pool on the read model's schema; ``wait`` retries until Postgres answers.
+
+    Raises OSError or asyncpg.PostgresError when it does not answer.
+    """
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                dsn, min_size=1, max_size=size, **options(password_file)
+            )
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            if not wait:
+                raise
+            log.warning("postgres is not there", error=str(error) or type(error).__name__)
+            await asyncio.sleep(RETRY_S)
+
+
+def options(password_file: Path | None) -> dict[str, Any]:
+    """Return the options of a connection: password, search path, time limits (seconds)."""
+    chosen: dict[str, Any] = {
+        "command_timeout": COMMAND_TIMEOUT_S,
+        "timeout": CONNECT_TIMEOUT_S,
+        "server_settings": {"search_path": SCHEMA, "application_name": "playlog"},
+    }
+    if password_file is not None:
+        chosen["password"] = password_file.read_text().rstrip("\n")
+    return chosen
