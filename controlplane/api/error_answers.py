@@ -27,6 +27,7 @@ _PAGE = "<!doctype html><title>404 Not Found</title><h1>Not Found</h1>\n"
 TEMPORARY: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,

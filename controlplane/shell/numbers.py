@@ -18,7 +18,8 @@ from schemas.streams import CONFIG, IDS, JOBS
 
 TIMEOUT_S = 5.0
 UNIFIED_JOB = "unified_job"
-TRIES = 5
+TRIES = 2
+"""A client waits for them one after another, so few."""
 
 
 class Numbers:

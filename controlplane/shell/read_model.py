@@ -10,8 +10,15 @@ from typing import Any
 
 import asyncpg
 
+from controlplane.domain.errors import Unavailable
+
 STATEMENT_TIMEOUT_MS = 15_000
 """A query of a request that takes longer is given up and answered with 503."""
+
+_BEGIN = (
+    "begin isolation level repeatable read read only;"
+    f" set local statement_timeout = {STATEMENT_TIMEOUT_MS}"
+)
 
 Row = Mapping[str, Any]
 
@@ -69,13 +76,18 @@ class ReadModel:
 
     @contextlib.asynccontextmanager
     async def view(self) -> AsyncIterator[View]:
-        """Open a snapshot; raises asyncpg and connection errors as they are."""
+        """Open a snapshot.
+
+        Raises Unavailable when the connection dies under it, else whatever its user raises.
+        """
         async with self._pool.acquire() as connection:
-            await connection.execute(
-                "begin isolation level repeatable read read only;"
-                f" set local statement_timeout = {STATEMENT_TIMEOUT_MS}"
-            )
             try:
+                await connection.execute(_BEGIN)
                 yield View(connection)
+            except Exception as error:
+                if connection.is_closed():
+                    raise Unavailable("The read model is not available.") from error
+                raise
             finally:
-                await connection.execute("rollback")
+                if not connection.is_closed():
+                    await connection.execute("rollback")
