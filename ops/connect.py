@@ -21,7 +21,6 @@ log = structlog.get_logger()
 CONNECT_TIMEOUT_S = 5
 RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
-IMPATIENT_ATTEMPTS = 3
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -36,8 +35,8 @@ async def connect_nats(
 ) -> Client:
     """Connect to NATS and stay connected: it reconnects for ever (``jetstream.md`` 9).
 
-    ``patient`` waits for a server that is not there yet; otherwise raises when the first attempt
-    fails. ``inbox_prefix`` is needed by users that may only listen below their own prefix.
+    ``patient`` waits for a server that is not there yet; otherwise the connection is for one short
+    use: it raises when the first attempt fails and does not reconnect. ``inbox_prefix`` is needed by users that may only listen below their own prefix.
     """
     creds = None if creds_file is None else nats_identity.read_creds(creds_file)
     options = connection_options(name, creds)
@@ -47,7 +46,7 @@ async def connect_nats(
         options["reconnected_cb"] = on_reconnect
     while True:
         try:
-            return await nats.connect(url, allow_reconnect=True, **options)
+            return await nats.connect(url, allow_reconnect=patient, **options)
         except (OSError, nats.errors.Error, TimeoutError) as error:
             if not patient:
                 raise
