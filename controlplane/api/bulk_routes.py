@@ -13,9 +13,8 @@ from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.guards import LOGIN
 from controlplane.api.links import url_of
 from controlplane.api.routing import routes
-from controlplane.api.writes import caught_up, position_header, reference, submit
+from controlplane.api.writes import caught_up, position_header, reference, submit, together
 from controlplane.domain.resource import BulkCreate, Delete
-from controlplane.shell.config_writer import ConfigView, Prepare, Prepared
 from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated
 
@@ -120,25 +119,12 @@ async def delete_hosts(call: Call) -> Response[Any]:
     if lacking:
         text = "Hosts do not exist or you lack permission to delete it"
         raise BadRequest({"hosts": {str(each): text for each in lacking}})
-    appended = await submit(call, _all_of(call, [Delete(kind="host", id=each) for each in found]))
+    appended = await submit(
+        call, together([Delete(kind="host", id=each) for each in found], call.services)
+    )
     await caught_up(call, appended)
     said = {str(number): f"The host {name} was deleted" for number, name in found.items()}
     return answer({"hosts": said}, 201, position_header(appended))
-
-
-def _all_of(call: Call, commands: list[Delete]) -> Prepare:
-    """Return one command that deletes several objects or none."""
-
-    async def prepare(view: ConfigView) -> Prepared:
-        parts = [await prepare_for(command, call.services)(view) for command in commands]
-        return Prepared(
-            subject=parts[0].subject,
-            events=tuple(event for part in parts for event in part.events),
-            reads=frozenset().union(*(part.reads for part in parts)),
-            writes=frozenset().union(*(part.writes for part in parts)),
-        )
-
-    return prepare
 
 
 def _hosts(body: dict[str, Any]) -> list[dict[str, Any]]:

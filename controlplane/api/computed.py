@@ -112,7 +112,7 @@ async def _credential(view: View, rows: Sequence[Row]) -> ByID:
     for row in rows:
         inputs = _decoded(row["inputs"])
         schema = types.get(row["credential_type"])
-        secret = set(inputs) if schema is None else _secret_ids(_decoded(schema["inputs"]))
+        secret = set(inputs) if schema is None else secret_ids(_decoded(schema["inputs"]))
         found[row["id"]] = {
             "inputs": {
                 name: ENCRYPTED if name in secret and value not in ("", ASK) else value
@@ -126,7 +126,8 @@ def _types(rows: Sequence[Row]) -> list[int]:
     return sorted({row["credential_type"] for row in rows})
 
 
-def _secret_ids(schema: dict[str, Any]) -> set[str]:
+def secret_ids(schema: dict[str, Any]) -> set[str]:
+    """Return the fields that a credential type's ``inputs`` call secret."""
     fields = schema.get("fields", [])
     return {field["id"] for field in fields if field.get("secret")}
 

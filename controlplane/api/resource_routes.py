@@ -13,10 +13,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import listing, options, pagination, render
 from controlplane.api.call import Call, answer
+from controlplane.api.copying import copy_object
 from controlplane.api.errors import Missing
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.resource_writes import (
-    copy_object,
     create_object,
     delete_object,
     post_to_relation,

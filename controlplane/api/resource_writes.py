@@ -8,7 +8,7 @@ from litestar import Response
 
 from controlplane.api import render, visibility
 from controlplane.api.call import Call, answer, empty
-from controlplane.api.errors import BadRequest, Missing, PermissionDenied
+from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.tables import table_of
 from controlplane.api.writes import (
     caught_up,
@@ -25,25 +25,39 @@ from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.resource import RESOURCES, Related, Resource
 
-COPY_SKIPS = frozenset({"name", "local_path"})
-"""Fields that a copy does not take over."""
-
 
 async def create_object(
     call: Call, resource: Resource, body: dict[str, Any], attach: Attach | None = None
 ) -> Response[Any]:
     """Create an object from a body: 201 with its detail; an attached label that exists is 204."""
+    appended = await append_object(call, resource, body, attach)
+    return await created_answer(call, resource, appended)
+
+
+async def append_object(
+    call: Call, resource: Resource, body: dict[str, Any], attach: Attach | None = None
+) -> Appended:
+    """Append the creation of an object that the caller may create; raises Rejected and 403."""
     async with call.read() as view:
         await check_create(view, call.who, resource, body)
     number = (await call.services.numbers.take(resource.sequence))[0]
     command = Create(kind=resource.kind, id=number, values=body, attach=attach)
-    appended = await submit(call, prepare_for(command, call.services))
-    headers = position_header(appended)
+    return await submit(call, prepare_for(command, call.services))
+
+
+async def created_answer(call: Call, resource: Resource, appended: Appended) -> Response[Any]:
+    """Answer an appended creation: 201 with the object, 204 when it existed already."""
     ready = await caught_up(call, appended)
-    made = next((each for each in appended.events if isinstance(each, ResourceCreated)), None)
+    made = made_in(appended)
     if made is None:
-        return empty(204, headers)
-    return answer(await _shown(call, resource, made.id, appended, ready=ready), 201, headers)
+        return empty(204, position_header(appended))
+    shown = await _shown(call, resource, made, appended, ready=ready)
+    return answer(shown, 201, position_header(appended))
+
+
+def made_in(appended: Appended) -> int | None:
+    """Return the id of the first object that a transaction created."""
+    return next((e.id for e in appended.events if isinstance(e, ResourceCreated)), None)
 
 
 async def update_object(
@@ -92,23 +106,6 @@ async def post_to_relation(
     appended = await submit(call, prepare_for(command, call.services))
     await caught_up(call, appended)
     return empty(204, position_header(appended))
-
-
-async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> Response[Any]:
-    """Copy an object under a new name: 201 with the copy's detail."""
-    sql = f'select t.* from "{resource.kind}" t where t."id" = $1'  # noqa: S608 - names from declarations
-    async with call.read() as view:
-        row = await view.row(sql, call.target.id)
-    if row is None:
-        raise Missing(table_of(resource.kind).verbose)
-    if not body.get("name"):
-        raise BadRequest({"name": ["This field is required."]})
-    values = {
-        field.name: row[field.name]
-        for field in resource.fields.values()
-        if field.name not in COPY_SKIPS and not field.read_only and row[field.name] is not None
-    }
-    return await create_object(call, resource, {**values, "name": body["name"]})
 
 
 async def _create_within(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controlplane.api import visibility
@@ -10,8 +10,16 @@ from controlplane.api.call import Call
 from controlplane.api.errors import PermissionDenied
 from controlplane.domain import access
 from controlplane.domain.access import Principal
-from controlplane.shell.config_writer import PROJECTION, Appended, Prepare
+from controlplane.domain.resource import Command
+from controlplane.shell.config_writer import (
+    PROJECTION,
+    Appended,
+    ConfigView,
+    Prepare,
+    Prepared,
+)
 from controlplane.shell.read_model import Row, View
+from controlplane.shell.resource_commands import CommandTools, prepare_for
 from ops import clock, ids, telemetry
 from schemas.envelope import Actor, Context
 from schemas.resource import RESOURCES, Resource
@@ -47,6 +55,21 @@ async def submit_as(call: Call, prepare: Prepare, user: int, username: str) -> A
     """Append in the name of a user whom the body, not the request, identifies."""
     actor = Actor(kind="user", name=username, id=user)
     return await call.services.writer.submit(prepare, context_of(actor))
+
+
+def together(commands: Sequence[Command], tools: CommandTools) -> Prepare:
+    """Return one command that does several or none; they must not need one another."""
+
+    async def prepare(view: ConfigView) -> Prepared:
+        parts = [await prepare_for(command, tools)(view) for command in commands]
+        return Prepared(
+            subject=parts[0].subject,
+            events=tuple(event for part in parts for event in part.events),
+            reads=frozenset().union(*(part.reads for part in parts)),
+            writes=frozenset().union(*(part.writes for part in parts)),
+        )
+
+    return prepare
 
 
 async def caught_up(call: Call, appended: Appended) -> bool:

@@ -204,3 +204,63 @@ async def test_copy_makes_a_second_object(stack: Stack) -> None:
     made = await stack.client.post(path, json={"name": "second"})
     assert made.status_code == 201, made.text
     assert made.json()["scm_url"] == project["scm_url"]
+
+
+async def test_copied_inventory_takes_hosts_and_groups_along(stack: Stack) -> None:
+    """The copy has hosts and groups of its own, grouped as the original's."""
+    organization = await stack.make("organizations", name="deep-copy")
+    inventory = await stack.make("inventories", name="deep", organization=organization["id"])
+    above = await stack.make("groups", name="above", inventory=inventory["id"])
+    await stack.client.post(f"{above['url']}children/", json={"name": "below"})
+    await stack.client.post(f"{above['url']}hosts/", json={"name": "h1", "variables": "a: 1"})
+    made = await stack.client.post(inventory["related"]["copy"], json={"name": "deeper"})
+    assert made.status_code == 201, made.text
+    script = "script/?hostvars=1"
+    original = (await stack.client.get(f"{inventory['url']}{script}")).json()
+    assert (await stack.client.get(f"{made.json()['url']}{script}")).json() == original
+    assert original["above"] == {"hosts": ["h1"], "children": ["below"]}
+
+
+async def test_copied_credential_keeps_its_secret(stack: Stack) -> None:
+    """The copy's secret opens to the original's; neither is ever shown."""
+    organization = await stack.make("organizations", name="secret-copy")
+    found = await stack.client.get("/api/v2/credential_types/?name=Machine")
+    original = await stack.make(
+        "credentials",
+        name="original",
+        organization=organization["id"],
+        credential_type=found.json()["results"][0]["id"],
+        inputs={"username": "deploy", "password": "hush-hush"},
+    )
+    assert original["inputs"] == {"username": "deploy", "password": "$encrypted$"}
+    made = await stack.client.post(original["related"]["copy"], json={"name": "copied"})
+    assert made.json()["inputs"] == original["inputs"]
+    async with stack.services.read.view() as view:
+        sql = 'select "inputs" ->> \'password\' from "credential" where "id" = $1'
+        sealed = await view.value(sql, made.json()["id"])
+    assert "hush-hush" not in sealed
+    opened = await stack.services.vault.open("credential", made.json()["id"], sealed)
+    assert opened == "hush-hush"
+
+
+async def test_copied_template_keeps_what_is_attached(stack: Stack) -> None:
+    """Labels and credentials of a template are attached to its copy."""
+    organization = await stack.make("organizations", name="template-copy")
+    number = organization["id"]
+    inventory = await stack.make("inventories", name="for-copy", organization=number)
+    project = await stack.make(
+        "projects", name="for-copy", organization=number, scm_type="git", scm_url="https://e.x/x"
+    )
+    template = await stack.make(
+        "job_templates",
+        name="labelled",
+        project=project["id"],
+        inventory=inventory["id"],
+        playbook="site.yml",
+    )
+    label = {"name": "l1", "organization": number}
+    assert (await stack.client.post(f"{template['url']}labels/", json=label)).status_code == 201
+    made = await stack.client.post(template["related"]["copy"], json={"name": "labelled too"})
+    assert made.status_code == 201, made.text
+    assert made.json()["summary_fields"]["labels"]["count"] == 1
+    assert made.json()["organization"] == number

@@ -1,0 +1,152 @@
+"""Copying an object: its settings under a new name, and what belongs to it (``api.md`` 1.12).
+
+A credential's secrets are kept: they are opened and sealed again for the copy. An inventory takes
+its groups and hosts along. What is attached to a template is attached to its copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response
+
+from controlplane.api.call import Call
+from controlplane.api.computed import ASK, secret_ids
+from controlplane.api.errors import BadRequest, Missing
+from controlplane.api.resource_writes import append_object, created_answer, made_in
+from controlplane.api.tables import link_table, table_of
+from controlplane.api.writes import caught_up, submit, together
+from controlplane.domain.resource import BulkCreate, Command, Link
+from controlplane.shell.read_model import Row, View
+from schemas.resource import RESOURCES, Resource
+
+SKIPPED = frozenset({"name", "local_path"})
+"""Fields that a copy does not take over."""
+CHILDREN = {"inventory": ("host", "group")}
+"""Kinds that a copy takes along, by the kind they belong to."""
+MEMBERSHIPS = {"inventory": (("group", "hosts", "host"), ("group", "children", "group"))}
+"""(kind, relation, kind of target) between the children that a copy takes along."""
+
+
+async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> Response[Any]:
+    """Copy an object under a new name: 201 with the copy's detail."""
+    if not body.get("name"):
+        raise BadRequest({"name": ["This field is required."]})
+    async with call.read() as view:
+        row = await _row(view, resource.kind, call.target.id)
+        if row is None:
+            raise Missing(table_of(resource.kind).verbose)
+        values = await _values(call, view, resource, row)
+    appended = await append_object(call, resource, {**values, "name": body["name"]})
+    made = made_in(appended)
+    if made is not None and await caught_up(call, appended):
+        await _attach(call, resource, made)
+        if resource.kind in CHILDREN:
+            await _copy_children(call, resource.kind, made)
+    return await created_answer(call, resource, appended)
+
+
+async def _row(view: View, kind: str, object_id: int) -> Row | None:
+    sql = f'select t.* from "{kind}" t where t."id" = $1'  # noqa: S608 - names from declarations
+    return await view.row(sql, object_id)
+
+
+async def _values(call: Call, view: View, resource: Resource, row: Row) -> dict[str, Any]:
+    """Return the body that makes an object with the same settings."""
+    values: dict[str, Any] = {}
+    for field in resource.fields.values():
+        value = row[field.name]
+        if field.name in SKIPPED or field.read_only or value is None:
+            continue
+        if field.json is not None and field.json.form == "object":
+            value = msgspec.json.decode(value) if isinstance(value, str) else value
+        values[field.name] = value
+    if resource.kind == "credential":
+        values["inputs"] = await _opened(call, view, row, values["inputs"])
+    return values
+
+
+async def _opened(call: Call, view: View, row: Row, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return a credential's inputs in the clear, for the moment until they are sealed again."""
+    types = await view.named("credential_type_inputs", [row["credential_type"]])
+    schema = types[0]["inputs"]
+    secret = secret_ids(msgspec.json.decode(schema) if isinstance(schema, str) else schema)
+    vault = call.services.vault
+    return {
+        name: await vault.open("credential", row["id"], value)
+        if name in secret and value not in ("", ASK)
+        else value
+        for name, value in inputs.items()
+    }
+
+
+async def _attach(call: Call, resource: Resource, made: int) -> None:
+    """Attach to the copy what is attached to the original, in the same order."""
+    commands: list[Command] = []
+    async with call.read() as view:
+        for related in resource.related:
+            if not related.attach or related.inverse_of or related.role:
+                continue
+            table = link_table(resource.kind, related.name)
+            sql = f'select "target" from "{table}" where "id" = $1 order by "position"'  # noqa: S608 - names from declarations
+            commands += [
+                Link(kind=resource.kind, id=made, relation=related.name, target=row["target"])
+                for row in await view.fetch(sql, call.target.id)
+            ]
+    for command in commands:
+        await caught_up(call, await submit(call, together([command], call.services)))
+
+
+async def _copy_children(call: Call, kind: str, made: int) -> None:
+    """Copy what belongs to the object, then who is a member of what among it."""
+    new: dict[tuple[str, int], int] = {}
+    creations: list[Command] = []
+    async with call.read() as view:
+        for child in CHILDREN[kind]:
+            command = await _bulk(call, view, child, (kind, made), new)
+            if command.items:
+                creations.append(command)
+        links: list[Command] = [
+            Link(
+                kind=near,
+                id=new[near, row["id"]],
+                relation=relation,
+                target=new[far, row["target"]],
+            )
+            for near, relation, far in MEMBERSHIPS[kind]
+            for row in await _links(view, near, relation, [n for of, n in new if of == near])
+            if (far, row["target"]) in new
+        ]
+    for step in (creations, links):
+        if step:
+            await caught_up(call, await submit(call, together(step, call.services)))
+
+
+async def _bulk(
+    call: Call,
+    view: View,
+    child: str,
+    parent: tuple[str, int],
+    new: dict[tuple[str, int], int],
+) -> BulkCreate:
+    kind, made = parent
+    sql = f'select t.* from "{child}" t where t."{kind}" = $1 order by t."id"'  # noqa: S608 - names from declarations
+    rows = await view.fetch(sql, call.target.id)
+    numbers = await call.services.numbers.take(child, len(rows)) if rows else range(0)
+    items: list[tuple[int, dict[str, Any]]] = []
+    for row, number in zip(rows, numbers, strict=True):
+        new[child, row["id"]] = number
+        values = {
+            field.name: row[field.name]
+            for field in RESOURCES[child].fields.values()
+            if not field.read_only and row[field.name] is not None
+        }
+        items.append((number, {**values, kind: made}))
+    return BulkCreate(kind=child, items=tuple(items))
+
+
+async def _links(view: View, kind: str, relation: str, ids: list[int]) -> list[Row]:
+    table = link_table(kind, relation)
+    sql = f'select "id", "target" from "{table}" where "id" = any($1) order by "position"'  # noqa: S608 - names from declarations
+    return await view.fetch(sql, ids)
