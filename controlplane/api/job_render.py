@@ -291,8 +291,8 @@ def render_event(row: Row, job: Row, *, truncate: bool) -> dict[str, Any]:
         "url": url,
         "related": related,
         "summary_fields": summary,
-        "created": row["created"],
-        "modified": row["created"],
+        "created": _zulu(row["created"]),
+        "modified": _zulu(row["created"]),
         parent: job["id"],
         "event": row["event"],
         "counter": row["counter"],
@@ -362,6 +362,11 @@ def render_host_summary(row: Row, job: Row) -> dict[str, Any]:
 def can_cancel(row: Row) -> bool:
     """True while a job is active."""
     return Status(row["status"]) in ACTIVE
+
+
+def _zulu(text: str) -> str:
+    """Return an event's time as AWX writes it; the callback says ``+00:00``."""
+    return text.replace("+00:00", "Z")
 
 
 def _cut(row: Row) -> str:

@@ -65,8 +65,8 @@ def event_fields(frame: Frame, event: AnsibleEvent) -> dict[str, Any]:
     url = f"/api/v2/job_events/{number}" if frame.kind == JobKind.JOB else ""
     return {
         "id": number,
-        "created": event.created,
-        "modified": event.created,
+        "created": event.created.replace("+00:00", "Z"),
+        "modified": event.created.replace("+00:00", "Z"),
         "url": url,
         "event": event.event,
         "event_data": event.event_data,

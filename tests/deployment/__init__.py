@@ -1,0 +1,1 @@
+"""A whole deployment, as `playlog up` runs it, used by real clients."""

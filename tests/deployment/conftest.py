@@ -1,0 +1,202 @@
+"""One deployment for the module: ``playlog up`` as a subprocess on a data directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.servers import free_port
+from tests.waiting import eventually
+
+PASSWORD = "demo-password"
+PLAYLOG = (sys.executable, "-m", "ops.cli.main")
+ROOT = Path(__file__).parent.parent.parent
+TERMINAL = {"successful", "failed", "error", "canceled"}
+PLAYBOOKS = {
+    "site.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: greet
+      debug: {msg: "hello {{ inventory_hostname }} {{ extra | default('') }}"}
+    - name: keep
+      set_stats: {data: {answer: 42}, per_host: false, aggregate: false}
+""",
+    "sleep.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - command: sleep 300
+""",
+    "broken.yml": "- hosts: all\n  tasks: [unclosed\n",
+    "fails.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - fail: {msg: no}\n",
+    "steps.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - command: "true"
+      loop: "{{ range(25) | list }}"
+""",
+}
+
+
+class Deployment:
+    """A running ``playlog up`` and a client of its API."""
+
+    def __init__(self, directory: Path) -> None:
+        """Keep everything below ``directory``."""
+        self.directory = directory
+        self.data = directory / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30)
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, **environment: str) -> None:
+        """Start it and wait for its ready line."""
+        self._process = subprocess.Popen(
+            [*PLAYLOG, "up", "--data", str(self.data), "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PLAYLOG_ADMIN_PASSWORD": PASSWORD, **environment},
+        )
+        assert self._process.stdout is not None
+        lines = iter(self._process.stdout.readline, "")
+        assert any(line.startswith(f"ready {self.url}") for line in lines), self.logs()
+
+    def stop(self) -> int:
+        """End it by SIGTERM; returns its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(60)
+
+    def kill_role(self, role: str) -> None:
+        """Kill one role with SIGKILL and wait until it runs again."""
+        before = self.roles()[role]
+        os.kill(before["pid"], signal.SIGKILL)
+        eventually(lambda: self.roles()[role]["pid"] not in (None, before["pid"]), 30)
+
+    def roles(self) -> dict[str, Any]:
+        """Return what ``playlog status`` knows of the roles."""
+        state = json.loads((self.data / "run" / "state.json").read_text())
+        return {role["role"]: role for role in state["roles"]}
+
+    def playlog(self, *arguments: str, check: bool = True) -> str:
+        """Run a command on this deployment; returns its output."""
+        done = subprocess.run(
+            [*PLAYLOG, *arguments, "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def logs(self) -> str:
+        """Return the ends of all role logs."""
+        return "\n".join(
+            f"== {path.name}\n{path.read_text()[-2000:]}"
+            for path in sorted((self.data / "log").glob("*.log"))
+        )
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """GET a JSON object that is there."""
+        answer = self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def post(self, path: str, body: dict[str, Any] | None = None, status: int = 201) -> Any:
+        """POST and expect a status; returns the answer's JSON, or None without a body."""
+        answer = self.client.post(path, json=body or {})
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    def template(self, name: str, playbook: str, **fields: Any) -> int:
+        """Make a job template on the project and inventory of the deployment."""
+        body = {"name": name, "project": self.project, "inventory": self.inventory}
+        made: int = self.post("/api/v2/job_templates/", {**body, "playbook": playbook, **fields})[
+            "id"
+        ]
+        return made
+
+    def launch(self, template: int, **body: Any) -> int:
+        """Launch a template; returns the job's id."""
+        job: int = self.post(f"/api/v2/job_templates/{template}/launch/", body)["job"]
+        return job
+
+    def job(self, number: int, plural: str = "jobs") -> dict[str, Any]:
+        """Return a unified job."""
+        return self.get(f"/api/v2/{plural}/{number}/")
+
+    def ended(self, number: int, plural: str = "jobs", within_s: float = 90) -> dict[str, Any]:
+        """Return a unified job once it has ended and all its events are readable."""
+
+        def done() -> dict[str, Any] | None:
+            found = self.job(number, plural)
+            complete = found["status"] in TERMINAL and found["event_processing_finished"]
+            return found if complete else None
+
+        found = eventually(done, within_s)
+        assert found is not None
+        return found
+
+    def prepare(self) -> None:
+        """Make the project from a real git repository, and an inventory of two local hosts."""
+        repository = self.directory / "repository"
+        repository.mkdir()
+        for name, text in PLAYBOOKS.items():
+            (repository / name).write_text(text)
+        identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
+        for command in (["init", "-q", "-b", "main"], ["add", "."]):
+            subprocess.run(["git", *command], cwd=repository, check=True)
+        subprocess.run(
+            ["git", *identity, "commit", "-q", "-m", "first"], cwd=repository, check=True
+        )
+        self.inventory: int = self.post(
+            "/api/v2/inventories/", {"name": "fleet", "organization": 1}
+        )["id"]
+        for name in ("one", "two"):
+            body = {"name": name, "variables": "ansible_connection: local"}
+            self.post(f"/api/v2/inventories/{self.inventory}/hosts/", body)
+        self.project: int = self.post(
+            "/api/v2/projects/",
+            {
+                "name": "playbooks",
+                "organization": 1,
+                "scm_type": "git",
+                "scm_url": f"file://{repository}",
+            },
+        )["id"]
+        eventually(
+            lambda: self.get(f"/api/v2/projects/{self.project}/")["status"] == "successful", 60
+        )
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    """A deployment with a project and an inventory."""
+    directory = Path(tempfile.mkdtemp(prefix="pl-"))
+    made = Deployment(directory)
+    made.start()
+    try:
+        made.prepare()
+        yield made
+        assert made.stop() == 0
+    finally:
+        made.client.close()
+        shutil.rmtree(directory, ignore_errors=True)

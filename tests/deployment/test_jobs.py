@@ -1,0 +1,288 @@
+"""One real job after another on a whole deployment, driven by the awx command and HTTP."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployment.conftest import PASSWORD, Deployment
+from tests.waiting import eventually
+
+AWX = str(Path(sys.executable).parent / "awx")
+pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+
+
+def awx(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the unmodified awx command."""
+    login = ("--conf.host", deployment.url, "--conf.username", "admin")
+    return subprocess.run(
+        [AWX, *login, "--conf.password", PASSWORD, "--conf.color", "f", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_awx_command_launches_and_follows_a_job(deployment: Deployment) -> None:
+    """``launch --monitor`` prints the output to the recap and succeeds; ``stdout`` repeats it."""
+    deployment.template("greet", "site.yml", ask_variables_on_launch=True)
+    done = awx(
+        deployment,
+        *("job_templates", "launch", "greet", "--extra_vars", '{"extra": "world"}'),
+        *("--monitor", "-f", "json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hello one world" in done.stdout
+    assert "PLAY RECAP" in done.stdout
+    job = deployment.get("/api/v2/jobs/", order_by="-id")["results"][0]["id"]
+    shown = awx(deployment, "jobs", "stdout", str(job))
+    assert "hello two world" in shown.stdout
+    found = deployment.ended(job)
+    assert found["status"] == "successful"
+    assert found["artifacts"] == {"answer": 42}
+    assert found["host_status_counts"] == {"ok": 2}
+    assert found["playbook_counts"] == {"play_count": 1, "task_count": 2}
+
+
+def test_events_tile_the_output_and_carry_their_hosts(deployment: Deployment) -> None:
+    """Counters have no gap, lines no overlap, and host events name the host's id."""
+    job = deployment.launch(deployment.template("tile", "site.yml"))
+    deployment.ended(job)
+    events = deployment.get(f"/api/v2/jobs/{job}/job_events/", page_size=200, order_by="counter")[
+        "results"
+    ]
+    assert [event["counter"] for event in events] == list(range(1, len(events) + 1))
+    line = 0
+    for event in events:
+        assert event["start_line"] == line
+        line = event["end_line"]
+    hosts = {
+        row["name"]: row["id"]
+        for row in deployment.get(f"/api/v2/inventories/{deployment.inventory}/hosts/")["results"]
+    }
+    named = {event["host_name"]: event["host"] for event in events if event["host"]}
+    assert named == hosts
+    summaries = deployment.get(f"/api/v2/jobs/{job}/job_host_summaries/")["results"]
+    assert {row["host"]: row["ok"] for row in summaries} == dict.fromkeys(hosts.values(), 2)
+
+
+def test_live_output_is_tailed_over_nats(deployment: Deployment) -> None:
+    """``playlog tail`` starts with the first line and ends with the job."""
+    job = deployment.launch(deployment.template("tailed", "site.yml"))
+    output = deployment.playlog("tail", str(job))
+    assert "TASK [greet]" in output
+    assert "PLAY RECAP" in output
+
+
+def test_server_sent_events_follow_a_job_without_a_gap(deployment: Deployment) -> None:
+    """History, then live, then the end; a cursor goes on behind what was seen."""
+    job = deployment.launch(deployment.template("streamed", "site.yml"))
+
+    def counters(**headers: str) -> tuple[list[int], list[str]]:
+        path = f"/api/playlog/jobs/{job}/stream/"
+        seen: list[int] = []
+        kinds: list[str] = []
+        with deployment.client.stream("GET", path, headers=headers, timeout=60) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("id: "):
+                    seen.append(int(line[4:]))
+                elif line.startswith("event: "):
+                    kinds.append(line[7:])
+        return seen, kinds
+
+    seen, kinds = counters()
+    assert seen == list(range(1, len(seen) + 1))
+    assert kinds[-1] == "end"
+    assert counters(**{"Last-Event-ID": str(seen[-2])})[0] == seen[-1:]
+
+
+def test_a_running_job_is_canceled_and_leaves_no_process(deployment: Deployment) -> None:
+    """Cancel answers 202; the job ends, and a second cancel is refused."""
+    job = deployment.launch(deployment.template("slow", "sleep.yml"))
+    eventually(lambda: _processes(deployment, job), 60)
+    deployment.post(f"/api/v2/jobs/{job}/cancel/", status=202)
+    assert deployment.ended(job)["status"] == "canceled"
+    assert not _processes(deployment, job)
+    deployment.post(f"/api/v2/jobs/{job}/cancel/", status=405)
+
+
+def test_relaunch_on_failed_hosts_limits_to_them(deployment: Deployment) -> None:
+    """The new job runs with the old prompts on the hosts that failed."""
+    job = deployment.launch(deployment.template("failing", "fails.yml"))
+    found = deployment.ended(job)
+    assert (found["status"], found["host_status_counts"]) == ("failed", {"failures": 2})
+    again = deployment.post(f"/api/v2/jobs/{job}/relaunch/", {"hosts": "failed"})
+    assert (again["limit"], again["launch_type"]) == ("one,two", "relaunch")
+    deployment.ended(again["id"])
+
+
+@pytest.mark.parametrize(
+    ("playbook", "status", "text"),
+    [("broken.yml", "failed", "YAML"), ("sleep.yml", "canceled", "")],
+)
+def test_what_cannot_run_says_why(
+    deployment: Deployment, playbook: str, status: str, text: str
+) -> None:
+    """A broken playbook fails with Ansible's own words in the output."""
+    job = deployment.launch(deployment.template(f"bad {playbook}", playbook))
+    if status == "canceled":
+        deployment.post(f"/api/v2/jobs/{job}/cancel/", status=202)
+    assert deployment.ended(job)["status"] == status
+    shown = deployment.client.get(f"/api/v2/jobs/{job}/stdout/", params={"format": "txt"})
+    assert text in shown.text
+
+
+@pytest.mark.parametrize(
+    ("url", "branch", "text"),
+    [("file:///nowhere/at/all", "", "does not exist"), (None, "no-such-branch", "no-such-branch")],
+)
+def test_a_project_that_cannot_be_fetched_says_why(
+    deployment: Deployment, url: str | None, branch: str, text: str
+) -> None:
+    """The update fails with the cause, and a job on it is refused for lack of a revision."""
+    body = {
+        "name": f"bad {text}",
+        "organization": 1,
+        "scm_type": "git",
+        "scm_url": url or f"file://{deployment.directory}/repository",
+        "scm_branch": branch,
+    }
+    project = deployment.post("/api/v2/projects/", body)["id"]
+    path = f"/api/v2/projects/{project}/"
+    eventually(lambda: deployment.get(path)["status"] == "failed", 60)
+    update = deployment.get(f"{path}project_updates/")["results"][0]
+    found = deployment.ended(update["id"], "project_updates")
+    assert text in found["job_explanation"]
+
+
+def test_a_websocket_client_hears_of_its_jobs(deployment: Deployment) -> None:
+    """AWX's protocol: accepted, groups joined, status and events while the job runs."""
+    from websockets.sync.client import connect
+
+    template = deployment.template("watched", "site.yml")
+    headers = {"Cookie": "csrftoken=abc"}
+    token = deployment.post("/api/v2/tokens/", {"description": "ws", "scope": "read"})["token"]
+    headers["Authorization"] = f"Bearer {token}"
+    address = deployment.url.replace("http", "ws") + "/websocket/"
+    with connect(address, additional_headers=headers) as socket:
+        assert json.loads(socket.recv(10))["accept"] is True
+        groups = {"jobs": ["status_changed", "summary"]}
+        socket.send(json.dumps({"xrftoken": "abc", "groups": groups}))
+        assert "jobs-summary" in json.loads(socket.recv(10))["groups_joined"]
+        job = deployment.launch(template)
+        socket.send(json.dumps({"xrftoken": "abc", "groups": {**groups, "job_events": [job]}}))
+        heard: list[dict[str, Any]] = []
+        while not any("final_counter" in each for each in heard):
+            heard.append(json.loads(socket.recv(60)))
+    statuses = [each["status"] for each in heard if each.get("status")]
+    assert statuses[-1] == "successful"
+    assert "running" in statuses
+    counters = [each["counter"] for each in heard if each.get("group_name") == "job_events"]
+    assert counters == sorted(set(counters))
+
+
+def test_launch_with_a_key_happens_once(deployment: Deployment) -> None:
+    """The same Idempotency-Key answers with the same job."""
+    template = deployment.template("once", "site.yml")
+    path = f"/api/v2/job_templates/{template}/launch/"
+    answers = [
+        deployment.client.post(path, json={}, headers={"Idempotency-Key": "k1"}) for _ in range(3)
+    ]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["job"] for answer in answers}) == 1
+    deployment.ended(answers[0].json()["job"])
+
+
+def test_every_table_is_rebuilt_to_the_same_rows(deployment: Deployment) -> None:
+    """Verify compares, rebuild switches, and the API goes on answering the same."""
+    before = deployment.get("/api/v2/unified_jobs/", page_size=200)["count"]
+    assert "identical" in deployment.playlog("projections", "rebuild", "--verify")
+    assert "switched" in deployment.playlog("projections", "rebuild")
+    assert deployment.get("/api/v2/unified_jobs/", page_size=200)["count"] == before
+    deployment.post("/api/v2/organizations/", {"name": "after the switch"})
+
+
+def test_status_and_replay_tell_the_story(deployment: Deployment) -> None:
+    """``status --json`` names roles, projections and addresses without secrets."""
+    text = deployment.playlog("status", "--json")
+    report = json.loads(text)
+    assert {role["role"] for role in report["roles"]} >= {"api", "projector", "dispatcher"}
+    assert {each["name"] for each in report["projections"]} == {
+        *("config", "jobs", "reports", "output"),
+    }
+    assert PASSWORD not in text
+    secret = Path(report["postgres_password_file"]).read_text()
+    assert secret not in text
+    job = deployment.get("/api/v2/jobs/", order_by="-id")["results"][0]["id"]
+    lines = deployment.playlog("replay", "--job", str(job), "--json").splitlines()
+    tags = [json.loads(line)["tag"] for line in lines[:-1]]
+    assert tags[0] == "job.launched.v1"
+    assert tags[-1] == "job.finished.v1"
+    assert json.loads(lines[-1])["state"]["status"] == "successful"
+
+
+@pytest.mark.parametrize("role", ["runner-1", "dispatcher", "projector", "api"])
+def test_a_killed_role_loses_nothing(deployment: Deployment, role: str) -> None:
+    """Kill -9 mid-job: the job ends well, every event is there once and in order."""
+    job = deployment.launch(deployment.template(f"survives {role}", "steps.yml"))
+    eventually(lambda: _processes(deployment, job), 60)
+    deployment.kill_role(role)
+    eventually(lambda: _answers(deployment), 60)
+    found = deployment.ended(job)
+    assert found["status"] == "successful"
+    events = deployment.get(f"/api/v2/jobs/{job}/job_events/", page_size=200, order_by="counter")[
+        "results"
+    ]
+    assert [event["counter"] for event in events] == list(range(1, len(events) + 1))
+    items = [event for event in events if event["event"] == "runner_item_on_ok"]
+    assert len(items) == 50
+
+
+def test_many_clients_at_once_are_all_answered(deployment: Deployment) -> None:
+    """Sixteen threads read and write at once: nothing answers 5xx."""
+    codes: list[int] = []
+
+    def work(number: int) -> None:
+        with httpx.Client(base_url=deployment.url, auth=("admin", PASSWORD), timeout=60) as own:
+            for step in range(10):
+                body = {"name": f"o-{number}-{step}"}
+                codes.append(own.post("/api/v2/organizations/", json=body).status_code)
+                codes.append(own.get("/api/v2/organizations/", params={"page": 1}).status_code)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(codes) == {200, 201}
+
+
+def _processes(deployment: Deployment, job: int) -> list[int]:
+    """Processes of a job: its directory stands in their environment or arguments."""
+    mark = f"{deployment.data}/runner-1/jobs/{job}-".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in told:
+            found.append(int(entry.name))
+    return found
+
+
+def _answers(deployment: Deployment) -> bool:
+    try:
+        return deployment.client.get("/api/v2/ping/").status_code == 200
+    except httpx.HTTPError:
+        return False
