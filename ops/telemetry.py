@@ -15,10 +15,11 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 import structlog
+from msgspec import Struct
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -28,6 +29,9 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from ops import clock, ids
+
+SEND_SPANS = 1000
+"""Spans in one export."""
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -61,17 +65,30 @@ def current() -> str | None:
     return _current.get()
 
 
+class Recorded(Struct, frozen=True, kw_only=True):
+    """A span that is over: where it stands in its trace, and when it was."""
+
+    name: str
+    traceparent: str | None
+    parent: str | None
+    started: datetime
+    finished: datetime
+    attributes: Attributes = {}
+    failure: str = ""
+
+
 class Tracer:
     """Records spans of one role; without an endpoint it only passes parents through."""
 
     def __init__(self, role: str, endpoint: str) -> None:
         """Export to ``<endpoint>/v1/traces`` when ``endpoint`` is not empty."""
         self._processor: BatchSpanProcessor | None = None
+        self._exporter: OTLPSpanExporter | None = None
         self._resource = Resource.create({"service.name": f"playlog-{role}"})
         self._scope = InstrumentationScope("playlog")
         if endpoint:
-            exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-            self._processor = BatchSpanProcessor(exporter, schedule_delay_millis=500)
+            self._exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+            self._processor = BatchSpanProcessor(self._exporter, schedule_delay_millis=500)
 
     @property
     def enabled(self) -> bool:
@@ -86,9 +103,13 @@ class Tracer:
 
         ``parent`` defaults to the current span; without any it becomes the root of a new trace.
         """
-        above = parent if parent is not None else current()
+        above = parent if _trace_id(parent) is not None else current()
         if self._processor is None:
-            yield above
+            passed = _current.set(above)
+            try:
+                yield above
+            finally:
+                _current.reset(passed)
             return
         span_id = ids.new_id()[:16]
         trace_id = _trace_id(above) or ids.new_id()
@@ -102,7 +123,17 @@ class Tracer:
             raise
         finally:
             _current.reset(token)
-            self._emit(name, mine, above, (started, clock.now()), attributes or {}, failure)
+            self._emit(
+                Recorded(
+                    name=name,
+                    traceparent=mine,
+                    parent=above,
+                    started=started,
+                    finished=clock.now(),
+                    attributes=attributes or {},
+                    failure=failure,
+                )
+            )
 
     def record(
         self,
@@ -121,40 +152,64 @@ class Tracer:
         if self._processor is None or _trace_id(parent) is None:
             return parent
         mine = traceparent_for(parent, key)
-        self._emit(name, mine, parent, span, attributes or {}, failure)
+        self._emit(
+            Recorded(
+                name=name,
+                traceparent=mine,
+                parent=parent,
+                started=span[0],
+                finished=span[1],
+                attributes=attributes or {},
+                failure=failure,
+            )
+        )
         return mine
+
+    def send(self, spans: Iterable[Recorded]) -> None:
+        """Export many finished spans at once, in the calling thread.
+
+        The background queue is bounded and drops what does not fit, so a large job's spans go
+        here; what the collector does not take is logged by the exporter and dropped.
+        """
+        if self._exporter is None:
+            return
+        batch: list[ReadableSpan] = []
+        for span in spans:
+            built = self._build(span)
+            if built is not None:
+                batch.append(built)
+            if len(batch) >= SEND_SPANS:
+                self._exporter.export(batch)
+                batch = []
+        if batch:
+            self._exporter.export(batch)
 
     def flush(self) -> None:
         """Send what is buffered; called before a role ends."""
         if self._processor is not None:
             self._processor.force_flush()
 
-    def _emit(
-        self,
-        name: str,
-        mine: str | None,
-        parent: str | None,
-        span: tuple[datetime, datetime],
-        attributes: Attributes,
-        failure: str,
-    ) -> None:
-        context = _context(mine)
-        if self._processor is None or context is None:
-            return
-        status = Status(StatusCode.ERROR, failure) if failure else Status(StatusCode.UNSET)
-        self._processor.on_end(
-            ReadableSpan(
-                name=name,
-                context=context,
-                parent=_context(parent),
-                resource=self._resource,
-                attributes=dict(attributes),
-                kind=SpanKind.INTERNAL,
-                status=status,
-                start_time=_nanoseconds(span[0]),
-                end_time=_nanoseconds(span[1]),
-                instrumentation_scope=self._scope,
-            )
+    def _emit(self, span: Recorded) -> None:
+        built = self._build(span)
+        if self._processor is not None and built is not None:
+            self._processor.on_end(built)
+
+    def _build(self, span: Recorded) -> ReadableSpan | None:
+        context = _context(span.traceparent)
+        if context is None:
+            return None
+        failed = Status(StatusCode.ERROR, span.failure)
+        return ReadableSpan(
+            name=span.name,
+            context=context,
+            parent=_context(span.parent),
+            resource=self._resource,
+            attributes=dict(span.attributes),
+            kind=SpanKind.INTERNAL,
+            status=failed if span.failure else Status(StatusCode.UNSET),
+            start_time=_nanoseconds(span.started),
+            end_time=_nanoseconds(span.finished),
+            instrumentation_scope=self._scope,
         )
 
 

@@ -63,5 +63,5 @@ def create_app(services: Services) -> Litestar:
         openapi_config=None,
         request_max_body_size=BODY_BYTES_MAX,
     )
-    app.asgi_handler = Edge(app.asgi_handler, services.settings.node)
+    app.asgi_handler = Edge(app.asgi_handler, services.settings.node, services.tracer)
     return app

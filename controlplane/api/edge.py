@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from controlplane.api.named_urls import fields_of
 from controlplane.api.options import kind_named
 from ops import clock, ids
+from ops.telemetry import Tracer
 
 PRODUCT = "AWX"
 VERSION = "24.6.1"
@@ -23,10 +24,11 @@ _HTML_ONLY = ("text/html", "application/xhtml+xml")
 class Edge:
     """Wraps the application; everything a client gets passes here."""
 
-    def __init__(self, app: ASGIApp, node: str) -> None:
-        """Serve ``app`` as the node of that name."""
+    def __init__(self, app: ASGIApp, node: str, tracer: Tracer) -> None:
+        """Serve ``app`` as the node of that name; each request is a span."""
         self._app = app
         self._node = node
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -47,7 +49,11 @@ class Edge:
             changed["method"] = "GET"
         inner: Any = {**scope, **changed, "state": {}}
         answering = _Answer(scope, inner["state"], send, self._node)
-        with structlog.contextvars.bound_contextvars(request_id=answering.request_id):
+        attributes = {"http.request.method": scope["method"], "url.path": path}
+        with (
+            structlog.contextvars.bound_contextvars(request_id=answering.request_id),
+            self._tracer.span(f"HTTP {scope['method']}", _traceparent(scope), attributes),
+        ):
             try:
                 await self._app(inner, receive, answering.send)
             except Exception:  # noqa: BLE001 - the last safety net: nothing may show a traceback
@@ -144,6 +150,12 @@ class _Answer:
             for name, value in found.items()
             if name.encode() not in present
         ]
+
+
+def _traceparent(scope: Any) -> str | None:
+    """Return the caller's place in its own trace, if it sends one."""
+    sent = dict(scope["headers"]).get(b"traceparent")
+    return None if sent is None else sent.decode("latin-1")
 
 
 def _wants_html(scope: Any) -> bool:

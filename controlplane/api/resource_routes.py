@@ -107,8 +107,9 @@ def _relation_routes(resource: Resource, related: Related, path: str) -> list[HT
     async def post(call: Call) -> Response[Any]:
         return await post_to_relation(call, resource, related, await call.body())
 
-    async def describe(_call: Call) -> Response[Any]:
-        body = options.of_list(target, create=related.create)
+    async def describe(call: Call) -> Response[Any]:
+        may = access.may_create(call.who, related.kind)
+        body = options.of_list(target, create=related.create and may)
         if related.attach and not related.create:
             body = options.of_attach(target)
         return answer(body)

@@ -19,7 +19,9 @@ from schemas.resource import RESOURCES
 def application() -> Litestar:
     """Return the application over nothing: its routes can be walked, not called."""
     nowhere: Any = SimpleNamespace(
-        settings=SimpleNamespace(node="node"), nats=SimpleNamespace(jetstream=lambda: None)
+        settings=SimpleNamespace(node="node"),
+        nats=SimpleNamespace(jetstream=lambda: None),
+        tracer=None,
     )
     return create_app(cast("Services", nowhere))
 
