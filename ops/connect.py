@@ -36,8 +36,8 @@ async def connect_nats(
     """Connect to NATS and stay connected: it reconnects for ever (``jetstream.md`` 9).
 
     ``patient`` waits for a server that is not there yet; otherwise the connection is for one short
-    use: it raises when the first attempt fails and does not reconnect. ``inbox_prefix`` is needed by
-    users that may only listen below their own prefix.
+    use: it raises when the first attempt fails and stays away. ``inbox_prefix`` is for users
+    that may only listen below their own prefix.
     """
     creds = None if creds_file is None else nats_identity.read_creds(creds_file)
     options = connection_options(name, creds)

@@ -6,22 +6,22 @@ Every step may be done again after a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import structlog
 
 from ops import clock
-from runners import adopt, cancel, finish, report, start, watch_end
+from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
-from runners.journal import Final, JournalReader
+from runners.journal import Final, JournalEvent, JournalReader
 from runners.outlet import Outlet
 from runners.site import Site
 from runners.spec import INVENTORY_FILE, JOURNAL_FILE, Secrets
 from runners.start import Unstarted
 from runners.steps import inventory
-from schemas.output import Phase
+from schemas.output import AnsibleEvent, AttemptFinished, Phase
 
 _log = structlog.get_logger()
 
@@ -99,6 +99,11 @@ class Execution:
             return msgspec.structs.replace(found, status="canceled", explanation="")
         return found
 
+    def _trace(self, told: AttemptFinished) -> None:
+        """Tell the attempt's spans; a collector that is away costs the spans, not the job."""
+        reader = JournalReader(self._held.directory / JOURNAL_FILE)
+        self._site.tracer.send(spans.spans(self._held.record, told, _events(reader)))
+
     async def _finish(self, final: Final) -> None:
         end = report.End(
             final=final,
@@ -108,6 +113,8 @@ class Execution:
         )
         summary, hosts = self._emitter.summary, self._emitter.hosts
         told = report.finished(self._site.name, self._held.record, summary, hosts, end)
+        if self._site.tracer.enabled:
+            await asyncio.to_thread(self._trace, told)
         await finish.finish(self._site, self._held, self._outlet, told)
         _log.info(
             "attempt.finished",
@@ -115,6 +122,12 @@ class Execution:
             status=told.status,
             last_counter=told.last_counter,
         )
+
+
+def _events(reader: JournalReader) -> Iterator[AnsibleEvent]:
+    for entry in reader.all():
+        if isinstance(entry, JournalEvent):
+            yield entry.event
 
 
 def _ended(status: str, explanation: str) -> Final:

@@ -13,6 +13,7 @@ from ops import connect, nats_identity, signals, telemetry
 from ops.blobs import Blobs
 from ops.sealing import SealingKey
 from ops.settings import Settings
+from ops.telemetry import Tracer
 from runners import register
 from runners.agent import Agent, Pace
 from runners.content import ContentCache
@@ -67,6 +68,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         blobs=blobs,
         key=SealingKey.load_or_create(settings.data / "runner" / "key"),
         held=Held(register.own_capacity(settings.runner_capacity)),
+        tracer=Tracer("runner", settings.otlp_endpoint),
     )
     agent = Agent(
         site,
@@ -83,4 +85,5 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         await agent.run()
     finally:
         watch.close()
+        site.tracer.flush()
         await connect.close_quietly(connection)

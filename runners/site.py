@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nats.aio.client import Client
 
+from ops.telemetry import Tracer
 from runners.content import ContentCache
 from runners.held import Held
 from runners.journal_watch import JournalWatch
@@ -49,6 +50,7 @@ class Site:
     blobs: Blobs
     key: Key
     held: Held
+    tracer: Tracer
 
     @property
     def jobs(self) -> Path:

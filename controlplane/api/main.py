@@ -35,7 +35,8 @@ async def build_services(settings: Settings) -> Services:
     pool = await postgres.connect_pool(
         settings.postgres_dsn, settings.postgres_password_file, size=POOL_SIZE, wait=True
     )
-    store = JetStreamStore(connection)
+    tracer = Tracer("api", settings.otlp_endpoint)
+    store = JetStreamStore(connection, tracer)
     catch_up = CatchUp(pool)
     await catch_up.start(connection)
     numbers = Numbers(connection)
@@ -57,7 +58,7 @@ async def build_services(settings: Settings) -> Services:
         catch_up=catch_up,
         hub=LiveHub(connection),
         identity=None if signing is None else nats_identity.load(signing),
-        tracer=Tracer("api", settings.otlp_endpoint),
+        tracer=tracer,
         launch_tools=LaunchTools(
             store=store,
             numbers=numbers,

@@ -25,6 +25,7 @@ from schemas.events.instance import (
 )
 from schemas.events.job import (
     JobLaunched,
+    JobPlaced,
     PlaybookLaunch,
     ProjectUpdateLaunch,
     kind_of,
@@ -70,6 +71,10 @@ class Board(Struct, kw_only=True):
     jobs_position: int = 0
     config_position: int = 0
     active: dict[int, JobState] = field(default_factory=dict)
+    traces: dict[int, str] = field(default_factory=dict)
+    """Active jobs' traceparents, of those that have one."""
+    placed_at: dict[int, datetime] = field(default_factory=dict)
+    """When active jobs were placed last."""
     outcomes: dict[int, str] = field(default_factory=dict)
     """Status words of jobs that ended lately, for those that wait for them."""
     projects: dict[int, ProjectContent] = field(default_factory=dict)
@@ -86,9 +91,19 @@ class Board(Struct, kw_only=True):
         self.jobs_position = record.sequence
         if state.active:
             self.active[job] = state
+            self._note(job, record)
         else:
             self.active.pop(job, None)
+            self.traces.pop(job, None)
+            self.placed_at.pop(job, None)
             self._ended(job, state)
+
+    def _note(self, job: int, record: Recorded) -> None:
+        for event in record.events:
+            if isinstance(event, JobLaunched) and record.context.traceparent:
+                self.traces[job] = record.context.traceparent
+            elif isinstance(event, JobPlaced):
+                self.placed_at[job] = record.context.at
 
     def _ended(self, job: int, state: JobState) -> None:
         if state.launched is None:

@@ -77,7 +77,12 @@ class Claims:
             await tools.job(self.name, request.job, Fail(at=clock.now(), explanation=text))
             return Grant(granted=False, reason=text)
         command = Claim(attempt=request.attempt, runner=request.runner)
-        done = await tools.job(self.name, request.job, command)
+        board = tools.keeper.board
+        trace, placed = board.traces.get(request.job), board.placed_at.get(request.job)
+        if trace and placed:
+            key = f"queue-{request.job}-{request.attempt}"
+            tools.tracer.record("queue", trace, (placed, clock.now()), key=key)
+        done = await tools.job(self.name, request.job, command, traceparent=trace)
         state = done.state
         if not isinstance(state, JobState) or state.launched is None:
             return Grant(granted=False, reason="the job is gone")

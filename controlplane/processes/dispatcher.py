@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 import msgspec
@@ -18,6 +19,7 @@ from ops import clock, signals
 from schemas import subjects
 from schemas.events.job import JobLaunched, JobPlaced, PlaybookLaunch
 from schemas.status import Status
+from schemas.work import WorkOrder
 
 log = structlog.get_logger()
 
@@ -103,8 +105,10 @@ class Dispatcher:
             scm_revision=known.revision if known else "",
             jobs_position=board.jobs_position,
         )
+        trace = board.traces.get(decision.job)
         try:
-            done = await tools.job(self.name, decision.job, command)
+            with tools.tracer.span("place", trace) if trace else contextlib.nullcontext():
+                done = await tools.job(self.name, decision.job, command, traceparent=trace)
         except Rejected as error:
             log.info("not placed", job=decision.job, why=str(error))
             return 0
@@ -125,19 +129,19 @@ class Dispatcher:
             if sent is not None and clock.monotonic() - sent < REPUBLISH_AFTER_S:
                 continue
             if state.launched is not None and state.placed is not None:
-                await self._publish(tools, state.launched, state.placed, again=again)
+                order = order_of(state.launched, state.placed, board.traces.get(key[0]))
+                await self._publish(tools, order, state.placed, again=again)
                 self._sent[key] = clock.monotonic()
 
     async def _publish(
-        self, tools: Tools, launched: JobLaunched, placed: JobPlaced, *, again: bool
+        self, tools: Tools, order: WorkOrder, placed: JobPlaced, *, again: bool
     ) -> None:
-        order = order_of(launched, placed)
         subject = (
             subjects.work_runner(placed.runner)
             if placed.runner
             else subjects.work_group(placed.group, placed.work_class)
         )
-        message_id = f"{launched.id}-{placed.attempt}"
+        message_id = f"{order.job}-{order.attempt}"
         if again:
             minute = int(clock.now().timestamp() // timedelta(minutes=1).total_seconds())
             message_id = f"{message_id}-{minute}"

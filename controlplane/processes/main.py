@@ -49,7 +49,8 @@ async def run_dispatcher(settings: Settings, only: str | None = None) -> None:
     connection = await connect.connect_nats(
         settings.nats_url, settings.nats_creds_file, "dispatcher"
     )
-    store = JetStreamStore(connection)
+    tracer = Tracer("dispatcher", settings.otlp_endpoint)
+    store = JetStreamStore(connection, tracer)
     master = MasterKey.load_or_create(
         settings.master_key_file or settings.data / "secrets" / "master.key"
     )
@@ -61,7 +62,7 @@ async def run_dispatcher(settings: Settings, only: str | None = None) -> None:
         numbers=Numbers(connection),
         vault=Vault(connection, master),
         keeper=BoardKeeper(connection, store),
-        tracer=Tracer("dispatcher", settings.otlp_endpoint),
+        tracer=tracer,
         identity=None if signing is None else nats_identity.load(signing),
     )
     stop = asyncio.Event()

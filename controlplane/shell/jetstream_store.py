@@ -27,6 +27,7 @@ from controlplane.shell.event_store import (
 )
 from ops import direct, pull, signals
 from ops.blobs import Blobs
+from ops.telemetry import Tracer
 from schemas import envelope
 from schemas.envelope import Context, Recorded
 from schemas.registry import Event
@@ -43,8 +44,9 @@ _STREAMS = {"config": CONFIG.name, "job": JOBS.name, "access": ACCESS.name}
 class JetStreamStore:
     """The event store over one NATS connection."""
 
-    def __init__(self, connection: Client) -> None:
-        """Append and read over ``connection``."""
+    def __init__(self, connection: Client, tracer: Tracer | None = None) -> None:
+        """Append and read over ``connection``; appends that belong to a trace are spans of it."""
+        self._tracer = tracer
         self._connection = connection
         self._context = connection.jetstream(timeout=ACK_WITHIN_S)
         self._blobs = Blobs(connection)
@@ -59,6 +61,20 @@ class JetStreamStore:
         expect: Expectation = None,
     ) -> int:
         """Store one transaction; see ``EventStore.append``."""
+        if self._tracer is None or context.traceparent is None:
+            return await self._append(subject, context, events, keys, expect)
+        attributes = {"playlog.subject": subject}
+        with self._tracer.span("append", context.traceparent, attributes):
+            return await self._append(subject, context, events, keys, expect)
+
+    async def _append(
+        self,
+        subject: str,
+        context: Context,
+        events: Sequence[Event],
+        keys: Sequence[str],
+        expect: Expectation,
+    ) -> int:
         body = await self._body(context, tuple(events), tuple(keys))
         headers = {"Nats-Msg-Id": context.id, **_expectation(expect)}
         uncertain = False

@@ -78,7 +78,12 @@ def test_second_cancel_takes_the_grace_away(rig: Rig) -> None:
     rig.write({**files, "filter_plugins/deaf.py": plugin}, cancel_grace_s=500.0)
     handle = rig.start()
     rig.seen("runner_on_start")
-    eventually(lambda: handle.cancel() or not handle.is_alive(), 60.0)
+
+    def gone() -> bool:
+        handle.cancel()
+        return not handle.is_alive()
+
+    eventually(gone, 60.0)
     assert rig.finish().status == "canceled"
     assert_nothing_left(rig)
 
