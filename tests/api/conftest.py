@@ -26,9 +26,11 @@ async def stack(postgres_server: PostgresServer) -> AsyncIterator[Stack]:
     connection = await asyncpg.connect(postgres_server.dsn)
     await connection.execute(f"create database {name}")
     dsn = postgres_server.dsn.rsplit("/", 1)[0] + f"/{name}"
-    async with running(directory, nats_server.url, dsn) as started:
-        yield started
-    await connection.execute(f"drop database {name} with (force)")
-    await connection.close()
-    nats_server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        async with running(directory, nats_server.url, dsn) as started:
+            yield started
+    finally:
+        await connection.execute(f"drop database {name} with (force)")
+        await connection.close()
+        nats_server.stop()
+        shutil.rmtree(directory, ignore_errors=True)
