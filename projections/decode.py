@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from ops.blobs import Blobs
 from ops.pull import StreamMessage
 from projections.projection import Poison, RawMessage

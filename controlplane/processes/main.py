@@ -7,7 +7,6 @@ import signal
 
 import structlog
 
-import schemas.resources  # noqa: F401 - declares the resources, so that CONFIG can be decoded
 from controlplane.processes.board_keeper import BoardKeeper
 from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
+import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from controlplane.domain.errors import Unavailable
 from controlplane.shell.event_store import (
     Conflict,

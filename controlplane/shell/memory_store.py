@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from controlplane.shell.event_store import (
     Conflict,
     Expectation,

@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
-import schemas.resources  # noqa: F401 - declares the resources, so that CONFIG can be decoded
 from controlplane.domain import timeline
 from controlplane.domain.decider import fold
 from controlplane.domain.job import JOB

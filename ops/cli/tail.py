@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from nats.aio.client import Client
 
+import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from ops import blobs, connect, direct, pull
 from ops.cli.deployment import client_settings
 from schemas import envelope, subjects

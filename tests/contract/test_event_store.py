@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-import schemas.resources  # noqa: F401 - declares the resources
 from controlplane.shell.event_store import (
     Conflict,
     EventStore,

@@ -1,0 +1,8 @@
+"""Importing this module registers every tag of every stored event; whoever decodes imports it."""
+
+from __future__ import annotations
+
+from schemas import resources
+from schemas.events import access, instance, job, resource
+
+EVENTS = (access, instance, job, resource, resources)

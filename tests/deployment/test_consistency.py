@@ -1,0 +1,201 @@
+"""Names, parents, deletions under fire from two API processes; launches crossed with deletions."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deployment.conftest import PASSWORD, PLAYLOG, ROOT, Deployment
+from tests.servers import free_port
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(600)]
+
+CLIENTS = 16
+ROUNDS = 12
+NAMES = 6
+HOSTS = 10_000
+CROSSINGS = 1000
+ALLOWED = {200, 201, 202, 204, 400, 403, 404, 409}
+
+
+@pytest.fixture
+def second_api(deployment: Deployment) -> Iterator[str]:
+    """Another API process of the same deployment; its address."""
+    state = deployment.playlog("status", "--json")
+    report = json.loads(state)
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PLAYLOG_DATA": str(deployment.data),
+        "PLAYLOG_PORT": str(port),
+        "PLAYLOG_NATS_URL": report["nats_url"],
+        "PLAYLOG_NATS_CREDS_FILE": report["nats_creds_file"],
+        "PLAYLOG_POSTGRES_DSN": report["postgres_dsn"],
+        "PLAYLOG_POSTGRES_PASSWORD_FILE": report["postgres_password_file"],
+        "PLAYLOG_MASTER_KEY_FILE": str(deployment.data / "secrets" / "master.key"),
+    }
+    process = subprocess.Popen([*PLAYLOG, "api"], env=environment, cwd=ROOT)
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/api/v2/ping/", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    eventually(answers, 30)
+    yield url
+    process.terminate()
+    assert process.wait(20) == 0
+
+
+def _client(url: str) -> httpx.Client:
+    return httpx.Client(base_url=url, auth=("admin", PASSWORD), timeout=120)
+
+
+def _together(works: list[Callable[[], None]]) -> None:
+    """Run all at once and wait for all; the first failure is raised."""
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised below in the test's thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_names_parents_and_deletions_hold_under_fire(
+    deployment: Deployment, second_api: str
+) -> None:
+    """All end, nothing answers 5xx, names are unique and no child outlives its parent."""
+    urls = (deployment.url, second_api)
+    codes: Counter[int] = Counter()
+    big = deployment.post("/api/v2/inventories/", {"name": "big", "organization": 1})["id"]
+
+    def hammer(number: int) -> None:
+        with _client(urls[number % 2]) as own:
+            for step in range(ROUNDS):
+                name = f"contested-{(number + step) % NAMES}"
+                made = own.post("/api/v2/organizations/", json={"name": name})
+                codes[made.status_code] += 1
+                found = own.get("/api/v2/organizations/", params={"name": name}).json()["results"]
+                for row in found:
+                    body = {"name": f"i-{number % 3}", "organization": row["id"]}
+                    answer = own.post("/api/v2/inventories/", json=body)
+                    codes[answer.status_code] += 1
+                    if step % 3 == number % 3:
+                        gone = own.delete(f"/api/v2/organizations/{row['id']}/")
+                        codes[gone.status_code] += 1
+
+    def bulk() -> None:
+        hosts = [{"name": f"h{number}"} for number in range(HOSTS)]
+        with _client(urls[0]) as own:
+            answer = own.post("/api/v2/bulk/host_create/", json={"inventory": big, "hosts": hosts})
+        codes[answer.status_code] += 1
+        assert answer.status_code == 201, answer.text[:500]
+
+    _together([bulk, *(lambda number=number: hammer(number) for number in range(CLIENTS))])  # type: ignore[misc]  # bound by default
+    assert set(codes) <= ALLOWED, codes
+    rows = _all(deployment, "/api/v2/organizations/")
+    names = [row["name"] for row in rows]
+    assert len(names) == len(set(names))
+    known = {row["id"] for row in rows}
+    inventories = _all(deployment, "/api/v2/inventories/")
+    assert {row["organization"] for row in inventories} <= known
+    keys = [(row["name"], row["organization"]) for row in inventories]
+    assert len(keys) == len(set(keys))
+    assert deployment.get(f"/api/v2/inventories/{big}/")["total_hosts"] == HOSTS
+    assert "identical" in deployment.playlog("projections", "rebuild", "config", "--verify")
+
+
+def test_launches_crossed_with_deletions_leave_nothing_running(
+    deployment: Deployment, second_api: str
+) -> None:
+    """A thousand times a template is launched while its inventory is deleted."""
+    codes: Counter[int] = Counter()
+    pairs = [_pair(deployment, number) for number in range(CROSSINGS // 20)]
+
+    def cross(inventory: int, template: int) -> None:
+        def launch() -> None:
+            with _client(deployment.url) as own:
+                for _ in range(20):
+                    path = f"/api/v2/job_templates/{template}/launch/"
+                    codes[own.post(path, json={}).status_code] += 1
+
+        def delete() -> None:
+            with _client(second_api) as own:
+                for _ in range(20):
+                    code = own.delete(f"/api/v2/inventories/{inventory}/").status_code
+                    codes[code] += 1
+                    if code in (202, 204, 404):
+                        return
+
+        _together([launch, delete])
+
+    for begin in range(0, len(pairs), 8):
+        _together(
+            [lambda pair=pair: cross(*pair) for pair in pairs[begin : begin + 8]]  # type: ignore[misc]  # bound by default
+        )
+    assert set(codes) <= ALLOWED, codes
+    assert codes[201] > 0
+    gone = {pair[0] for pair in pairs} - {
+        row["id"] for row in _all(deployment, "/api/v2/inventories/")
+    }
+
+    def orphans() -> list[dict[str, Any]]:
+        active = _all(deployment, "/api/v2/jobs/", status__in="pending,waiting,running,new")
+        return [job for job in active if job["inventory"] in gone]
+
+    eventually(lambda: not orphans(), 120)
+    for job in _all(deployment, "/api/v2/jobs/", status__in="pending,waiting,running,new"):
+        deployment.client.post(f"/api/v2/jobs/{job['id']}/cancel/")
+    eventually(
+        lambda: (
+            deployment.get("/api/v2/jobs/", status__in="pending,waiting,running,new")["count"] == 0
+        ),
+        120,
+    )
+
+
+def _pair(deployment: Deployment, number: int) -> tuple[int, int]:
+    """Make an inventory and a template on it; returns both ids."""
+    inventory = deployment.post(
+        "/api/v2/inventories/", {"name": f"crossed {number}", "organization": 1}
+    )["id"]
+    body = {
+        "name": f"crossed {number}",
+        "project": deployment.project,
+        "inventory": inventory,
+        "playbook": "site.yml",
+        "allow_simultaneous": True,
+    }
+    return inventory, deployment.post("/api/v2/job_templates/", body)["id"]
+
+
+def _all(deployment: Deployment, path: str, **query: Any) -> list[dict[str, Any]]:
+    """Return every row of a list."""
+    found: list[dict[str, Any]] = []
+    page = 1
+    while True:
+        body = deployment.get(path, page=page, page_size=200, order_by="id", **query)
+        found += body["results"]
+        if body["next"] is None:
+            return found
+        page += 1
