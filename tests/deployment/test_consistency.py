@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -111,7 +112,7 @@ def test_names_parents_and_deletions_hold_under_fire(
         codes[answer.status_code] += 1
         assert answer.status_code == 201, answer.text[:500]
 
-    _together([bulk, *(lambda number=number: hammer(number) for number in range(CLIENTS))])  # type: ignore[misc]  # bound by default
+    _together([bulk, *(functools.partial(hammer, number) for number in range(CLIENTS))])
     assert set(codes) <= ALLOWED, codes
     rows = _all(deployment, "/api/v2/organizations/")
     names = [row["name"] for row in rows]
@@ -150,9 +151,7 @@ def test_launches_crossed_with_deletions_leave_nothing_running(
         _together([launch, delete])
 
     for begin in range(0, len(pairs), 8):
-        _together(
-            [lambda pair=pair: cross(*pair) for pair in pairs[begin : begin + 8]]  # type: ignore[misc]  # bound by default
-        )
+        _together([functools.partial(cross, *pair) for pair in pairs[begin : begin + 8]])
     assert set(codes) <= ALLOWED, codes
     assert codes[201] > 0
     gone = {pair[0] for pair in pairs} - {
