@@ -2,6 +2,37 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from tests.servers import directory, nats_server, nats_url, postgres_dsn, postgres_server
+from tests.tiers import TIERS
 
 __all__ = ["directory", "nats_server", "nats_url", "postgres_dsn", "postgres_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare a marker a tier, and refuse to run without a required one."""
+    for name in TIERS:
+        config.addinivalue_line("markers", f"tier_{name}: needs {TIERS[name].program}")
+    required = [name for name in os.environ.get("PLAYLOG_TEST_REQUIRE", "").split(",") if name]
+    lacking = [name for name in required if name not in TIERS or not TIERS[name].present]
+    if lacking:
+        pytest.exit(f"required tiers are not there: {', '.join(lacking)}", returncode=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Leave out the tests of absent tiers; they are neither passed nor skipped in silence."""
+    absent = {f"tier_{name}" for name, tier in TIERS.items() if not tier.present}
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every tier that did not run."""
+    for name, tier in TIERS.items():
+        if not tier.present:
+            terminalreporter.write_line(f"NOT RUN: {name} ({tier.package})")
