@@ -147,17 +147,8 @@ class Identity:
             subjects.released(runner),
             f"$KV.presence.{own}",
             "content.*.*",
-            "output.*.*.*",
-            "report.*.*.*",
-            "$JS.API.INFO",
-            "$JS.API.STREAM.INFO.*",
             "$JS.API.DIRECT.GET.BLOBS.>",
             "$JS.API.DIRECT.GET.BLOBS",
-            "$JS.API.DIRECT.GET.OUTPUT.>",
-            "$JS.API.DIRECT.GET.OUTPUT",
-            "$JS.API.DIRECT.GET.REPORTS.>",
-            "$JS.API.STREAM.MSG.GET.OUTPUT",
-            "$JS.API.STREAM.MSG.GET.REPORTS",
         ]
         consumers = [subjects.runner_consumer(runner)]
         consumers += [
@@ -179,6 +170,7 @@ class Identity:
             subjects.output(attempt),
             subjects.report(attempt),
             "content.*.*",
+            "$JS.API.DIRECT.GET.BLOBS.>",
             f"$JS.API.DIRECT.GET.OUTPUT.{subjects.output(attempt)}",
             f"$JS.API.DIRECT.GET.REPORTS.{subjects.report(attempt)}",
         ]

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 import structlog
+from nats.aio.client import Client
 
-from ops import clock
+from ops import clock, connect, nats_identity
+from ops.blobs import Blobs
 from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
@@ -33,15 +35,39 @@ class Execution:
         """Nothing happens before ``run``."""
         self._site = site
         self._held = held
-        self._outlet = Outlet(site.nats.jetstream(), held.record.attempt)
-        self._emitter = Emitter(held, self._outlet, site.name, site.blobs.put)
         self._phases: tuple[Phase, ...] = ()
+        self._use(site.nats)
+
+    def _use(self, connection: Client) -> None:
+        """Publish the attempt's record over this connection."""
+        self._outlet = Outlet(connection.jetstream(), self._held.record.attempt)
+        put = Blobs(connection).put
+        self._emitter = Emitter(self._held, self._outlet, self._site.name, put)
 
     async def run(self, secrets: Secrets | Unstarted) -> None:
         """Go from wherever the attempt stands to its end.
 
-        ``secrets`` serve one that never started.
+        ``secrets`` serve one that never started. The record is published as the attempt's own NATS
+        user, which may write this attempt's subjects and no others.
         """
+        sealed = self._held.record.nats_creds
+        if not sealed:
+            await self._run(secrets)
+            return
+        ident = self._held.record.ident
+        connection = await connect.connect_nats_as(
+            self._site.nats_url,
+            self._site.key.unseal(sealed),
+            f"attempt {ident}",
+            nats_identity.inbox_prefix(ident),
+        )
+        self._use(connection)
+        try:
+            await self._run(secrets)
+        finally:
+            await connect.close_quietly(connection)
+
+    async def _run(self, secrets: Secrets | Unstarted) -> None:
         try:
             final = await self._perform(secrets)
         except Unstarted as error:

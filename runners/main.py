@@ -62,6 +62,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         name=settings.node,
         data=settings.data,
         nats=connection,
+        nats_url=settings.nats_url,
         zygote=zygote,
         watch=watch,
         content=ContentCache(settings.data, blobs.get),

@@ -44,6 +44,7 @@ class Site:
     name: str
     data: Path
     nats: Client
+    nats_url: str
     zygote: Zygote
     watch: JournalWatch
     content: ContentCache

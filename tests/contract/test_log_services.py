@@ -195,12 +195,13 @@ async def test_a_runner_reaches_its_own_subjects_and_no_others(site: Site) -> No
     await runner.publish(subjects.claim("r2"), b"{}")
     await runner.publish("config.organization.1", b"{}")
     await runner.publish("job.1", b"{}")
+    await runner.publish(subjects.output(Attempt(1, 7, 1)), b"{}")
     await runner.publish(subjects.claim("r1"), b"{}")
     await runner.flush()
     await soon(lambda: heard == ["claim.r1"])
     await _refused(runner.request("$JS.API.DIRECT.GET.KEYS", b'{"seq":1}', timeout=0.5))
     await _refused(runner.request("$JS.API.DIRECT.GET.CONFIG", b'{"seq":1}', timeout=0.5))
-    for stream in ("CONFIG", "JOBS"):
+    for stream in ("CONFIG", "JOBS", "OUTPUT"):
         assert (await control.jetstream().stream_info(stream)).state.messages == 0
     for each in (control, runner):
         await connect.close_quietly(each)
