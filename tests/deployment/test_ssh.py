@@ -38,7 +38,8 @@ class Sshd:
         configuration.write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {directory / 'host'}\n"
             f"AuthorizedKeysFile {directory / 'authorized'}\nUsePAM no\nStrictModes no\n"
-            "Subsystem sftp internal-sftp\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
+            "Subsystem sftp internal-sftp\nPasswordAuthentication no\n"
+            "PermitRootLogin yes\nPidFile none\n"
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._process = subprocess.Popen(
