@@ -84,7 +84,8 @@ class Output:
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements of a batch of frames; raises Poison for one it cannot read."""
-        frames = [_decode(message) for message in messages if isinstance(message, RawMessage)]
+        decoded = [_decode(message) for message in messages if isinstance(message, RawMessage)]
+        frames = [frame for frame in decoded if not frame.erased]
         for days in sorted({_day(frame) for frame in frames}):
             yield _partition(days)
         rows: list[tuple[object, ...]] = []
@@ -95,6 +96,9 @@ class Output:
             yield _progress(frame)
         for frame in frames:
             yield from _parents(frame)
+        for frame in decoded:
+            if frame.erased:
+                yield from _erased(frame)
 
 
 def first_id(job: int, attempt: int) -> int:
@@ -174,6 +178,15 @@ def _progress(frame: Frame) -> Run:
         sql=_PROGRESS,
         args=(frame.job, frame.attempt, frame.first, frame.last, last_line, size, _day(frame)),
     )
+
+
+def _erased(frame: Frame) -> Iterator[Run]:
+    place = frame.job, frame.attempt
+    yield Run(
+        sql="DELETE FROM job_event WHERE id BETWEEN $1 AND $2",
+        args=(first_id(*place), last_id(*place)),
+    )
+    yield Run(sql="DELETE FROM job_output WHERE job = $1 AND attempt = $2", args=place)
 
 
 def _parents(frame: Frame) -> Iterator[Run]:

@@ -9,7 +9,13 @@ import msgspec
 from projections.projection import Poison, RawMessage, Run, Statement
 from schemas import subjects
 from schemas.envelope import Recorded
-from schemas.output import AttemptFinished, AttemptStarted, HostStats, StoredReport
+from schemas.output import (
+    AttemptErased,
+    AttemptFinished,
+    AttemptStarted,
+    HostStats,
+    StoredReport,
+)
 
 _DDL = (
     (
@@ -51,6 +57,20 @@ ON CONFLICT (host) DO UPDATE
 SET job = excluded.job, summary = excluded.summary, failed = excluded.failed
 WHERE host_last_job.job <= excluded.job
 """
+_ERASE = (
+    """
+    UPDATE host_last_job AS h SET job = s.job, summary = s.id, failed = s.failed
+    FROM (
+        SELECT DISTINCT ON (host) host, job, id, failed FROM job_host_summary
+        WHERE job <> $1 AND host IN (SELECT host FROM host_last_job WHERE job = $1)
+        ORDER BY host, job DESC, id DESC
+    ) AS s
+    WHERE h.host = s.host AND h.job = $1
+    """,
+    "DELETE FROM host_last_job WHERE job = $1",
+    "DELETE FROM job_host_summary WHERE job = $1",
+    "DELETE FROM job_result WHERE job = $1",
+)
 _CLASSES = ("skipped", "ok", "changed", "failures", "dark")
 """From best to worst: a host counts once, by its worst class (AWX 6.1)."""
 _decoder = msgspec.json.Decoder(StoredReport)
@@ -103,8 +123,16 @@ def _of_message(message: RawMessage) -> Iterator[Statement]:
             )
         case AttemptFinished():
             yield from _finished(place, report)
+        case AttemptErased():
+            yield from _erased(place.job)
         case None:
             raise Poison(message.sequence, "a report without content")
+
+
+def _erased(job: int) -> Iterator[Statement]:
+    """Take a deleted job's results out; its hosts' last job is the one before it again."""
+    for statement in _ERASE:
+        yield Run(sql=statement, args=(job,))
 
 
 def _finished(place: subjects.Attempt, report: AttemptFinished) -> Iterator[Statement]:

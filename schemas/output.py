@@ -73,6 +73,8 @@ class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Byte offset in the runner's journal behind the last event: where publishing resumes."""
     traceparent: str | None = None
     events: tuple[AnsibleEvent, ...]
+    erased: bool = False
+    """The job was deleted: this message, without events, stands in place of all that were here."""
 
 
 class HostStats(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,7 +138,13 @@ class AttemptFinished(Struct, frozen=True, kw_only=True, tag="finished", tag_fie
     inventory_files: tuple[str, ...] = ()
 
 
-Report = AttemptStarted | AttemptFinished
+class AttemptErased(Struct, frozen=True, kw_only=True, tag="erased", tag_field="report"):
+    """The job was deleted: this message stands in place of the attempt's reports."""
+
+    at: datetime
+
+
+Report = AttemptStarted | AttemptFinished | AttemptErased
 
 
 class StoredReport(Struct, frozen=True, kw_only=True):

@@ -143,7 +143,7 @@ class WebsocketSession:
 
     async def _forward_frame(self, data: bytes) -> None:
         frame = live_messages.decode_frame(data)
-        if frame.job not in self._watched:
+        if frame.job not in self._watched or frame.erased:
             return
         for message in live_messages.event_messages(frame):
             await self._send(message)

@@ -11,6 +11,7 @@ from controlplane.processes.board_keeper import BoardKeeper
 from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims
 from controlplane.processes.dispatcher import Dispatcher
+from controlplane.processes.erasures import Erasures
 from controlplane.processes.loop import Loop, Tools, keep_running
 from controlplane.processes.lost_runners import LostRunners
 from controlplane.processes.project_updates import ProjectUpdates
@@ -36,6 +37,7 @@ def loops() -> tuple[Loop, ...]:
         LostRunners(),
         Cancels(),
         ProjectUpdates(),
+        Erasures(),
     )
 
 

@@ -12,7 +12,13 @@ from controlplane.processes.loop import Tools
 from ops import pull, signals
 from ops.blobs import Blobs
 from schemas import subjects
-from schemas.output import AttemptFinished, AttemptStarted, Report, StoredReport
+from schemas.output import (
+    AttemptErased,
+    AttemptFinished,
+    AttemptStarted,
+    Report,
+    StoredReport,
+)
 from schemas.streams import REPORTS
 
 log = structlog.get_logger()
@@ -53,6 +59,8 @@ class RunnerReports:
                 )
             case AttemptFinished():
                 command = ReportFinished(attempt=place.attempt, report=report)
+            case AttemptErased():
+                return
         signals.reach(signals.Point.REPORT_BEFORE_APPEND)
         try:
             await tools.job(self.name, place.job, command, message_id=f"report-{message.sequence}")

@@ -10,7 +10,7 @@ from msgspec import Struct
 from controlplane.domain.decider import Decider, fold
 from controlplane.domain.errors import Unavailable
 from controlplane.shell.event_store import Conflict, EventStore, SubjectPosition
-from schemas.envelope import Context
+from schemas.envelope import Context, Recorded
 from schemas.registry import Event
 
 C = TypeVar("C")
@@ -30,6 +30,11 @@ class Transacted(Struct, frozen=True, kw_only=True):
     state: object
 
 
+def fold_history(decider: Decider[C, Any, S], history: Sequence[Recorded]) -> S:
+    """Return the state that an aggregate's stored transactions lead to."""
+    return fold(decider, (event for record in history for event in record.events))
+
+
 async def transact(
     store: EventStore,
     subject: str,
@@ -47,10 +52,9 @@ async def transact(
     for _ in range(ATTEMPTS):
         history = await store.load(subject)
         position = history[-1].sequence if history else 0
+        state = fold_history(decider, history)
         if any(record.context.id == context.id for record in history):
-            state = fold(decider, (event for record in history for event in record.events))
             return Transacted(position=position, events=(), state=state)
-        state = fold(decider, (event for record in history for event in record.events))
         events = decider.decide(command, state)
         if not events:
             return Transacted(position=position, events=(), state=state)

@@ -12,9 +12,9 @@ from msgspec import Struct
 from nats.aio.client import Client
 
 from controlplane.domain import timeline
-from controlplane.domain.decider import fold
 from controlplane.domain.job import JOB
 from controlplane.shell.jetstream_store import JetStreamStore
+from controlplane.shell.transact import fold_history
 from ops import connect
 from ops.cli.deployment import client_settings
 from schemas import registry, subjects
@@ -113,7 +113,7 @@ def _brief(event: registry.Event) -> str:
 
 
 def _print_state(history: list[Recorded], *, as_json: bool) -> None:
-    state = fold(JOB, (event for record in history for event in record.events))  # type: ignore[misc]  # JOBS holds JobEvents
+    state = fold_history(JOB, history)
     if as_json:
         print(msgspec.json.encode({"state": state}).decode())
         return

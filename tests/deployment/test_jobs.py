@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from ops import connect as nats
+from ops import direct
 from tests.deployment.conftest import PASSWORD, Deployment
 from tests.waiting import eventually
 
@@ -201,6 +204,19 @@ def test_launch_with_a_key_happens_once(deployment: Deployment) -> None:
     deployment.ended(answers[0].json()["job"])
 
 
+def test_a_deleted_job_leaves_every_table_and_the_log(deployment: Deployment) -> None:
+    """Its row, events and recap are gone, its output is purged, and a rebuild agrees."""
+    job = deployment.launch(deployment.template("deleted", "site.yml"))
+    deployment.ended(job)
+    event = deployment.get(f"/api/v2/jobs/{job}/job_events/")["results"][0]["id"]
+    assert deployment.client.delete(f"/api/v2/jobs/{job}/").status_code == 204
+    for path in (f"jobs/{job}", f"jobs/{job}/job_events", f"job_events/{event}"):
+        assert deployment.client.get(f"/api/v2/{path}/").status_code == 404
+    eventually(lambda: '"first":1,"last":0' in _frames(deployment, job), 30)
+    assert "greet" not in _frames(deployment, job)
+    assert "identical" in deployment.playlog("projections", "rebuild", "--verify")
+
+
 def test_every_table_is_rebuilt_to_the_same_rows(deployment: Deployment) -> None:
     """Verify compares, rebuild switches, and the API goes on answering the same."""
     before = deployment.get("/api/v2/unified_jobs/", page_size=200)["count"]
@@ -279,6 +295,20 @@ def _processes(deployment: Deployment, job: int) -> list[int]:
         if mark in told:
             found.append(int(entry.name))
     return found
+
+
+def _frames(deployment: Deployment, job: int) -> str:
+    """Everything that OUTPUT holds of a job, as text."""
+
+    async def read() -> str:
+        creds = deployment.data / "nats" / "control.creds.json"
+        url = json.loads(deployment.playlog("status", "--json"))["nats_url"]
+        connection = await nats.connect_nats(url, creds, "test", patient=False)
+        messages = await direct.by_subject(connection, "OUTPUT", f"output.1.{job}.1")
+        await nats.close_quietly(connection)
+        return "".join(message.data.decode() for message in messages)
+
+    return asyncio.run(read())
 
 
 def _answers(deployment: Deployment) -> bool:
