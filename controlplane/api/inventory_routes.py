@@ -182,7 +182,10 @@ async def replace_variables(call: Call) -> Response[Any]:
     """Replace all variables of an object by the body, for PUT and PATCH alike."""
     body = await call.body()
     kind, number = call.target.kind, call.target.id
-    changes = {"variables": extra_vars.as_text(body)}
+    try:
+        changes = {"variables": extra_vars.as_text(extra_vars.parse(body))}
+    except extra_vars.NotVariables as error:
+        raise BadRequest(str(error)) from error
     appended = await submit(
         call,
         prepare_for(Update(kind=kind, id=number, changes=changes), call.services),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 import yaml
 
+DEPTH_MAX = 200
+VALUES_MAX = 1_000_000
+CHARACTERS_MAX = 64 * 1024 * 1024
+"""What a text may grow to once its YAML aliases are written out; they multiply, and may recur."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -27,7 +33,7 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
         return {}
     try:
         return _object(msgspec.json.decode(text))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         json_error = str(error)
     try:
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where built
@@ -60,4 +66,30 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         message = f"Input type `{type(value).__name__}` is not a dictionary"
         raise NotVariables(message)
-    return {str(key): each for key, each in value.items()}
+    _check_extent(value)
+    found = {str(key): each for key, each in value.items()}
+    try:
+        as_text(found)
+    except (TypeError, ValueError) as error:
+        message = f"Cannot be written as JSON (error: {error})."
+        raise NotVariables(message) from error
+    return found
+
+
+def _check_extent(value: Any) -> None:
+    """Walk level by level, so that neither a cycle nor a bomb of aliases is ever written out."""
+    level, characters = [value], 0
+    for _ in range(DEPTH_MAX):
+        level = list(islice(chain.from_iterable(map(_below, level)), VALUES_MAX + 1))
+        characters += sum(len(each) for each in level if isinstance(each, str))
+        if len(level) > VALUES_MAX or characters > CHARACTERS_MAX:
+            raise NotVariables("Variables are too large once their aliases are written out.")
+        if not level:
+            return
+    raise NotVariables(f"Variables are nested deeper than {DEPTH_MAX} levels.")
+
+
+def _below(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return chain(value.keys(), value.values())
+    return value if isinstance(value, list | tuple | set) else ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from controlplane.domain import extra_vars
+from controlplane.domain.facts import plain
 
 Read = tuple[Any, str]
 """(value, "") or (None, message)."""
@@ -15,6 +16,8 @@ def text(value: Any) -> Read:
     """Read a string; numbers are taken as their text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None, "Not a valid string."
+    if not plain(value):
+        return None, "Null and surrogate characters are not allowed."
     return str(value).strip(), ""
 
 

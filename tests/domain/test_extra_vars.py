@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from controlplane.domain import extra_vars
@@ -45,3 +47,33 @@ def test_later_layers_win_whole() -> None:
 def test_yaml_dates_become_text() -> None:
     """A YAML date survives as JSON text."""
     assert extra_vars.as_text(extra_vars.parse("day: 2026-11-24")) == '{"day":"2026-11-24"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("a: &x [*x]", "nested deeper"),
+        ('{"a": ' + "[" * 50_000 + "]" * 50_000 + "}", "Cannot parse"),
+        ('{"a": ' + "[" * 300 + "]" * 300 + "}", "nested deeper"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "\n".join(
+                f"{b}: &{b} [{','.join(['*' + a] * 9)}]" for a, b in pairwise("abcdefghijk")
+            ),
+            "too large",
+        ),
+        ("a: {? [1, 2] : x}", "Cannot parse"),
+        ("a: {2026-11-24: [&x {? !!binary aGk= : *x}]}", "nested deeper"),
+    ],
+    ids=["cycle", "deep text", "deep", "alias bomb", "list as key", "cycle below keys"],
+)
+def test_what_cannot_be_written_out_is_refused(text: str, cause: str) -> None:
+    """A cycle, a bomb of aliases and a list as a key are refused in words, never a crash."""
+    with pytest.raises(extra_vars.NotVariables, match=cause):
+        extra_vars.parse(text)
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    """Text that no encoding can carry is refused, also in an object."""
+    with pytest.raises(extra_vars.NotVariables, match="surrogates"):
+        extra_vars.parse({"a": ["\ud800"]})
