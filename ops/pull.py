@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import msgspec
 import nats.errors
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 EXPIRES_S = 30.0
 HEARTBEAT_S = 1.0
 """A reader that hears nothing for three of these takes the consumer for dead."""
+QUIET_S = 5.0
+"""A bounded reader that hears nothing for so long looks whether what it awaits is still there."""
 RETRY_S = 0.2
 REQUEST_TIMEOUT_S = 5.0
 PLAIN_TOKENS = 9
@@ -60,7 +62,7 @@ async def follow(
     *,
     filters: Sequence[str] = (),
     batch: int = 1000,
-) -> AsyncIterator[list[StreamMessage]]:
+) -> AsyncGenerator[list[StreamMessage], None]:
     """Yield the messages behind sequence ``after`` as they come, in order, for ever.
 
     Each list holds what has arrived, at least one and at most ``batch`` messages. Errors and server
@@ -87,36 +89,37 @@ async def follow(
 async def read(
     connection: Client, stream: str, first: int, last: int, *, filters: Sequence[str] = ()
 ) -> AsyncIterator[list[StreamMessage]]:
-    """Yield the stored messages with sequences ``first``..``last`` that match, then end."""
-    if last < first:
-        return
-    end = await last_matching(connection, stream, last, filters)
-    if end < first:
-        return
-    async for messages in follow(connection, stream, first - 1, filters=filters):
-        wanted = [message for message in messages if message.sequence <= last]
-        if wanted:
-            yield wanted
-        if messages[-1].sequence >= end:
-            return
+    """Yield the stored messages with sequences ``first``..``last`` that match, then end.
+
+    A message that is purged meanwhile is not waited for.
+    """
+    position = first - 1
+    while position < last and position < (end := await _end(connection, stream, filters)):
+        reader = follow(connection, stream, position, filters=filters)
+        async with contextlib.aclosing(reader):
+            while position < min(last, end):
+                try:
+                    messages = await asyncio.wait_for(anext(reader), QUIET_S)
+                except TimeoutError:
+                    break
+                position = messages[-1].sequence
+                wanted = [message for message in messages if message.sequence <= last]
+                if wanted:
+                    yield wanted
 
 
-async def last_matching(connection: Client, stream: str, last: int, filters: Sequence[str]) -> int:
-    """Return the sequence of the newest message at or below ``last`` that matches.
+async def _end(connection: Client, stream: str, filters: Sequence[str]) -> int:
+    """Return the sequence of the newest message that matches and is there; 0 when none is.
 
-    0 when none does.
+    The stream's own last sequence may be one that was purged, and never be delivered; asked for
+    ``>`` the server looks at that one alone.
     """
     context = connection.jetstream()
-    if not filters:
-        info = await context.stream_info(stream)
-        return 0 if info.state.messages == 0 else min(last, info.state.last_seq)
     found = 0
-    for pattern in filters:
-        try:
+    for pattern in filters or (await context.stream_info(stream)).config.subjects or ():
+        with contextlib.suppress(NotFoundError):
             message = await context.get_last_msg(stream, pattern)
-        except NotFoundError:
-            continue
-        found = max(found, message.seq or 0)
+            found = max(found, message.seq or 0)
     return found
 
 

@@ -131,13 +131,17 @@ class Projector:
         *,
         repeated: bool = False,
     ) -> None:
-        """Apply messages and move the checkpoint to ``position``, all or nothing."""
+        """Apply messages and move the checkpoint to ``position``, all or nothing.
+
+        The checkpoint's row is locked before any table: a rebuild that holds it while it reads the
+        tables, a partition being made and a second projector wait for one another in one order.
+        """
         statements = list(self._projection.apply(decoded))  # type: ignore[arg-type]  # one kind
         async with postgres.transaction():
+            await checkpoint.move(postgres, self._projection.name, self._position, position)
             for statement in statements:
                 await execute(postgres, statement, repeated=repeated)
             signals.reach(signals.Point.COPY_BEFORE_COMMIT)
-            await checkpoint.move(postgres, self._projection.name, self._position, position)
         self._position = position
         await self._connection.publish(
             subjects.projected(self._projection.name), str(position).encode()

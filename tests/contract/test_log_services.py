@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
-from ops import clock, connect, nats_identity, provision, sealing
+from ops import clock, connect, nats_identity, provision, pull, sealing
 from ops.blobs import CHUNK_BYTES, Blobs
 from ops.leases import Lease
 from schemas import subjects
@@ -36,6 +36,22 @@ async def provisioned(nats_server: NatsServer) -> AsyncIterator[Client]:
 async def test_provisioning_again_changes_nothing(provisioned: Client) -> None:
     """Streams and buckets stand as declared after the first time."""
     assert await provision.provision(provisioned) == []
+
+
+async def test_a_bounded_read_ends_at_what_was_purged(provisioned: Client) -> None:
+    """A stream whose last messages were purged, or are purged now, is read to its end."""
+    context = provisioned.jetstream()
+    for job in (1, 2, 2, 3, 3):
+        await context.publish(f"output.1.{job}.1", b"frame")
+    await context.purge_stream("OUTPUT", subject="output.1.3.1")
+    reader = pull.read(provisioned, "OUTPUT", 1, 5)
+    found = [message.sequence for messages in [await anext(reader)] for message in messages]
+    assert found == [1, 2, 3]
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(anext(reader), 20)
+    late = pull.read(provisioned, "OUTPUT", 2, 5, filters=["output.1.2.*"])
+    await context.purge_stream("OUTPUT")
+    assert [messages async for messages in late] == []
 
 
 async def test_ids_are_unique_and_in_order(provisioned: Client) -> None:
