@@ -16,20 +16,17 @@ from runners import process_tree
 from runners.held import HeldAttempt
 from runners.site import Site
 from schemas import subjects
-from schemas.work import CancelRequest
+from schemas.work import CANCEL_SIGNALLED, CANCEL_UNKNOWN, CancelRequest
 
 GRACE_S = 15.0
 """A supervisor grants its job 10 s; who has not ended after this is asked again, then killed."""
-
-SIGNALLED = b"signalled"
-UNKNOWN = b"unknown"
 
 _log = structlog.get_logger()
 _decoder = msgspec.json.Decoder(CancelRequest)
 
 
 async def listen(site: Site) -> Subscription:
-    """Take cancel requests; the answer is ``signalled``, or ``unknown`` for what is not here."""
+    """Take cancel requests; the answer says whether the attempt is here."""
 
     async def on_request(message: Msg) -> None:
         try:
@@ -41,7 +38,7 @@ async def listen(site: Site) -> Subscription:
         if held is not None:
             order(held)
         if message.reply:
-            await message.respond(UNKNOWN if held is None else SIGNALLED)
+            await message.respond(CANCEL_UNKNOWN if held is None else CANCEL_SIGNALLED)
 
     return await site.nats.subscribe(subjects.control(site.name, "cancel"), cb=on_request)
 

@@ -176,6 +176,12 @@ class JobSecrets(Struct, frozen=True, kw_only=True):
     scm_key_passphrase: str = ""
 
 
+CANCEL_SIGNALLED = b"signalled"
+"""A runner's answer to a cancel request: the attempt will end."""
+CANCEL_UNKNOWN = b"unknown"
+"""The runner does not hold the attempt; it may just be about to, so it is asked again."""
+
+
 class CancelRequest(Struct, frozen=True, kw_only=True):
     """Delivered on a runner's control subject: end this attempt."""
 

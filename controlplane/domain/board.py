@@ -51,6 +51,11 @@ class InstanceFacts(Struct, kw_only=True):
     adjustment: float = 1.0
 
     @property
+    def usable(self) -> bool:
+        """True when it may be given work."""
+        return self.enabled and self.available
+
+    @property
     def capacity(self) -> int:
         """Its capacity in forks."""
         return capacity(self.cpu, self.memory, min(max(self.adjustment, 0.0), 1.0)).total
@@ -185,7 +190,8 @@ class Board(Struct, kw_only=True):
 
     def decisions(self, now: datetime) -> tuple[placement.Decision, ...]:
         """Return what placement decides about every pending job."""
-        waiting = [waiting_of(state) for _, state in self.pending()]
+        lacking = {job: found for job, state in self.pending() if (found := self._lacking(state))}
+        waiting = [waiting_of(state) for job, state in self.pending() if job not in lacking]
         held = [
             held_of(state)
             for state in self.active.values()
@@ -196,11 +202,36 @@ class Board(Struct, kw_only=True):
                 name=each.hostname,
                 groups=each.groups,
                 capacity=each.capacity,
-                available=each.enabled and each.available,
+                available=each.usable,
             )
             for each in self.instances.values()
         ]
-        return placement.place(waiting, held, runners, now)
+        return (*lacking.values(), *placement.place(waiting, held, runners, now))
+
+    def _lacking(self, state: JobState) -> placement.HeldBack | None:
+        """Hold a playbook run back whose new project has not been updated, ever."""
+        launched = _launched(state)
+        record = launched.record
+        if not isinstance(record, PlaybookLaunch) or record.project is None:
+            return None
+        if record.project in self.projects:
+            return None
+        text = f"waiting for the first update of project {record.project}"
+        return placement.HeldBack(job=launched.id, rule="dependency", explanation=text)
+
+    def unclaimable(self, state: JobState) -> str:
+        """Return why nobody can claim a placed attempt, empty when somebody can."""
+        placed = state.placed
+        if placed is None:
+            return ""
+        if placed.runner is not None:
+            instance = self.instance_named(placed.runner)
+            if instance is not None and instance.usable:
+                return ""
+            return f"Runner {placed.runner}, chosen for this job, is not available."
+        if any(each.usable and placed.group in each.groups for each in self.instances.values()):
+            return ""
+        return f"No enabled runner is present in {placed.group}."
 
     def unmet(self, launched: JobLaunched) -> str:
         """Return why the job can never run: its dependency failed or its project has nothing."""

@@ -52,6 +52,8 @@ class JobState(Struct, frozen=True, kw_only=True):
     cancel_delivered: bool = False
     cancel_explanation: str = ""
     lost: bool = False
+    lost_attempts: int = 0
+    """Attempts that a runner held and that were given up."""
     ended_attempt: int = 0
     last_counter: int = 0
     content: str = ""
@@ -86,6 +88,13 @@ class Place(Struct, frozen=True, kw_only=True):
     project_content: str = ""
     scm_revision: str = ""
     jobs_position: int = 0
+
+
+class Withdraw(Struct, frozen=True, kw_only=True):
+    """Nobody can or did take the placed attempt: the job is placed anew."""
+
+    attempt: int
+    explanation: str
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -153,6 +162,8 @@ class Fail(Struct, frozen=True, kw_only=True):
     at: datetime
     explanation: str
     status: Status = Status.ERROR
+    holder: str | None = None
+    """The runner that asks for its attempt (again), so has not started it."""
 
 
 class Delete(Struct, frozen=True, kw_only=True):
@@ -165,6 +176,7 @@ JobCommand = (
     Launch
     | Hold
     | Place
+    | Withdraw
     | Claim
     | ReportStarted
     | ReportFinished
@@ -178,6 +190,8 @@ JobCommand = (
 )
 
 INITIAL = JobState()
+LOST_ATTEMPTS_MAX = 3
+"""A job whose runner is lost so often is not tried again: it may be what ends the runners."""
 CANNOT_DELETE = {"detail": "Cannot delete running job resource."}
 
 
@@ -188,7 +202,7 @@ def decide(command: JobCommand, state: JobState) -> tuple[JobEvent, ...]:
     if state.launched is None or state.deleted:
         raise NotFound("Unified Job")
     match command:
-        case Hold() | Place() | Claim():
+        case Hold() | Place() | Withdraw() | Claim():
             return _decide_placement(command, state)
         case ReportStarted() | ReportFinished():
             return _decide_report(command, state)
@@ -262,7 +276,9 @@ JOB: Decider[JobCommand, JobEvent, JobState] = Decider(
 )
 
 
-def _decide_placement(command: Hold | Place | Claim, state: JobState) -> tuple[JobEvent, ...]:
+def _decide_placement(
+    command: Hold | Place | Withdraw | Claim, state: JobState
+) -> tuple[JobEvent, ...]:
     match command:
         case Hold():
             same = (state.rule, state.explanation) == (command.rule, command.explanation)
@@ -283,16 +299,25 @@ def _decide_placement(command: Hold | Place | Claim, state: JobState) -> tuple[J
                     jobs_position=command.jobs_position,
                 ),
             )
+        case Withdraw():
+            unclaimed = state.status is Status.WAITING and state.runner is None
+            if not unclaimed or command.attempt != state.attempt:
+                return ()
+            return (JobRequeued(attempt=state.attempt, explanation=command.explanation),)
         case Claim():
             return _claim(command, state)
 
 
 def _claim(command: Claim, state: JobState) -> tuple[JobEvent, ...]:
-    """Grant an unclaimed attempt; the same runner asking again already has it."""
+    """Grant an unclaimed attempt; the same runner asking again has it until it has started."""
     if state.status is not Status.WAITING and not (state.active and state.runner):
         raise Refused({"detail": f"the job is {state.status}"}, 409)
     if command.attempt != state.attempt:
         raise Refused({"detail": f"attempt {command.attempt} is superseded"}, 409)
+    if state.started:
+        raise Refused({"detail": f"attempt {command.attempt} has started"}, 409)
+    if state.cancel_requested:
+        raise Refused({"detail": "the job is to be canceled"}, 409)
     if state.runner == command.runner:
         return ()
     if state.runner is not None:
@@ -399,7 +424,7 @@ def _give_up(command: GiveUp, state: JobState) -> tuple[JobEvent, ...]:
         return ()
     if state.cancel_requested:
         status, explanation = Status.CANCELED, state.cancel_explanation
-    elif state.launched is not None and state.launched.lost_policy == "retry":
+    elif _tried_again(state):
         return (JobRequeued(attempt=state.attempt, explanation=command.explanation),)
     else:
         status, explanation = Status.ERROR, command.explanation
@@ -413,9 +438,15 @@ def _give_up(command: GiveUp, state: JobState) -> tuple[JobEvent, ...]:
     )
 
 
+def _tried_again(state: JobState) -> bool:
+    policy = state.launched.lost_policy if state.launched else "error"
+    return policy == "retry" and state.lost_attempts + 1 < LOST_ATTEMPTS_MAX
+
+
 def _fail(command: Fail, state: JobState) -> tuple[JobEvent, ...]:
-    """End a job that nobody runs; one that a runner holds is canceled instead."""
-    if not state.active or state.runner is not None:
+    """End a job that nobody runs; one that a runner may have started is canceled instead."""
+    held = state.runner is not None and state.runner != command.holder
+    if not state.active or held or state.started:
         return ()
     return (
         JobFinished(
@@ -446,6 +477,7 @@ def _requeued(state: JobState, event: JobRequeued) -> JobState:
         runner=None,
         started=False,
         lost=False,
+        lost_attempts=state.lost_attempts + (state.runner is not None),
         rule="",
         explanation=event.explanation,
     )

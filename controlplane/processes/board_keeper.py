@@ -39,17 +39,14 @@ class BoardKeeper:
         self._ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Follow the log until cancelled."""
+        """Follow the log until cancelled; until it is read to its end the board is not shown."""
+        self._ready.clear()
         self.board = await self._snapshot()
-        ends = (
-            await self._store.last_sequence(JOBS.name),
-            await self._store.last_sequence(CONFIG.name),
-        )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(JOBS.name), name="board-jobs")
             group.create_task(self._follow(CONFIG.name), name="board-config")
             group.create_task(self._keep_snapshot(), name="board-snapshot")
-            await self.reached(*ends)
+            await self.caught_up()
             self._ready.set()
 
     async def ready(self) -> None:
@@ -57,8 +54,12 @@ class BoardKeeper:
         await self._ready.wait()
 
     async def changes(self, period_s: float) -> AsyncIterator[None]:
-        """Yield at once, then after each change and at least every ``period_s`` seconds."""
+        """Yield at once, then after each change and at least every ``period_s`` seconds.
+
+        At each yield the board is not older than the log was when it was (re)started.
+        """
         while True:
+            await self.ready()
             changed = self._changed
             yield
             try:
@@ -70,6 +71,11 @@ class BoardKeeper:
         """Wait until the board has passed these positions."""
         while self.board.jobs_position < jobs or self.board.config_position < config:
             await self._changed.wait()
+
+    async def caught_up(self) -> None:
+        """Wait until the board shows everything that stands in the log now."""
+        jobs = await self._store.last_sequence(JOBS.name)
+        await self.reached(jobs, await self._store.last_sequence(CONFIG.name))
 
     async def _follow(self, stream: str) -> None:
         jobs = stream == JOBS.name

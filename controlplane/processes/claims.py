@@ -8,13 +8,17 @@ from datetime import timedelta
 import msgspec
 import structlog
 from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
 
-from controlplane.domain.errors import Rejected, Unavailable
-from controlplane.domain.job import Claim, Fail, JobState
+from controlplane.domain import claiming
+from controlplane.domain.errors import NotFound, Refused, Rejected, Unavailable
+from controlplane.domain.job import JOB, Claim
 from controlplane.processes.loop import Tools
 from controlplane.shell.job_secrets import job_secrets
-from ops import clock, sealing
+from controlplane.shell.transact import fold_history
+from ops import clock, direct, sealing
 from schemas import subjects
+from schemas.streams import CONFIG, REPORTS
 from schemas.subjects import Attempt
 from schemas.work import ClaimRequest, Grant
 
@@ -70,39 +74,72 @@ class Claims:
         await message.respond(msgspec.json.encode(grant))
 
     async def decide(self, tools: Tools, request: ClaimRequest) -> Grant:
-        """Append the claim when the attempt may start, and return the grant; raises Rejected."""
-        gone = await self._gone(tools, request.job)
-        if gone:
-            text = f"This job cannot run: {gone} was deleted."
-            await tools.job(self.name, request.job, Fail(at=clock.now(), explanation=text))
-            return Grant(granted=False, reason=text)
-        command = Claim(attempt=request.attempt, runner=request.runner)
-        board = tools.keeper.board
-        trace, placed = board.traces.get(request.job), board.placed_at.get(request.job)
-        if trace and placed:
-            key = f"queue-{request.job}-{request.attempt}"
-            tools.tracer.record("queue", trace, (placed, clock.now()), key=key)
-        done = await tools.job(self.name, request.job, command, traceparent=trace)
-        state = done.state
-        if not isinstance(state, JobState) or state.launched is None:
-            return Grant(granted=False, reason="the job is gone")
-        secrets = await job_secrets(tools.store, tools.vault, state.launched)
-        sealed = sealing.seal_to(request.sealing_key, msgspec.json.encode(secrets))
-        return Grant(granted=True, sealed=sealed, nats_creds=self._creds(tools, request, state))
+        """Append the claim when the attempt may start, and return the grant; raises Rejected.
 
-    async def _gone(self, tools: Tools, job: int) -> str:
-        """Return what the job needs that is deleted, on a board that has read all of CONFIG."""
-        config = await tools.store.last_sequence("CONFIG")
+        What the grant carries is made first: a claim whose answer cannot be made holds the job up.
+        """
+        asked = await self._asked(tools, request)
+        command = claiming.verdict(asked, tools.keeper.board)
+        if isinstance(command, Claim):
+            try:
+                sealed = await self._sealed(tools, asked)
+            except (KeyError, ValueError, msgspec.DecodeError):
+                log.exception("secrets cannot be opened", job=request.job)
+                command = claiming.unreadable(asked)
+            else:
+                return await self._grant(tools, asked, command, sealed)
+        await tools.job(self.name, request.job, command)
+        return Grant(granted=False, reason=command.explanation or "the job is over")
+
+    async def _asked(self, tools: Tools, request: ClaimRequest) -> claiming.Asked:
+        """Read the job from the log itself, and CONFIG to its end: a board may lag behind both."""
+        config = await tools.store.last_sequence(CONFIG.name)
         await tools.keeper.reached(0, config)
-        state = tools.keeper.board.active.get(job)
-        if state is None or state.launched is None:
-            return ""
-        return tools.keeper.board.gone(state.launched)
+        state = fold_history(JOB, await tools.store.load(subjects.job(request.job)))
+        reported = False
+        if state.launched is not None and state.runner == request.runner:
+            attempt = Attempt(state.launched.organization or 0, request.job, request.attempt)
+            reported = await self._reported(tools, attempt)
+        return claiming.Asked(request=request, state=state, reported=reported, at=clock.now())
 
     @staticmethod
-    def _creds(tools: Tools, request: ClaimRequest, state: JobState) -> str:
-        if tools.identity is None or state.launched is None:
-            return ""
-        attempt = Attempt(state.launched.organization or 0, request.job, request.attempt)
+    async def _reported(tools: Tools, attempt: Attempt) -> bool:
+        """Tell whether an attempt has reported: those transitions may not be in JOBS yet."""
+        subject = subjects.report(attempt)
+        try:
+            await direct.last_on_subject(tools.connection, REPORTS.name, subject)
+        except NotFoundError:
+            return False
+        return True
+
+    @staticmethod
+    async def _sealed(tools: Tools, asked: claiming.Asked) -> tuple[str, str]:
+        """Return the secrets and the attempt's own NATS user, sealed to the runner.
+
+        Raises KeyError or ValueError when the secrets cannot be opened.
+        """
+        request, launched = asked.request, asked.state.launched
+        if launched is None:
+            raise NotFound("Unified Job")
+        secrets = await job_secrets(tools.store, tools.vault, launched)
+        try:
+            sealed = sealing.seal_to(request.sealing_key, msgspec.json.encode(secrets))
+        except ValueError as error:
+            raise Refused({"detail": f"nothing can be sealed to this runner: {error}"}) from error
+        if tools.identity is None:
+            return sealed, ""
+        attempt = Attempt(launched.organization or 0, request.job, request.attempt)
         creds = tools.identity.job_user(attempt, clock.now() + CREDS_VALID)
-        return sealing.seal_to(request.sealing_key, msgspec.json.encode(creds))
+        return sealed, sealing.seal_to(request.sealing_key, msgspec.json.encode(creds))
+
+    async def _grant(
+        self, tools: Tools, asked: claiming.Asked, command: Claim, sealed: tuple[str, str]
+    ) -> Grant:
+        """Append the claim; only then there is a grant."""
+        job, board = asked.request.job, tools.keeper.board
+        trace, placed = board.traces.get(job), board.placed_at.get(job)
+        if trace and placed:
+            key = f"queue-{job}-{command.attempt}"
+            tools.tracer.record("queue", trace, (placed, clock.now()), key=key)
+        await tools.job(self.name, job, command, traceparent=trace)
+        return Grant(granted=True, sealed=sealed[0], nats_creds=sealed[1])

@@ -24,6 +24,9 @@ from schemas.streams import CONFIG
 
 log = structlog.get_logger()
 
+_MAY_CONCERN = (b'"project.', b'"blob":"')
+"""In the message of a transaction about a project: a tag, or a body that stands elsewhere."""
+
 
 class ProjectUpdates:
     """The loop; see the module."""
@@ -36,7 +39,7 @@ class ProjectUpdates:
         after = await position.load(tools.connection, self.name)
         async for messages in pull.follow(tools.connection, CONFIG.name, after, batch=100):
             for message in messages:
-                if b'"project.' not in message.data:
+                if not any(mark in message.data for mark in _MAY_CONCERN):
                     continue
                 record = await tools.store.decode(message)
                 for project in projects_to_update(record):

@@ -6,19 +6,13 @@ import msgspec
 import structlog
 
 from controlplane.domain.errors import NotFound, Rejected
-from controlplane.domain.job import ReportFinished, ReportStarted
+from controlplane.domain.reporting import command_of
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
 from ops import pull, signals
 from ops.blobs import Blobs
 from schemas import subjects
-from schemas.output import (
-    AttemptErased,
-    AttemptFinished,
-    AttemptStarted,
-    Report,
-    StoredReport,
-)
+from schemas.output import Report, StoredReport
 from schemas.streams import REPORTS
 
 log = structlog.get_logger()
@@ -52,15 +46,9 @@ class RunnerReports:
         except (msgspec.DecodeError, ValueError, KeyError) as error:
             log.warning("report cannot be read", sequence=message.sequence, why=str(error))
             return
-        match report:
-            case AttemptStarted():
-                command: ReportStarted | ReportFinished = ReportStarted(
-                    attempt=place.attempt, runner=report.runner, at=report.at
-                )
-            case AttemptFinished():
-                command = ReportFinished(attempt=place.attempt, report=report)
-            case AttemptErased():
-                return
+        command = command_of(place.attempt, report)
+        if command is None:
+            return
         signals.reach(signals.Point.REPORT_BEFORE_APPEND)
         try:
             await tools.job(self.name, place.job, command, message_id=f"report-{message.sequence}")

@@ -21,6 +21,7 @@ from controlplane.domain.job import (
     Place,
     ReportStarted,
     RequestCancel,
+    Withdraw,
 )
 from schemas.events.job import (
     JobCancelDelivered,
@@ -45,6 +46,7 @@ CLAIMED = JobClaimed(attempt=1, runner="r1")
 STARTED = JobStarted(attempt=1, runner="r1", at=NOW)
 LOST = JobLost(attempt=1, runner="r1", explanation="gone")
 ENDED = JobFinished(status="successful", finished=NOW, attempt=1, rc=0, last_counter=9)
+REQUESTED = JobCancelRequested(requested_by="ann")
 PLACE = Place(group="default", work_class=4)
 CANCEL = RequestCancel(requested_by="ann", at=NOW)
 
@@ -84,11 +86,11 @@ def test_only_a_pending_job_is_placed_and_each_placement_is_a_new_attempt() -> N
 
 
 def test_one_runner_gets_the_attempt_and_may_ask_again() -> None:
-    """A lost grant is answered again to its holder and to nobody else."""
+    """A lost grant is answered again to its holder and to nobody else, and never after a start."""
     ask = Claim(attempt=1, runner="r1")
     given(PLACED).when(ask).then(CLAIMED)
     given(PLACED, CLAIMED).when(ask).nothing()
-    given(PLACED, CLAIMED, STARTED).when(ask).nothing()
+    given(PLACED, CLAIMED, STARTED).when(ask).rejected(409)
     given(PLACED, CLAIMED).when(Claim(attempt=1, runner="r2")).rejected(409)
 
 
@@ -99,6 +101,8 @@ def test_one_runner_gets_the_attempt_and_may_ask_again() -> None:
         (PLACED, JobFinished(status="canceled", finished=NOW)),
         (PLACED, CLAIMED, STARTED, ENDED),
         (PLACED, CLAIMED, LOST, JobRequeued(attempt=1, explanation="")),
+        (PLACED, JobRequeued(attempt=1, explanation="nobody took it")),
+        (PLACED, CLAIMED, REQUESTED),
     ],
 )
 def test_a_claim_of_what_may_not_start_is_refused(history: tuple[Any, ...]) -> None:
@@ -196,6 +200,44 @@ def test_a_job_that_cannot_run_fails_unless_a_runner_holds_it() -> None:
         JobFinished(status="error", finished=NOW, explanation="project 2 was deleted")
     )
     given(PLACED, CLAIMED).when(fail).nothing()
+
+
+def test_a_holder_that_asks_again_may_be_told_that_the_job_cannot_run() -> None:
+    """It has not started the attempt, so the job ends; another runner's is left alone."""
+    fail = Fail(at=NOW, explanation="gone", holder="r1")
+    ended = JobFinished(status="error", finished=NOW, explanation="gone")
+    given(PLACED, CLAIMED).when(fail).then(ended)
+    given(PLACED, JobClaimed(attempt=1, runner="r2")).when(fail).nothing()
+    given(PLACED, CLAIMED, STARTED).when(fail).nothing()
+
+
+def test_a_placement_that_nobody_claimed_is_withdrawn() -> None:
+    """The job is pending again and its next attempt has another number."""
+    withdraw = Withdraw(attempt=1, explanation="r1 is gone")
+    requeued = JobRequeued(attempt=1, explanation="r1 is gone")
+    given(PLACED).when(withdraw).then(requeued)
+    given(PLACED, CLAIMED).when(withdraw).nothing()
+    given(PLACED, requeued).when(withdraw).nothing()
+    again = JobPlaced(attempt=2, group="default", work_class=4)
+    given(PLACED, requeued, again).when(withdraw).nothing()
+    given(PLACED, requeued).when(PLACE).then(again)
+
+
+def test_a_job_whose_runners_are_lost_again_and_again_ends() -> None:
+    """After three lost attempts ``retry`` is over; withdrawn placements do not count."""
+    history: list[Any] = [PLACED, JobRequeued(attempt=1, explanation="nobody took it")]
+    for attempt in (2, 3, 4):
+        history += [
+            JobPlaced(attempt=attempt, group="default", work_class=4),
+            JobClaimed(attempt=attempt, runner="r1"),
+            JobLost(attempt=attempt, runner="r1", explanation="gone"),
+        ]
+        give_up = GiveUp(attempt=attempt, at=NOW, explanation="lost")
+        found = Given(JOB, launched(lost_policy="retry"), *history).when(give_up)
+        if attempt < 4:
+            found.then(JobRequeued(attempt=attempt, explanation="lost"))
+            history += found.events
+    found.then(JobFinished(status="error", finished=NOW, attempt=4, explanation="lost"))
 
 
 def test_an_active_job_is_not_deleted() -> None:

@@ -24,6 +24,7 @@ from controlplane.domain.job import (
     Place,
     ReportStarted,
     RequestCancel,
+    Withdraw,
 )
 from schemas.status import ACTIVE, TERMINAL, Status
 from tests.factories import NOW, finished, launched
@@ -44,7 +45,9 @@ COMMANDS = st.one_of(
     st.builds(MarkLost, runner=RUNNERS, explanation=st.just("gone")),
     st.builds(MarkRecovered, attempt=ATTEMPTS, runner=RUNNERS),
     st.builds(GiveUp, attempt=ATTEMPTS, at=st.just(NOW), explanation=st.just("lost")),
+    st.builds(Withdraw, attempt=ATTEMPTS, explanation=st.just("nobody took it")),
     st.just(Fail(at=NOW, explanation="gone")),
+    st.builds(Fail, at=st.just(NOW), explanation=st.just("gone"), holder=RUNNERS),
     st.just(Delete()),
 )
 LEGAL = {
