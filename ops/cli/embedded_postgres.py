@@ -135,17 +135,18 @@ def _own(path: Path, run_as: tuple[str, ...]) -> None:
 
 
 def _initdb(place: Path, run_as: tuple[str, ...], password_file: Path) -> None:
-    handed = place / "initial-password"
+    """Make the cluster aside and move it in place whole: a killed start leaves none behind."""
+    handed, made = place / "initial-password", place / "data.new"
+    shutil.rmtree(made, ignore_errors=True)
     write_secret(handed, password_file.read_text())
     if run_as == _DROPPED:
         os.chown(handed, _NOBODY, _NOBODY)
-    data = place / "data"
     try:
         subprocess.run(
             [
                 *run_as,
                 str(_binary("initdb")),
-                *("-D", str(data), "-U", USER, "-A", "scram-sha-256"),
+                *("-D", str(made), "-U", USER, "-A", "scram-sha-256"),
                 *(f"--pwfile={handed}", "--encoding=UTF8", "--locale=C"),
             ],
             check=True,
@@ -153,17 +154,18 @@ def _initdb(place: Path, run_as: tuple[str, ...], password_file: Path) -> None:
             cwd=place,
         )
         subprocess.run(
-            [*run_as, str(_binary("postgres")), "--single", "-D", str(data), "postgres"],
+            [*run_as, str(_binary("postgres")), "--single", "-D", str(made), "postgres"],
             check=True,
             capture_output=True,
             input=f"create database {DATABASE}\n".encode(),
             cwd=place,
         )
     except subprocess.CalledProcessError as error:
-        shutil.rmtree(data, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
         raise RuntimeError(error.stderr.decode(errors="replace").strip()) from error
     finally:
         handed.unlink()
+    made.rename(place / "data")
 
 
 def _dying_with_parent() -> tuple[str, ...]:
