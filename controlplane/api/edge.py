@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -181,7 +182,8 @@ def _named_resource(path: str) -> bool:
 
 async def _redirect(scope: Any, send: Send) -> None:
     query = scope["query_string"]
-    location = scope["path"].encode() + b"/" + (b"?" + query if query else b"")
+    path = quote(scope["path"], safe="/:@!$&'()*+,;=~[]")
+    location = path.encode() + b"/" + (b"?" + query if query else b"")
     headers = [(b"location", location), (b"content-length", b"0")]
     await send({"type": "http.response.start", "status": 301, "headers": headers})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -15,6 +15,7 @@ from controlplane.api import pagination, stdout
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import Refusal
 from controlplane.api.guards import needs
+from controlplane.api.job_lists import describe_list, describe_one
 from controlplane.api.job_render import render_event, render_host_summary
 from controlplane.api.listing import Within, find
 from controlplane.api.routing import Endpoint, routes
@@ -28,41 +29,42 @@ EVENTS_MAX = 4000
 _FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
 _OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
 _CHILDREN = _OF_ATTEMPT + ' and {t}."parent_uuid" = {3}'
+_OF_GROUP = '{t}."host" in (select l."target" from "group_hosts" l where l."id" = {0})'
 _HEADERS = {"X-UI-Max-Events": str(EVENTS_MAX)}
 
 
 def event_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of events, host summaries and stdout."""
     handlers: list[HTTPRouteHandler] = []
+    events, recap = describe_list("job_event"), describe_list("job_host_summary")
     for kind, plural, name in (
         ("job", "jobs", "job_events"),
         ("project_update", "project_updates", "events"),
     ):
         read = needs("read", kind)
         base = f"/api/v2/{plural}/{{key:str}}"
-        handlers += routes(f"{base}/{name}", {"GET": (read, show_events)}, "Job Events")
+        handlers += routes(f"{base}/{name}", {"GET": (read, show_events)}, (read, events))
         handlers += routes(f"{base}/stdout", {"GET": (read, show_stdout)}, "Job Stdout")
     job = needs("read", "job")
     event = needs("read", "job_event")
     summary = needs("read", "job_host_summary")
-    for path, opt, endpoint, title in (
-        ("/api/v2/jobs/{key:str}/job_host_summaries", job, show_summaries, "Job Host Summaries"),
-        ("/api/v2/job_events/{key:str}", event, show_event, "Job Event"),
-        ("/api/v2/job_events/{key:str}/children", event, show_children, "Job Event Children"),
-        ("/api/v2/job_host_summaries/{key:str}", summary, show_summary, "Job Host Summary"),
+    one_event, line = describe_one("job_event"), describe_one("job_host_summary")
+    for path, opt, endpoint, described in (
+        ("/api/v2/jobs/{key:str}/job_host_summaries", job, show_summaries, recap),
+        ("/api/v2/job_events/{key:str}", event, show_event, one_event),
+        ("/api/v2/job_events/{key:str}/children", event, show_children, events),
+        ("/api/v2/job_host_summaries/{key:str}", summary, show_summary, line),
     ):
-        handlers += routes(path, {"GET": (opt, endpoint)}, title)
-    for above, plural in (("host", "hosts"),):
+        handlers += routes(path, {"GET": (opt, endpoint)}, (opt, described))
+    for above, plural, condition in (
+        ("host", "hosts", '{t}."host" = {0}'),
+        ("group", "groups", _OF_GROUP),
+    ):
         read = needs("read", above)
         base = f"/api/v2/{plural}/{{key:str}}"
-        handlers += routes(
-            f"{base}/job_host_summaries",
-            {"GET": (read, _of_host("job_host_summary"))},
-            "Host Job Host Summaries",
-        )
-        handlers += routes(
-            f"{base}/job_events", {"GET": (read, _of_host("job_event"))}, "Host Job Events"
-        )
+        for name, kind in (("job_host_summaries", "job_host_summary"), ("job_events", "job_event")):
+            show = _of_hosts(kind, condition)
+            handlers += routes(f"{base}/{name}", {"GET": (read, show)}, (read, describe_list(kind)))
     return handlers
 
 
@@ -112,10 +114,10 @@ async def show_summary(call: Call) -> Response[Any]:
     return answer(render_host_summary(row, job))
 
 
-def _of_host(kind: str) -> Endpoint:
+def _of_hosts(kind: str, condition: str) -> Endpoint:
     async def show(call: Call) -> Response[Any]:
         async with call.read() as view:
-            where = Sql(text='{t}."host" = {0}', values=(call.target.id,))
+            where = Sql(text=condition, values=(call.target.id,))
             found = await find(call, view, kind, Within(where=where))
             jobs = {number: await _job(view, number) for number in {r["job"] for r in found.rows}}
         if kind == "job_event":

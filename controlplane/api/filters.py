@@ -90,6 +90,9 @@ def condition(table: Table, pairs: Pairs, role_level: RoleLevel | None = None) -
     for name, value in pairs:
         if name == "search":
             parts.append(search(table, value))
+        elif name == "type" and table.polymorphic:
+            kinds = value.split(",")
+            parts.append(Compare(column=table.columns["type"], lookup="in", value=kinds))
         elif name == "role_level":
             parts.append(_role_level(table, value, role_level))
         elif name not in RESERVED:
@@ -183,11 +186,7 @@ def _term(table: Table, name: str, value: str) -> Term:
 
 
 def _related_search(table: Table, parts: list[str], value: str, how: tuple[str, bool]) -> Term:
-    relations, column = _resolve(table, parts)
-    if column is not None and not relations:
-        message = f"No related model for field {parts[-1]}."
-        raise BadRequest(message)
-    far = table_of(relations[-1].table)
+    relations, far = _follow(table, parts)
     return Term(path=relations, where=search(far, value), mode=how[0], negated=how[1])
 
 
@@ -210,12 +209,17 @@ def _on_relation(
 
 def _resolve(table: Table, parts: list[str]) -> tuple[tuple[Relation, ...], Column | None]:
     """Follow the parts of a name; the column is None when the name ends on a to-many relation."""
+    relations, far = _follow(table, parts[:-1])
+    if parts[-1] in far.columns:
+        return relations, far.columns[parts[-1]]
+    return _follow(table, parts)[0], None
+
+
+def _follow(table: Table, parts: list[str]) -> tuple[tuple[Relation, ...], Table]:
+    """Return the relations that the parts of a name follow, and the table at their end."""
     relations: list[Relation] = []
     here = table
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        if last and part in here.columns:
-            return tuple(relations), here.columns[part]
+    for part in parts:
         relation = here.relations.get(part)
         if relation is None:
             if part in here.columns:
@@ -228,7 +232,7 @@ def _resolve(table: Table, parts: list[str]) -> tuple[tuple[Relation, ...], Colu
             raise BadRequest(message)
         relations.append(relation)
         here = table_of(relation.table)
-    return tuple(relations), None
+    return tuple(relations), here
 
 
 def _compare(

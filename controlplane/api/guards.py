@@ -34,6 +34,8 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 IF_POSITION = "If-Position"
 """``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
+PROJECTIONS = ("config", "jobs", "reports", "output")
+POSITION_DIGITS_MAX = 18
 ACCEPTABLE = ("application/json", "application/*", "text/", "*/*")
 
 KEY = "permission"
@@ -109,7 +111,8 @@ async def _wait_for_position(connection: Connection, services: Services) -> None
     named = connection.headers.get(IF_POSITION, "")
     for part in filter(None, (each.strip() for each in named.split(","))):
         projection, _, position = part.rpartition(":")
-        if not position.isdecimal():
+        known = projection in ("", *PROJECTIONS)
+        if not known or not position.isdecimal() or len(position) > POSITION_DIGITS_MAX:
             raise BadRequest(f"{IF_POSITION}: {part!r} is no position")
         within_s = services.settings.write_wait_s
         if not await services.catch_up.wait(projection or "config", int(position), within_s):

@@ -9,17 +9,19 @@ import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import options, pagination, visibility
+from controlplane.api import options, pagination, shown_options, visibility
 from controlplane.api.call import Call, answer
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.job_render import JobExtras, render_job
 from controlplane.api.listing import Within, find
+from controlplane.api.resource_routes import page_of
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.tables import table_of
 from controlplane.api.where import Sql
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
+from schemas.resource import RESOURCES
 
 SUBLISTS = (
     ("job_template", "job_templates", "jobs", "job", '{t}."job_template_id" = {0}'),
@@ -37,8 +39,17 @@ SUBLISTS = (
         "unified_job",
         '{t}."instance_group_id" = {0}',
     ),
+    (
+        "instance",
+        "instances",
+        "jobs",
+        "unified_job",
+        '{t}."execution_node" = (select i."hostname" from "instance" i where i."id" = {0})',
+    ),
 )
 """(kind above, its plural, path, kind listed, condition on the listed row)."""
+USED = (("credentials", "credential"), ("labels", "label"))
+"""(path below a job, kind listed): what the job was launched with."""
 
 
 def job_list_handlers() -> list[HTTPRouteHandler]:
@@ -48,21 +59,37 @@ def job_list_handlers() -> list[HTTPRouteHandler]:
         handlers += routes(
             f"/api/v2/{plural}",
             {"GET": (LOGIN, _list(kind))},
-            (LOGIN, _described(kind, listed=True)),
+            (LOGIN, describe_list(kind)),
         )
     handlers += routes(
         "/api/v2/unified_jobs",
         {"GET": (LOGIN, _list("unified_job"))},
-        (LOGIN, _described("unified_job", listed=True)),
+        (LOGIN, describe_list("unified_job")),
     )
     for above, plural, name, kind, condition in SUBLISTS:
         opt = needs("read", above)
         handlers += routes(
             f"/api/v2/{plural}/{{key:str}}/{name}",
             {"GET": (opt, _list(kind, condition))},
-            (opt, _described(kind, listed=True)),
+            (opt, describe_list(kind)),
         )
+    for name, kind in USED:
+        handlers += _used(name, kind)
     return handlers
+
+
+def _used(name: str, kind: str) -> list[HTTPRouteHandler]:
+    opt = needs("read", "job")
+    condition = f'{{t}}."id" = any((select j."{name}" from "unified_job" j where j."id" = {{0}})'  # noqa: S608 - names from above
+
+    async def show(call: Call) -> Response[Any]:
+        where = Sql(text=f"{condition}::bigint[])", values=(call.target.id,))
+        return await page_of(call, kind, Within(where=where))
+
+    async def describe(_call: Call) -> Response[Any]:
+        return answer(options.of_list(RESOURCES[kind], create=False))
+
+    return routes(f"/api/v2/jobs/{{key:str}}/{name}", {"GET": (opt, show)}, (opt, describe))
 
 
 async def show_job(call: Call) -> Response[Any]:
@@ -140,18 +167,22 @@ async def job_page(call: Call, kind: str, within: Within | None) -> dict[str, An
     return pagination.envelope(found.page, call.path, call.pairs, found.count, rendered)
 
 
-def _described(kind: str, *, listed: bool) -> Endpoint:
+def describe_list(kind: str) -> Endpoint:
+    """Return the OPTIONS of a list of jobs, events or host summaries."""
+
     async def describe(_call: Call) -> Response[Any]:
-        name = kind.replace("_", " ").title() + (" List" if listed else "")
-        body = options.plain(name, (kind,), {})
-        return answer({**body, "search_fields": ["description", "name"], "max_page_size": 200})
+        return answer(shown_options.of_list(kind))
 
     return describe
 
 
-def describe_job(kind: str) -> Endpoint:
-    """Return the OPTIONS of a job's detail."""
-    return _described(kind, listed=False)
+def describe_one(kind: str) -> Endpoint:
+    """Return the OPTIONS of one job, event or host summary."""
+
+    async def describe(_call: Call) -> Response[Any]:
+        return answer(shown_options.of_detail(kind))
+
+    return describe
 
 
 async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[str, Any]]:

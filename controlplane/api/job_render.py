@@ -28,19 +28,10 @@ _SUBPATHS = {
         "stdout",
         "job_events",
         "job_host_summaries",
-        "activity_stream",
-        "notifications",
-        "create_schedule",
         "cancel",
         "relaunch",
     ),
-    JobKind.PROJECT_UPDATE: (
-        "stdout",
-        "cancel",
-        "scm_inventory_updates",
-        "notifications",
-        "events",
-    ),
+    JobKind.PROJECT_UPDATE: ("stdout", "cancel", "events"),
 }
 _TEMPLATE = {JobKind.JOB: "job_templates", JobKind.PROJECT_UPDATE: "projects"}
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from controlplane.api.tables import Column, Relation, Table, column, forward, register
+from controlplane.api.tables import (
+    Column,
+    Relation,
+    Table,
+    backward,
+    column,
+    forward,
+    register,
+    table_of,
+)
 
 _JOB_COLUMNS = (
     *(("id", "int"), ("name", "str"), ("description", "str"), ("status", "str")),
@@ -30,11 +39,62 @@ _REFERENCES = (
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
 )
-_RELATED = frozenset(
-    {
-        *("organization", "job_template", "project", "inventory", "execution_environment"),
-        *("credential", "instance_group", "created_by", "updated_project"),
-    }
+_RELATED = frozenset(name for name, _, _ in _REFERENCES)
+_COMPUTED = (
+    ("limit", "str", '{t}."limit_"'),
+    ("type", "str", '{t}."kind"'),
+    ("controller_node", "str", "''::text"),
+    (
+        "work_unit_id",
+        "str",
+        """case when {t}."attempt" > 0 then {t}."id" || '-' || {t}."attempt" end""",
+    ),
+    (
+        "elapsed",
+        "float",
+        'coalesce(extract(epoch from coalesce({t}."finished", now()) - {t}."started"), 0)::float8',
+    ),
+    (
+        "artifacts",
+        "json",
+        (
+            '(select r."artifacts"::text from "job_result" r'
+            ' where r."job" = {t}."id" and r."attempt" = {t}."attempt")'
+        ),
+    ),
+    ("local_path", "str", """'_' || {t}."project_id" || '__project'"""),
+    ("webhook_service", "str", "''::text"),
+    ("webhook_credential", "id", "null::bigint"),
+    ("webhook_guid", "str", "''::text"),
+)
+"""Values of jobs that are not columns of their table."""
+_OF_TYPE = (
+    ("job", "job", '{far}."id" = {near}."id"', False),
+    ("project_update", "project_update", '{far}."id" = {near}."id"', False),
+    ("credentials", "credential", '{far}."id" = any({near}."credentials")', True),
+    ("labels", "label", '{far}."id" = any({near}."labels")', True),
+    ("job_host_summaries", "job_host_summary", '{far}."job" = {near}."id"', True),
+    (
+        "hosts",
+        "host",
+        '{far}."id" in (select s."host" from "job_host_summary" s where s."job" = {near}."id")',
+        True,
+    ),
+)
+"""Relations of jobs: name, table, condition, whether there are many."""
+_HELD = (
+    ("job_template", "jobs", "job", "job_template_id"),
+    ("project", "jobs", "job", "project_id"),
+    ("project", "project_updates", "project_update", "project_id"),
+    ("inventory", "jobs", "job", "inventory_id"),
+    ("organization", "unifiedjobs", "unified_job", "organization_id"),
+    ("execution_environment", "unifiedjobs", "unified_job", "execution_environment_id"),
+    ("host", "job_host_summaries", "job_host_summary", "host"),
+)
+"""Relations of declared kinds to jobs: kind, name, table, the column that points back."""
+_TEMPLATES = (
+    '(select u."id", u."name", u."description", \'job_template\' as "kind" from "job_template" u'
+    ' union all select u."id", u."name", u."description", \'project\' from "project" u)'
 )
 _SOURCE = (
     '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when'
@@ -65,6 +125,20 @@ def register_job_tables() -> None:
         register(_jobs(kind, verbose))
     register(
         Table(
+            kind="unified_job_template",
+            source=_TEMPLATES,
+            verbose="UnifiedJobTemplate",
+            columns={
+                **_columns((("id", "int"), ("name", "str"), ("description", "str"))),
+                "type": Column(name="type", base="str", sql='{t}."kind"'),
+            },
+            relations={},
+            order=("name",),
+            search=("description", "name"),
+        )
+    )
+    register(
+        Table(
             kind="job_event",
             source='(select e.*, e."job" as "job_id", e."host" as "host_id" from "job_event" e)',
             verbose="JobEvent",
@@ -91,14 +165,20 @@ def register_job_tables() -> None:
             search=("host_name",),
         )
     )
+    for kind, name, table, remote in _HELD:
+        table_of(kind).relations[name] = backward(name, table, remote)
 
 
 def _jobs(kind: str, verbose: str) -> Table:
     where = "" if kind == "unified_job" else f" where j.\"kind\" = '{kind}'"
     columns = _columns(_JOB_COLUMNS)
-    columns["limit"] = Column(name="limit", base="str", sql='{t}."limit_"')
-    columns["type"] = Column(name="type", base="str", sql='{t}."kind"')
-    relations: dict[str, Relation] = {}
+    for name, base, sql in _COMPUTED:
+        columns[name] = Column(name=name, base=base, sql=sql)
+    relations = {
+        name: Relation(name=name, table=table, on=on, many=many)
+        for name, table, on, many in _OF_TYPE
+        if name != kind
+    }
     for name, table, local in _REFERENCES:
         columns[name] = Column(name=name, base="id", sql=f'{{t}}."{local}"')
         if name in _RELATED:
@@ -111,6 +191,7 @@ def _jobs(kind: str, verbose: str) -> Table:
         relations=relations,
         order=("id",),
         search=("description", "name"),
+        polymorphic=kind == "unified_job",
     )
 
 

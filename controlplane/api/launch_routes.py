@@ -61,7 +61,7 @@ def launch_handlers() -> list[HTTPRouteHandler]:
                 "GET": (needs("read", kind), job_lists.show_job),
                 "DELETE": (needs("delete", kind), delete_job),
             },
-            (needs("read", kind, missing=True), job_lists.describe_job(kind)),
+            (needs("read", kind, missing=True), job_lists.describe_one(kind)),
         )
         handlers += routes(
             f"{base}/cancel",

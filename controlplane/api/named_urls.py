@@ -37,9 +37,8 @@ async def resolve(view: View, kind: str, key: str) -> int | None:
         return None
     groups = _groups(fields)
     parts = [_SINGLE.split(part) for part in _PLUS.split(key)]
-    if len(parts) == 1 and len(groups) > 1:
-        parts += [[""] for _ in groups[1:]]
-        return await _only(view, kind, _match(kind, groups[:1], parts[:1]))
+    if len(parts) == 1:
+        groups = groups[:1]
     if [len(part) for part in parts] != [len(names) for _, names in groups]:
         return None
     return await _only(view, kind, _match(kind, groups, parts))

@@ -46,12 +46,16 @@ class Table(Struct, frozen=True, kw_only=True):
     order: tuple[str, ...]
     search: tuple[str, ...]
     roles: tuple[str, ...] = ()
+    polymorphic: bool = False
+    """True where ``type`` tells rows of several kinds apart and picks some of them."""
 
 
 _STATUS = {
     "status": ("str", "template_status", "template", "status"),
     "last_job_run": ("time", "template_status", "template", "last_job_run"),
     "last_job_failed": ("bool", "template_status", "template", "last_job_failed"),
+    "last_job": ("id", "template_status", "template", "last_job"),
+    "current_job": ("id", "template_status", "template", "current_job"),
 }
 LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "job_template": _STATUS,
@@ -67,6 +71,15 @@ LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
     },
 }
 """Kind to the columns that other projections keep: name to (base, table, key, column)."""
+
+LATEST = {
+    "host": {"last_job": "job", "last_job_host_summary": "job_host_summary"},
+    "job_template": {"last_job": "job", "current_job": "job"},
+    "project": {"last_job": "project_update", "current_job": "project_update"},
+}
+"""Looked up columns that hold the id of another table's row."""
+REVERSED = {("group", "children"): "parents"}
+"""Links of a kind to itself, and what they are called from the other end."""
 
 _tables: dict[str, Table] = {}
 
@@ -139,16 +152,11 @@ def _declared(resource: Resource) -> Table:
         columns[field.name] = _column(field)
         if field.ref is not None and known(field.ref.kind):
             relations[field.name] = forward(field.name, field.ref.kind)
-    relations.update(_reverse(resource))
-    for related in resource.related:
-        if known(related.kind):
-            relations[related.name] = Relation(
-                name=related.name,
-                table=related.kind,
-                on=related_condition(resource, related),
-                many=True,
-            )
     columns.update(_looked_up(resource.kind))
+    relations = {**_reverse(resource), **relations, **_listed(resource)}
+    for name, target in LATEST.get(resource.kind, {}).items():
+        on = f'{{far}}."id" = {columns[name].sql}'.replace("{t}", "{near}")
+        relations[name] = Relation(name=name, table=target, on=on, many=False)
     if resource.kind == "user":
         columns["date_joined"] = Column(name="date_joined", base="time", sql='{t}."created"')
     return Table(
@@ -161,6 +169,20 @@ def _declared(resource: Resource) -> Table:
         search=resource.search,
         roles=resource.roles,
     )
+
+
+def _listed(resource: Resource) -> dict[str, Relation]:
+    """Return the relations to what stands in a kind's sub-lists."""
+    return {
+        related.name: Relation(
+            name=related.name,
+            table=related.kind,
+            on=related_condition(resource, related),
+            many=True,
+        )
+        for related in resource.related
+        if known(related.kind)
+    }
 
 
 def _looked_up(kind: str) -> dict[str, Column]:
@@ -189,7 +211,28 @@ def _reverse(resource: Resource) -> dict[str, Relation]:
         for field in _pointing(other, resource.kind):
             for name in (other.plural, other.plural.replace("_", ""), other.kind):
                 found.setdefault(name, backward(name, other.kind, field))
+        for related in _linking(other, resource.kind):
+            on = _linked(link_table(other.kind, related), "target", "id")
+            for name in _names_of(other, related, resource):
+                if name:
+                    found.setdefault(name, Relation(name=name, table=other.kind, on=on, many=True))
     return found
+
+
+def _names_of(other: Resource, related: str, resource: Resource) -> tuple[str, ...]:
+    """Return what a kind calls the rows of another that are linked to it."""
+    if other.kind == resource.kind:
+        return (REVERSED.get((other.kind, related), ""),)
+    return (other.plural, other.plural.replace("_", ""), other.kind)
+
+
+def _linking(other: Resource, kind: str) -> Iterable[str]:
+    """Return the link lists of a kind that hold rows of another."""
+    return (
+        each.name
+        for each in other.related
+        if each.kind == kind and not each.through and not each.inverse_of
+    )
 
 
 def _pointing(other: Resource, kind: str) -> Iterable[str]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import listing, options, pagination, render
+from controlplane.api import listing, pagination, render, shown_options
 from controlplane.api.auth import Authenticator, LoginFailed
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Missing, PermissionDenied
@@ -17,7 +17,7 @@ from controlplane.api.guards import ANYBODY, LOGIN, needs
 from controlplane.api.links import url_of
 from controlplane.api.login_records import record
 from controlplane.api.routing import routes
-from controlplane.api.tables import Table, column, forward, register
+from controlplane.api.tables import Column, Table, column, forward, register
 from controlplane.api.where import AllOf, Sql
 from controlplane.api.writes import caught_up, position_header, submit, submit_as
 from controlplane.shell import access_commands
@@ -43,7 +43,9 @@ register(
             "created": column("created", "time"),
             "modified": column("modified", "time"),
             "expires": column("expires", "time"),
-            "token": column("token_hash", "str", secret=True),
+            "user": Column(name="user", base="id", sql='{t}."user_id"'),
+            "application": Column(name="application", base="id", sql="null::bigint"),
+            "token": Column(name="token", base="str", sql='{t}."token_hash"', secret=True),
         },
         relations={"user": forward("user", "user", "user_id")},
         order=("id",),
@@ -81,17 +83,12 @@ def token_handlers() -> list[HTTPRouteHandler]:
 
 async def describe_list(_call: Call) -> Response[Any]:
     """Describe a list of tokens."""
-    body = options.plain("Token List", ("o_auth2_access_token",))
-    body["actions"] = {"GET": _fields(), "POST": _fields(writable=True)}
-    body |= {"search_fields": ["description"], "related_search_fields": [], "object_roles": []}
-    return answer({**body, "max_page_size": pagination.PAGE_SIZE_MAX})
+    return answer(shown_options.of_list("token", {"POST": _WRITABLE}))
 
 
 async def describe_one(_call: Call) -> Response[Any]:
     """Describe one token."""
-    body = options.plain("Token Detail", ("o_auth2_access_token",))
-    body["actions"] = {"GET": _fields(), "PUT": _fields(writable=True)}
-    return answer(body)
+    return answer(shown_options.of_detail("token", {"PUT": _WRITABLE}))
 
 
 _LIST = (LOGIN, describe_list)
@@ -293,14 +290,9 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
-def _fields(*, writable: bool = False) -> dict[str, Any]:
-    text = {"type": "string", "required": False, "filterable": True, "hidden": False}
-    found: dict[str, Any] = {
-        "description": {**text, "label": "Description", "default": ""},
-        "application": {**text, "type": "id", "label": "Application"},
-        "scope": {**text, "label": "Scope", "default": "write"},
-    }
-    if not writable:
-        for name, kind in (("id", "integer"), ("user", "id"), ("expires", "datetime")):
-            found[name] = {"type": kind, "label": name.title(), "filterable": True, "hidden": False}
-    return found
+_TEXT = {"type": "string", "required": False, "filterable": True, "hidden": False}
+_WRITABLE: dict[str, Any] = {
+    "description": {**_TEXT, "label": "Description", "default": ""},
+    "application": {**_TEXT, "type": "id", "label": "Application"},
+    "scope": {**_TEXT, "label": "Scope", "default": "write"},
+}

@@ -38,7 +38,8 @@ def script(
 ) -> dict[str, Any]:
     """Return the inventory: groups with hosts, children and vars, and ``_meta.hostvars``.
 
-    Disabled hosts are left out. ``tower_vars`` adds ``remote_tower_id`` and
+    Disabled hosts are left out. A group always has its list of hosts: Ansible takes an entry with
+    nothing in it for a host of the group's name. ``tower_vars`` adds ``remote_tower_id`` and
     ``remote_tower_enabled`` to each host.
     """
     enabled = {host.id: host for host in hosts if host.enabled}
@@ -47,9 +48,7 @@ def script(
     child_ids = {child for group in known.values() for child in group.children}
     data: dict[str, Any] = {"all": _root(variables, known, child_ids, enabled, members)}
     for group in known.values():
-        entry: dict[str, Any] = {}
-        if members[group.id]:
-            entry["hosts"] = members[group.id]
+        entry: dict[str, Any] = {"hosts": members[group.id]}
         children = [known[child].name for child in group.children if child in known]
         if children:
             entry["children"] = sorted(children)

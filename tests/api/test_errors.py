@@ -147,3 +147,26 @@ async def test_if_position_waits_or_says_so(stack: Stack) -> None:
 async def test_strange_keys_are_not_found(stack: Stack, key: str) -> None:
     """A key that can stand for nothing is a 404."""
     assert (await stack.client.get(f"/api/v2/organizations/{key}/")).status_code == 404
+
+
+@pytest.mark.parametrize("key", ["a+b", "a+b+c", "a++b++c", "+", "++", "%FF", "[+]"])
+async def test_any_segment_names_an_object_or_none(stack: Stack, key: str) -> None:
+    """A path segment that is no named URL of the kind is a 404, whatever pluses it holds."""
+    for plural in ("teams", "organizations", "hosts", "credentials", "job_templates"):
+        answered = await stack.client.get(f"/api/v2/{plural}/{key}/")
+        assert answered.status_code == 404, (plural, answered.text)
+
+
+async def test_a_redirect_stays_in_its_header(stack: Stack) -> None:
+    """What a path without a slash holds is escaped in the Location it is sent to."""
+    answered = await stack.client.get("/api/v2/jobs/1%0d%0aX-Bad:%20yes%00")
+    assert answered.status_code == 301
+    assert answered.headers["location"] == "/api/v2/jobs/1%0D%0AX-Bad:%20yes%00/"
+    assert "x-bad" not in answered.headers
+
+
+@pytest.mark.parametrize("named", ["x", "zz:1", "config:", "-1", "9" * 30])
+async def test_a_position_of_nothing_is_refused_at_once(stack: Stack, named: str) -> None:
+    """If-Position names a projection there is and a number: else it is a 400, not a wait."""
+    answered = await stack.client.get("/api/v2/ping/", headers={"If-Position": named})
+    assert answered.status_code == 400, answered.text

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import controlplane.api.token_routes  # noqa: F401 - registers the table of tokens
 import schemas.resources  # noqa: F401 - declares every kind
 from controlplane.api import filters, named_urls, pagination
 from controlplane.api.errors import Refusal
+from controlplane.api.job_tables import register_job_tables
 from controlplane.api.tables import table_of
 from controlplane.api.where import Statement
 from schemas.resource import RESOURCES
@@ -103,3 +105,40 @@ def test_named_urls_escape_every_separator(name: str) -> None:
     segment = named_urls.encode("project", row, {"organization.name": "acme"})
     assert segment.endswith("++acme")
     assert "++" not in segment.removesuffix("++acme").replace("[+]", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("organization", "created_by__search"),
+        ("group", "parents__name"),
+        ("credential", "job_templates__name"),
+        ("credential", "organization__name"),
+        ("execution_environment", "organization__name"),
+        ("job_template", "last_job__status"),
+        ("job_template", "jobs__status"),
+        ("host", "last_job_host_summary__failed"),
+        ("unified_job", "job__playbook"),
+        ("unified_job", "unified_job_template__name"),
+        ("job", "elapsed__gt"),
+        ("job", "labels__name"),
+        ("token", "user"),
+    ],
+)
+def test_relations_are_followed_in_both_directions(kind: str, name: str) -> None:
+    """What AWX's clients filter by through relations compiles, forward and back."""
+    register_job_tables()
+    value = "true" if name.endswith("failed") else "1"
+    assert status_of(kind, name, value) == 0
+
+
+def test_type_picks_rows_of_a_mixed_list() -> None:
+    """``type`` is a filter where a list holds several kinds, and means nothing elsewhere."""
+    register_job_tables()
+    assert compiled("unified_job", "type", "job,project_update")[1] == [["job", "project_update"]]
+    assert compiled("job_template", "type", "job_template")[1] == []
+
+
+def test_a_field_that_names_another_kind_leads_to_its_own() -> None:
+    """``organization`` of a credential is its own, whatever else links the two kinds."""
+    assert not table_of("credential").relations["organization"].many

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from controlplane.api import options
+import controlplane.api.token_routes  # noqa: F401 - registers the table of tokens
+from controlplane.api import options, shown_options
+from controlplane.api.job_tables import register_job_tables
 from controlplane.api.options import kind_named
 from schemas.resource import RESOURCES
 
@@ -32,3 +34,12 @@ def test_roles_and_searched_fields_are_awx_s(plural: str) -> None:
     body = options.of_list(RESOURCES[kind_named(plural)], create=True)
     assert body["object_roles"] == RECORDED[plural]["object_roles"]
     assert sorted(body["search_fields"]) == RECORDED[plural]["search_fields"]
+
+
+@pytest.mark.parametrize("kind", sorted(shown_options.FIELDS))
+def test_what_is_only_read_has_get_actions(kind: str) -> None:
+    """The command makes ``list`` of a list's ``actions.GET``: jobs have one too."""
+    register_job_tables()
+    found = shown_options.of_list(kind)["actions"]
+    assert list(found) == ["GET"]
+    assert {"id", "url", *shown_options.FIELDS[kind]} <= set(found["GET"])

@@ -15,7 +15,7 @@ def test_hosts_stand_in_their_groups_and_the_rest_below_all() -> None:
     """Groups list their enabled hosts and child groups; hosts in no group stand below all."""
     assert script("top: 1", [WEB, OLD, LONE], [SITE, TIER], tower_vars=False) == {
         "all": {"hosts": ["lone"], "children": ["site"], "vars": {"top": 1}},
-        "site": {"children": ["tier"]},
+        "site": {"hosts": [], "children": ["tier"]},
         "tier": {"hosts": ["web"], "vars": {"x": "y"}},
         "_meta": {"hostvars": {"web": {"port": 80}, "lone": {"a": 1}}},
     }
@@ -31,6 +31,13 @@ def test_disabled_hosts_are_left_out() -> None:
     """A disabled host is in no group and has no variables."""
     assert script("", [OLD], [TIER], tower_vars=True) == {
         "all": {"children": ["tier"]},
-        "tier": {"vars": {"x": "y"}},
+        "tier": {"hosts": [], "vars": {"x": "y"}},
         "_meta": {"hostvars": {}},
     }
+
+
+def test_an_empty_group_is_no_host() -> None:
+    """A group with nothing in it has an empty list: Ansible reads ``{}`` as a host of its name."""
+    empty = GroupRow(id=12, name="empty", variables="")
+    found = script("", [], [empty], tower_vars=False)
+    assert found["empty"] == {"hosts": []}
