@@ -32,12 +32,13 @@ async def connect_nats(
     inbox_prefix: str | None = None,
     patient: bool = True,
     on_reconnect: Callable[[], Awaitable[None]] | None = None,
+    closed: asyncio.Event | None = None,
 ) -> Client:
     """Connect to NATS and stay connected: it reconnects for ever (``jetstream.md`` 9).
 
     ``patient`` waits for a server that is not there yet; otherwise the connection is for one short
     use: it raises when the first attempt fails and stays away. ``inbox_prefix`` is for users
-    that may only listen below their own prefix.
+    that may only listen below their own prefix. ``closed``: see ``connect_nats_as``.
     """
     creds = None if creds_file is None else nats_identity.read_creds(creds_file)
     options = connection_options(name, creds)
@@ -45,6 +46,8 @@ async def connect_nats(
         options["inbox_prefix"] = inbox_prefix
     if on_reconnect is not None:
         options["reconnected_cb"] = on_reconnect
+    if closed is not None:
+        options["closed_cb"] = _set(closed)
     while True:
         try:
             return await nats.connect(url, allow_reconnect=patient, **options)
@@ -77,11 +80,25 @@ def connection_options(name: str, creds: nats_identity.Creds | None) -> dict[str
     return options
 
 
-async def connect_nats_as(url: str, creds_json: bytes, name: str, inbox_prefix: str) -> Client:
-    """Connect as a user whose credentials stand in memory (an attempt's own user)."""
+async def connect_nats_as(
+    url: str, creds_json: bytes, name: str, inbox_prefix: str, closed: asyncio.Event
+) -> Client:
+    """Connect as a user whose credentials stand in memory (an attempt's own user).
+
+    ``closed`` is set when the connection has ended for good: after some errors that a server tells
+    it, such as a login that took too long on a busy machine, nats-py does not reconnect.
+    """
     creds = msgspec.json.decode(creds_json, type=nats_identity.Creds)
     options = connection_options(name, creds)
+    options["closed_cb"] = _set(closed)
     return await nats.connect(url, inbox_prefix=inbox_prefix, **options)
+
+
+def _set(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def on_closed() -> None:
+        event.set()
+
+    return on_closed
 
 
 async def close_quietly(connection: Client) -> None:

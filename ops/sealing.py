@@ -38,9 +38,13 @@ class SealingKey:
         except FileNotFoundError:
             secret = X25519PrivateKey.generate().private_bytes_raw()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)  # whole or not at all: half a key would stop every later start
         return cls(secret)
 
     @property

@@ -16,7 +16,10 @@ class Point(StrEnum):
     APPEND_BEFORE_ACK = "append_before_ack"
     COPY_BEFORE_COMMIT = "copy_before_commit"
     JOURNAL_BEFORE_PUBLISH = "journal_before_publish"
+    SPEC_BEFORE_ACK = "spec_before_ack"
     CLAIM_BEFORE_START = "claim_before_start"
+    FRAMES_BEFORE_REPORT = "frames_before_report"
+    REPORT_BEFORE_REMOVAL = "report_before_removal"
     PLACED_BEFORE_ORDER = "placed_before_order"
     REPORT_BEFORE_APPEND = "report_before_append"
 

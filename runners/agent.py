@@ -37,20 +37,24 @@ class Pace(Struct, frozen=True, kw_only=True):
 class Agent:
     """One runner, connected; ``run`` lives until ``stop`` is set."""
 
-    def __init__(self, site: Site, pace: Pace) -> None:
-        """Nothing happens before ``run``."""
+    def __init__(self, site: Site, pace: Pace, closed: asyncio.Event) -> None:
+        """Nothing happens before ``run``; ``closed`` is set when NATS is gone for good."""
         self._site = site
         self._pace = pace
         self._intake = Intake(site, self._take)
         self._running: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
+        self._closed = closed
 
     def reconnected(self) -> None:
         """Ask the server again for what it forgot."""
         self._intake.again()
 
     async def run(self) -> None:
-        """Take found attempts back, then work until ``stop``; running jobs go on without us."""
+        """Take found attempts back, then work until ``stop``; running jobs go on without us.
+
+        Raises ConnectionError when the connection has ended for good: a new agent takes over.
+        """
         found = take_back.found(self._site)
         for held in found:
             self._go(take_back.resume(self._site, self._begin, held), f"resume-{held.record.ident}")
@@ -61,6 +65,7 @@ class Agent:
                 ("heartbeat", self._beat()),
                 ("register", self._register()),
                 ("intake", self._intake.run()),
+                ("closed", self._until_closed()),
             )
         ]
         stopping = asyncio.create_task(self.stop.wait(), name="stop")
@@ -71,6 +76,10 @@ class Agent:
             await canceling.unsubscribe()
         for each in failed:
             each.result()
+
+    async def _until_closed(self) -> None:
+        await self._closed.wait()
+        raise ConnectionError("NATS has closed the connection")
 
     async def _drain(self, serving: list[asyncio.Task[Any]]) -> None:
         """Take nothing more, let claims come to their start, leave the rest to the next agent."""
@@ -105,8 +114,18 @@ class Agent:
         self._go(self._execute(held, secrets), f"attempt-{held.record.ident}")
 
     async def _execute(self, held: HeldAttempt, secrets: Secrets | Unstarted) -> None:
-        await Execution(self._site, held).run(secrets)
-        self._site.held.release(held.record.key, ended=True)
+        """Run an attempt to its end.
+
+        One that breaks here is not held any more: presence tells, and the control plane gives it up
+        as it does with every attempt whose runner does not know it.
+        """
+        key = held.record.key
+        try:
+            await Execution(self._site, held).run(secrets)
+        except Exception:
+            self._site.held.release(key, ended=False)
+            raise
+        self._site.held.release(key, ended=True)
 
     def _go(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -45,7 +45,7 @@ class ContentCache:
             if not kept.exists():
                 await self.keep(digest, await self._fetched(digest))
             os.utime(kept)
-            await asyncio.to_thread(shutil.copyfile, kept, target)
+            await asyncio.to_thread(_copy, kept, target)
 
     async def keep(self, digest: str, content: bytes) -> None:
         """Keep content. Raises ContentMissing when it is not what its digest says."""
@@ -70,6 +70,13 @@ class ContentCache:
             path.unlink(missing_ok=True)
             self._turns.pop(path.name, None)
             used -= stat.st_size
+
+
+def _copy(kept: Path, target: Path) -> None:
+    """Copy whole or not at all: a supervisor that an agent before us started may be reading."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(kept, temporary)
+    temporary.rename(target)
 
 
 def _is_digest(text: str) -> bool:

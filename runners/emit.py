@@ -2,6 +2,10 @@
 
 The stream's last frame is the only checkpoint. The first event goes at once; those that follow
 within ``LINGER_S`` share frames. Nothing is dropped: what cannot be published stays in the journal.
+
+Of a backlog several frames are in flight. Where such a frame ends depends on nothing but where it
+begins and on the journal: sent again after a lost connection it is the same message, with the same
+id, and the stream keeps it once.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from runners import framing, report
 from runners.held import HeldAttempt
 from runners.insist import DISTURBED, pause_s
 from runners.journal import Entry, JournalEvent, JournalReader, Position
-from runners.outlet import Conflict, Outlet
+from runners.outlet import IN_FLIGHT_MAX, Conflict, Outlet
 from runners.spec import JOURNAL_FILE
 from runners.summary import Summary
 from schemas.output import FRAME_BYTES_MAX, StoredReport
@@ -42,6 +46,8 @@ class Emitter:
         self._reader = JournalReader(held.directory / JOURNAL_FILE)
         self._started_told = False
         self._sent_at = 0.0
+        self._framed = 0
+        """Where the journal's last published event ends."""
         self.hosts: Mapping[str, int] = {}
         self.summary = Summary(report.start_word(held.record))
         self.wake = asyncio.Event()
@@ -61,7 +67,7 @@ class Emitter:
         self.summary.catch_up(self._reader, self._reader.size())
 
     async def run(self) -> None:
-        """Publish until the final frame, or to the journal's end once it is over."""
+        """Publish until the final frame, or to the journal's end once it is over. Raises Erased."""
         failures = 0
         while True:
             try:
@@ -78,10 +84,11 @@ class Emitter:
                 return
 
     async def _resume(self) -> Position:
-        """Take the place that the streams give. Raises Lost."""
+        """Take the place that the streams give. Raises Lost, Erased."""
         stored = await self._outlet.last_report()
         self._started_told = self._started_told or stored is not None
         frame = await self._outlet.last_frame()
+        self._framed = 0 if frame is None else frame.offset
         if frame is None:
             return Position()
         position = Position(offset=frame.offset, counter=frame.last, line=frame.events[-1].end_line)
@@ -115,15 +122,25 @@ class Emitter:
             self.summary.feed(entry)
         await self._tell_start()
         events = [entry for entry in entries if isinstance(entry, JournalEvent)]
-        for each in framing.split(events, self.position.offset):
-            cut = framing.cut(self._held.record, each, self.hosts)
-            for body in cut.bodies:
-                await self._store(body)
-            signals.reach(signals.Point.JOURNAL_BEFORE_PUBLISH)
-            await self._outlet.frame(cut.frame, cut.message_id)
-            self._sent_at = clock.monotonic()
-            self.position = each[-1].after
+        *full, rest = [*framing.split(events, self._framed)] or [()]
+        for begin in range(0, len(full), IN_FLIGHT_MAX):
+            await self._send(full[begin : begin + IN_FLIGHT_MAX])
+        if full and self._reader.size() > entries[-1].after.offset:
+            return  # the rest shares its frame with what follows
+        if rest:
+            await self._send([rest])
         self.position = entries[-1].after
+
+    async def _send(self, runs: Sequence[Sequence[JournalEvent]]) -> None:
+        """Publish runs of events, a frame each, behind the bodies that they refer to."""
+        cuts = [framing.cut(self._held.record, each, self.hosts) for each in runs]
+        for body in (each for cut in cuts for each in cut.bodies):
+            await self._store(body)
+        signals.reach(signals.Point.JOURNAL_BEFORE_PUBLISH)
+        await self._outlet.frames([(cut.frame, cut.message_id) for cut in cuts])
+        self._sent_at = clock.monotonic()
+        self.position = runs[-1][-1].after
+        self._framed = self.position.offset
 
     async def _tell_start(self) -> None:
         """Report the start once, before the first frame: who reads in order learns it first."""

@@ -12,13 +12,13 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 
-from ops import clock, connect, nats_identity
+from ops import clock, connect, nats_identity, signals
 from ops.blobs import Blobs
 from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
 from runners.journal import Final, JournalEvent, JournalReader
-from runners.outlet import Outlet
+from runners.outlet import Erased, Outlet
 from runners.site import Site
 from runners.spec import INVENTORY_FILE, JOURNAL_FILE, Secrets
 from runners.start import Unstarted
@@ -40,7 +40,7 @@ class Execution:
 
     def _use(self, connection: Client) -> None:
         """Publish the attempt's record over this connection."""
-        self._outlet = Outlet(connection.jetstream(), self._held.record.attempt)
+        self._outlet = Outlet(connection, self._held.record.attempt)
         put = Blobs(connection).put
         self._emitter = Emitter(self._held, self._outlet, self._site.name, put)
 
@@ -48,64 +48,105 @@ class Execution:
         """Go from wherever the attempt stands to its end.
 
         ``secrets`` serve one that never started. The record is published as the attempt's own NATS
-        user, which may write this attempt's subjects and no others.
+        user, which may write this attempt's subjects and no others. Raises ValueError when that
+        user's credentials were not sealed to us.
         """
+        unstarted = await self._start(secrets)
         sealed = self._held.record.nats_creds
         if not sealed:
-            await self._run(secrets)
+            await self._tell(unstarted)
             return
-        ident = self._held.record.ident
-        connection = await connect.connect_nats_as(
-            self._site.nats_url,
-            self._site.key.unseal(sealed),
-            f"attempt {ident}",
-            nats_identity.inbox_prefix(ident),
-        )
-        self._use(connection)
-        try:
-            await self._run(secrets)
-        finally:
-            await connect.close_quietly(connection)
+        creds = self._site.key.unseal(sealed)
+        while not await self._tell_as(creds, unstarted):
+            _log.warning("connection.closed", attempt=self._held.record.ident)
 
-    async def _run(self, secrets: Secrets | Unstarted) -> None:
-        try:
-            final = await self._perform(secrets)
-        except Unstarted as error:
-            final = _ended(error.status, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong must not wedge the job
-            _log.exception("attempt.broken", attempt=self._held.record.ident)
-            await cancel.put_down(self._held)
-            text = f"The runner agent failed: {type(error).__name__}: {error}"
-            final = _ended("error", text)
-        await self._finish(final)
-
-    async def _perform(self, secrets: Secrets | Unstarted) -> Final:
+    async def _start(self, secrets: Secrets | Unstarted) -> Final | None:
+        """Start the attempt if it never was; returns its end when it cannot be."""
         if isinstance(secrets, Unstarted):
-            raise secrets
-        if not start.found(self._held):
-            self._phases = await start.start(self._site, self._held, secrets)
+            return _ended(secrets.status, str(secrets))
+        try:
+            if not start.found(self._held):
+                self._phases = await start.start(self._site, self._held, secrets)
+        except Unstarted as error:
+            return _ended(error.status, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong must not wedge the job
+            return await self._broken(error)
         if self._held.cancel_wanted.is_set() and self._held.handle is not None:
             self._held.handle.cancel()
-        self._emitter.hosts = self._hosts()
-        number = self._site.watch.add(self._held.directory, self._emitter.wake)
+        return None
+
+    async def _tell_as(self, creds: bytes, unstarted: Final | None) -> bool:
+        """Publish the record as the attempt's user; False when that connection ended for good."""
+        ident = self._held.record.ident
+        closed = asyncio.Event()
+        connection = await connect.connect_nats_as(
+            self._site.nats_url,
+            creds,
+            f"attempt {ident}",
+            nats_identity.inbox_prefix(ident),
+            closed,
+        )
+        self._use(connection)
+        telling = asyncio.create_task(self._tell(unstarted), name=f"tell-{ident}")
+        closing = asyncio.create_task(closed.wait(), name=f"closed-{ident}")
         try:
-            await self._follow()
+            await asyncio.wait([telling, closing], return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
+            return telling.done()
         finally:
-            self._site.watch.remove(number)
-        return await self._conclude()
+            telling.cancel()
+            closing.cancel()
+            await asyncio.gather(telling, closing, return_exceptions=True)
+            await connect.close_quietly(connection)
+
+    async def _tell(self, unstarted: Final | None) -> None:
+        """Publish the record to its end and forget the attempt."""
+        try:
+            await self._finish(unstarted or await self._publish())
+        except Erased:
+            _log.info("attempt.erased", attempt=self._held.record.ident)
+            await cancel.put_down(self._held)
+            await finish.forget(self._site, self._held)
+
+    async def _publish(self) -> Final:
+        try:
+            self._emitter.hosts = self._hosts()
+            number = self._site.watch.add(self._held.directory, self._emitter.wake)
+            try:
+                await self._follow()
+            finally:
+                self._site.watch.remove(number)
+            return await self._conclude()
+        except Erased:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong must not wedge the job
+            return await self._broken(error)
+
+    async def _broken(self, error: Exception) -> Final:
+        _log.exception("attempt.broken", attempt=self._held.record.ident)
+        await cancel.put_down(self._held)
+        return _ended("error", f"The runner agent failed: {type(error).__name__}: {error}")
 
     async def _follow(self) -> None:
         """Publish until the journal ends, with what looks after the attempt meanwhile."""
-        beside = [
+        working = [
+            asyncio.create_task(self._emitter.run(), name="emit"),
             asyncio.create_task(watch_end.watch(self._held, self._emitter), name="watch-end"),
             asyncio.create_task(cancel.enforce(self._held), name="enforce-cancel"),
         ]
+        emitting, *beside = working
         try:
-            await self._emitter.run()
+            while not emitting.done():
+                waiting = [emitting, *(each for each in beside if not each.done())]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for each in working:
+                    if each.done():
+                        each.result()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            for each in working:
+                each.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
 
     def _hosts(self) -> Mapping[str, int]:
         try:
@@ -141,6 +182,7 @@ class Execution:
         told = report.finished(self._site.name, self._held.record, summary, hosts, end)
         if self._site.tracer.enabled:
             await asyncio.to_thread(self._trace, told)
+        signals.reach(signals.Point.FRAMES_BEFORE_REPORT)
         await finish.finish(self._site, self._held, self._outlet, told)
         _log.info(
             "attempt.finished",

@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from ops import signals
 from runners import claim
 from runners.held import HeldAttempt
 from runners.insist import insist
@@ -22,10 +23,19 @@ _encoder = msgspec.json.Encoder()
 
 
 async def finish(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
-    """Report the end once, then forget the attempt. Its last frame must be acknowledged before."""
+    """Report the end once, then forget the attempt. Its last frame must be acknowledged before.
+
+    Raises Erased.
+    """
     if told.content:
         await insist("upload", lambda: _upload(site, held, told.content))
     await insist("report", lambda: _report(site, held, outlet, told))
+    signals.reach(signals.Point.REPORT_BEFORE_REMOVAL)
+    await forget(site, held)
+
+
+async def forget(site: Site, held: HeldAttempt) -> None:
+    """Tell that nothing more comes of an attempt, and remove what it left on this machine."""
     await claim.release(site, held.record.key)
     await asyncio.to_thread(workspace.remove, held.directory)
 

@@ -49,8 +49,8 @@ class Cut(Struct, frozen=True, kw_only=True):
 def split(events: Sequence[JournalEvent], offset: int) -> Iterator[Sequence[JournalEvent]]:
     """Yield the events in runs of at most one frame's count and bytes.
 
-    ``offset`` is where the first event begins in the journal: an event's bytes there stand for its
-    bytes in the frame.
+    ``offset`` is where the event before them ends in the journal: an event's bytes there stand for
+    its bytes in the frame. All runs but the last are what they are whatever follows.
     """
     begin, size = 0, 0
     for index, each in enumerate(events):

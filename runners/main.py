@@ -49,12 +49,18 @@ def run_runner(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, zygote: Zygote) -> None:
-    creds = settings.nats_creds_file
+    creds, closed = settings.nats_creds_file, asyncio.Event()
+
+    async def on_reconnect() -> None:
+        agent.reconnected()
+
     connection = await connect.connect_nats(
         settings.nats_url,
         creds,
         f"runner {settings.node}",
         inbox_prefix=nats_identity.inbox_prefix(settings.node) if creds else None,
+        on_reconnect=on_reconnect,
+        closed=closed,
     )
     watch = JournalWatch()
     blobs = Blobs(connection)
@@ -78,6 +84,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
             heartbeat_s=settings.heartbeat_s,
             presence_ttl_s=settings.presence_ttl_s,
         ),
+        closed,
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

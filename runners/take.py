@@ -81,6 +81,7 @@ async def _accept(
         told = unsealed(site, grant)
     except (ValueError, OSError) as error:
         told = Unstarted("error", f"The runner cannot prepare the job: {error}")
+    signals.reach(signals.Point.SPEC_BEFORE_ACK)
     with contextlib.suppress(nats.errors.Error, OSError):
         # Without this ack the order comes again and is dropped then: we hold the attempt.
         await message.ack_sync()

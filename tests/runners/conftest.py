@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from runners import process_tree
 from runners.steps import workspace
 from runners.zygote_client import Zygote
+from tests.runners.agent_rig import AgentProcess, ControlPlane
 from tests.runners.rig import Rig
 
 _numbers = itertools.count(900_000)
@@ -47,3 +48,20 @@ def new_rig(tmp_path: Path, zygote: Zygote) -> Iterator[Callable[[], Rig]]:
 def rig(new_rig: Callable[[], Rig]) -> Rig:
     """One rig."""
     return new_rig()
+
+
+@pytest.fixture
+async def plane(directory: Path) -> AsyncIterator[ControlPlane]:
+    """A small control plane over a server with a deployment's users."""
+    plane = ControlPlane(directory)
+    await plane.start()
+    yield plane
+    await plane.stop()
+
+
+@pytest.fixture
+def agent(directory: Path, plane: ControlPlane) -> Iterator[AgentProcess]:
+    """An agent's process, not started; whatever it leaves behind is ended and removed."""
+    agent = AgentProcess(directory / "runner", plane)
+    yield agent
+    agent.close()
