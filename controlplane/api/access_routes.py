@@ -21,6 +21,7 @@ from controlplane.api.tables import table_of
 from controlplane.api.where import AllOf, Sql, Where
 from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain import access
+from controlplane.domain.numerals import whole
 from controlplane.shell import access_commands
 from controlplane.shell.read_model import View
 from schemas import roles
@@ -210,7 +211,8 @@ async def _change(call: Call, role: ObjectRole, user: int, *, revoke: bool) -> R
         facts = await visibility.load(view, "user", user)
         if facts is None:
             raise BadRequest({"detail": "User matching query does not exist."})
-        if not access.may(call.who, "read", "user", facts):
+        adopting = role.kind == "organization" and role.role in access.ADOPTING and not revoke
+        if not access.may(call.who, "adopt" if adopting else "read", "user", facts):
             raise PermissionDenied
         if role.kind == "credential" and not revoke:
             await _check_same_organization(view, role.object_id, facts)
@@ -242,8 +244,8 @@ async def _check_same_organization(view: View, credential: int, user: access.Fac
 
 
 def _role(call: Call) -> ObjectRole:
-    key = str(call.request.path_params["key"])
-    found = _role_of(int(key)) if key.isdecimal() and int(key) < 2**63 else None
+    number = whole(str(call.request.path_params["key"]))
+    found = None if number is None else _role_of(number)
     if found is None:
         raise Missing("Role")
     return found

@@ -22,6 +22,7 @@ ASK = "ASK"
 RECENT_MAX = 10
 LABELS_MAX = 10
 GROUPS_MAX = 5
+HOST_JOBS_MAX = 5
 
 
 async def columns(view: View, kind: str, rows: Sequence[Row]) -> ByID:
@@ -200,14 +201,30 @@ def _last_job(job: Row) -> dict[str, Any]:
 
 
 async def _host_groups(view: View, rows: Sequence[Row]) -> ByID:
-    found: ByID = {
-        row["id"]: {"groups": {"count": 0, "results": []}, "recent_jobs": []} for row in rows
-    }
+    found: ByID = {row["id"]: {"groups": {"count": 0, "results": []}} for row in rows}
     for row in await view.named("host_group_rows", _ids(rows)):
         groups = found[row["owner"]]["groups"]
         groups["count"] += 1
         if groups["count"] <= GROUPS_MAX:
             groups["results"].append({"id": row["id"], "name": row["name"]})
+    return found
+
+
+async def _host_jobs(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"recent_jobs": []} for row in rows}
+    for job in await view.named("host_recent_jobs", _ids(rows), HOST_JOBS_MAX):
+        summary = found[job["host"]]
+        words = ("id", "name", "type", "status", "finished")
+        summary["recent_jobs"].append({name: job[name] for name in words})
+        if len(summary["recent_jobs"]) == 1:
+            template = job["job_template_id"]
+            summary["last_job"] = {
+                **_last_job(job),
+                "job_template_id": template,
+                "job_template_name": job["name"] if template else None,
+            }
+            failed = job["summary_failed"]
+            summary["last_job_host_summary"] = {"id": job["summary"], "failed": failed}
     return found
 
 
@@ -258,7 +275,7 @@ _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "organization": (_organization_counts,),
     "project": (_last_update,),
     "inventory": (_inventory_labels,),
-    "host": (_host_groups,),
+    "host": (_host_groups, _host_jobs),
     "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs),
     "credential": (_owners,),
 }

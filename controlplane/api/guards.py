@@ -28,6 +28,7 @@ from controlplane.api.sessions import AGE_S
 from controlplane.api.tables import table_of
 from controlplane.domain import access
 from controlplane.domain.access import Principal
+from controlplane.domain.numerals import whole
 from controlplane.shell.read_model import View
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -35,7 +36,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 IF_POSITION = "If-Position"
 """``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
 PROJECTIONS = ("config", "jobs", "reports", "output")
-POSITION_DIGITS_MAX = 18
 ACCEPTABLE = ("application/json", "application/*", "text/", "*/*")
 
 KEY = "permission"
@@ -112,10 +112,11 @@ async def _wait_for_position(connection: Connection, services: Services) -> None
     for part in filter(None, (each.strip() for each in named.split(","))):
         projection, _, position = part.rpartition(":")
         known = projection in ("", *PROJECTIONS)
-        if not known or not position.isdecimal() or len(position) > POSITION_DIGITS_MAX:
+        number = whole(position)
+        if not known or number is None:
             raise BadRequest(f"{IF_POSITION}: {part!r} is no position")
         within_s = services.settings.write_wait_s
-        if not await services.catch_up.wait(projection or "config", int(position), within_s):
+        if not await services.catch_up.wait(projection or "config", number, within_s):
             raise Busy("The read model has not reached the position asked for.")
 
 

@@ -19,6 +19,7 @@ from controlplane.api.routing import routes
 from controlplane.api.tables import Relation, Table, column, register
 from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.domain.numerals import whole
 from controlplane.domain.resource import Link, Unlink
 from controlplane.shell.access_commands import adjust_instance
 from controlplane.shell.read_model import Row, View
@@ -167,7 +168,7 @@ async def _change(call: Call) -> Response[Any]:
 
 async def _number(view: View, key: str) -> int:
     if key.isdecimal():
-        return int(key) if int(key) < 2**63 else 0
+        return whole(key) or 0
     sql = 'select t."id" from "instance" t where t."hostname" = $1'
     return int(await view.value(sql, key.replace("\x00", "")) or 0)
 

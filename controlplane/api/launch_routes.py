@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from controlplane.shell.transact import transact
 from ops import clock
 from schemas import subjects
 from schemas.envelope import Actor, Context
+from schemas.resource import RESOURCES
 from schemas.status import LaunchType
 
 JOBS = "jobs"
@@ -35,10 +36,10 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 def launch_handlers() -> list[HTTPRouteHandler]:
     """Return the routes that start and end unified jobs."""
-    start = needs("start", "job_template")
+    start, read = needs("start", "job_template"), needs("read", "job_template")
     handlers = routes(
         "/api/v2/job_templates/{key:str}/launch",
-        {"GET": (start, show_launch), "POST": (start, launch_job)},
+        {"GET": (read, show_launch), "POST": (start, launch_job)},
         (needs("read", "job_template", missing=True), describe_launch),
     )
     update = needs("start", "project")
@@ -50,7 +51,7 @@ def launch_handlers() -> list[HTTPRouteHandler]:
     relaunch = needs("start", "job")
     handlers += routes(
         "/api/v2/jobs/{key:str}/relaunch",
-        {"GET": (relaunch, show_relaunch), "POST": (relaunch, relaunch_job)},
+        {"GET": (needs("read", "job"), show_relaunch), "POST": (relaunch, relaunch_job)},
         (needs("read", "job", missing=True), describe_relaunch),
     )
     for kind, plural in (("job", "jobs"), ("project_update", "project_updates")):
@@ -163,6 +164,7 @@ async def relaunch_job(call: Call) -> Response[Any]:
     async with call.read() as view:
         job = await _job(view, call.target.id)
         template = await _template_of(view, job)
+        await _check_as_it_was(call, view, job, template)
         limit = job["limit_"] if hosts != "failed" else await _failed_limit(view, job)
         facts = await _as_it_was(view, job, template)
         given = {name: body[name] for name in body if name not in launch.ASK and name != "hosts"}
@@ -319,19 +321,32 @@ async def _check_prompts(
 ) -> None:
     """Raise 403 unless the caller may use everything that it names in prompts."""
     used = {
-        "inventory": prompts.inventories,
-        "credentials": {each.id for each in prompts.credentials}
-        - {each.id for each in facts.credentials},
-        "instance_groups": set(prompts.instance_groups),
+        "inventory": ("inventory", prompts.inventories),
+        "credentials": (
+            "credential",
+            {each.id for each in prompts.credentials} - {each.id for each in facts.credentials},
+        ),
+        "instance_groups": ("instance_group", set(prompts.instance_groups)),
+        "labels": ("label", prompts.labels - set(facts.labels)),
+        "execution_environment": ("execution_environment", prompts.execution_environments),
     }
-    kinds = {
-        "inventory": "inventory",
-        "credentials": "credential",
-        "instance_groups": "instance_group",
-    }
-    for name, numbers in used.items():
-        if name not in body or not facts.template[launch.ASK[name]]:
-            continue
-        for number in numbers:
-            if not await may(view, call.who, "use", kinds[name], number):
-                raise PermissionDenied
+    for name, (kind, numbers) in used.items():
+        if name in body and facts.template[launch.ASK[name]]:
+            await _check_use(call, view, kind, numbers)
+
+
+async def _check_use(call: Call, view: View, kind: str, numbers: Iterable[int]) -> None:
+    """Raise 403 unless the caller may use, or at least read, each of these objects."""
+    verb = "use" if "use" in RESOURCES[kind].roles else "read"
+    for number in numbers:
+        if not await may(view, call.who, verb, kind, number):
+            raise PermissionDenied
+
+
+async def _check_as_it_was(call: Call, view: View, job: Row, template: Row) -> None:
+    """Raise 403 unless the caller may use what the job ran with beyond its template's own."""
+    facts = await launching.template_facts(view, template)
+    if job["inventory_id"] is not None and job["inventory_id"] != template["inventory"]:
+        await _check_use(call, view, "inventory", [job["inventory_id"]])
+    own = {each.id for each in facts.credentials}
+    await _check_use(call, view, "credential", set(job["credentials"]) - own)

@@ -24,6 +24,7 @@ from controlplane.api.services import Services
 from controlplane.api.websocket_session import TOO_SLOW, WebsocketSession
 from controlplane.domain import access
 from controlplane.domain.access import Principal
+from controlplane.domain.numerals import whole
 from controlplane.shell.live import TooSlow
 from ops import clock
 from schemas import subjects
@@ -152,11 +153,11 @@ async def stream_job(call: Call) -> Response[Any]:
 
     The id of an event is its counter: history is read up to it and live goes on behind it.
     """
-    cursor = call.request.headers.get("last-event-id") or call.parameter("from") or "0"
-    if not cursor.isdecimal():
+    cursor = whole(call.request.headers.get("last-event-id") or call.parameter("from") or "0")
+    if cursor is None:
         raise Refusal(400, {"detail": "Last-Event-ID must be a counter."})
     return Stream(
-        _job_stream(call, int(cursor)),
+        _job_stream(call, cursor),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store"},
         status_code=200,

@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from controlplane.api.tables import table_of
 from controlplane.api.where import AllOf, Compare, Related, Sql, Statement, Where
+from controlplane.domain.numerals import whole
 from controlplane.shell.read_model import Row, View
 from schemas.resource import RESOURCES
 
 _PLUS = re.compile(r"(?<!\[)\+\+(?!\])")
 _SINGLE = re.compile(r"(?<!\[)\+(?!\])")
-_ID_MAX = 2**63 - 1
 
 NAMED_ONLY = {"instance": ("hostname",)}
 """Named URLs of kinds that are not declared resources."""
@@ -31,7 +31,7 @@ async def resolve(view: View, kind: str, key: str) -> int | None:
     A segment of digits is always an id and is returned unchecked.
     """
     if key.isdecimal():
-        return int(key) if int(key) <= _ID_MAX else None
+        return whole(key)
     fields = fields_of(kind)
     if not fields or "\x00" in key:
         return None

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 
 from controlplane.api.errors import Refusal
+from controlplane.domain.numerals import whole
 
 PAGE_SIZE = 25
 PAGE_SIZE_MAX = 200
@@ -62,7 +63,8 @@ def invalid_page() -> Refusal:
 
 
 def _positive(text: str) -> int | None:
-    return int(text) if text.isdecimal() and 0 < int(text) < 10**9 else None
+    number = whole(text)
+    return number if number is not None and 0 < number < 10**9 else None
 
 
 def _link(path: str, pairs: Sequence[tuple[str, str]], number: int) -> str:

@@ -21,6 +21,14 @@ Summaries = Mapping[tuple[str, int], dict[str, Any]]
 SUMMARY_RENAMED = {"organization_id": "organization"}
 """Summary keys that are columns under another name."""
 EXTRA_SUMMARY = {"credential": ("kind", "cloud", "kubernetes"), "job_template": ()}
+JOB_LINKS = {
+    "job_template": {"last_job": "job"},
+    "host": {"last_job": "job", "last_job_host_summary": "job_host_summary"},
+    "project": dict.fromkeys(
+        ("last_job", "last_update", "current_job", "current_update"), "project_update"
+    ),
+}
+"""Kind to the summaries of jobs that have a link as well, and what they link to."""
 USER_SUMMARY = ("id", "username", "first_name", "last_name")
 
 
@@ -93,10 +101,9 @@ def _times(resource: Resource, row: Row) -> dict[str, Any]:
 
 def _job_links(kind: str, related: dict[str, Any], summary: Mapping[str, Any]) -> None:
     """Add links to the last job and the running update, where there are."""
-    jobs = "job" if kind == "job_template" else "project_update"
-    for key in ("last_job", "last_update", "current_job", "current_update"):
-        if key in summary and (kind == "project" or key == "last_job"):
-            related[key] = links.url_of(jobs, summary[key]["id"])
+    for key, target in JOB_LINKS.get(kind, {}).items():
+        if key in summary:
+            related[key] = links.url_of(target, summary[key]["id"])
 
 
 async def _referenced(view: View, resource: Resource, rows: Sequence[Row]) -> Summaries:

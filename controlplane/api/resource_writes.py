@@ -18,6 +18,7 @@ from controlplane.api.writes import (
     submit,
 )
 from controlplane.domain import access
+from controlplane.domain.numerals import whole
 from controlplane.domain.resource import Attach, Create, Delete, Link, Unlink, Update
 from controlplane.shell.config_writer import Appended
 from controlplane.shell.read_model import View
@@ -137,8 +138,8 @@ def identity(body: dict[str, Any]) -> int:
     value = body.get("id")
     if value is None:
         raise BadRequest({"msg": '"id" is required to disassociate'})
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value)
+    if isinstance(value, str):
+        value = whole(value.strip())
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadRequest({"msg": '"id" field must be an integer.'})
     if not 0 < value < 2**63:
@@ -151,7 +152,7 @@ def _check_attach(
 ) -> None:
     if not access.may(call.who, "edit", resource.kind, call.facts):
         raise PermissionDenied
-    verb = access.ref_verb(resource.kind, related.name, related.kind)
+    verb = access.attach_verb(resource.kind, related.name, related.kind, related.role)
     if not detach and not access.may(call.who, verb, related.kind, facts):
         raise PermissionDenied
 

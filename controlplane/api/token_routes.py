@@ -20,6 +20,7 @@ from controlplane.api.routing import routes
 from controlplane.api.tables import Column, Table, column, forward, register
 from controlplane.api.where import AllOf, Sql
 from controlplane.api.writes import caught_up, position_header, submit, submit_as
+from controlplane.domain.numerals import whole
 from controlplane.shell import access_commands
 from controlplane.shell.read_model import Row, View
 from ops import clock, ids
@@ -225,8 +226,7 @@ async def _new(call: Call, user: int, description: str, scope: str) -> tuple[str
 
 async def _owned(call: Call, view: View) -> Row:
     """Return the row of the token in the path; another user's is 403."""
-    key = str(call.request.path_params["key"])
-    number = int(key) if key.isdecimal() and int(key) < 2**63 else 0
+    number = whole(str(call.request.path_params["key"])) or 0
     row = await view.row('select t.* from "token" t where t."id" = $1', number)
     if row is None:
         raise Missing("OAuth2AccessToken")

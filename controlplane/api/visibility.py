@@ -20,7 +20,7 @@ _GRANTED = (
 _USERS = (
     '({t}."id" = {0} or {t}."is_superuser" or {t}."id" in ('
     'select m."user_id" from "role_grant" m where m."kind" = \'organization\''
-    " and m.\"role\" = 'member'"
+    " and m.\"role\" in ('member', 'admin')"
     ' and m."object_id" in (select g."object_id" from "role_grant" g'
     ' where g."user_id" = {0} and g."kind" = \'organization\')))'
 )
@@ -79,8 +79,9 @@ def fact_columns(kind: str) -> str:
     columns = [f', {path_sql(kind, path)} as "@{".".join(path)}"' for path in fact_paths(kind)]
     if kind == "user":
         columns.append(
-            ', array(select m."object_id" from "role_grant" m where m."user_id" = t."id" and'
-            ' m."kind" = \'organization\' and m."role" = \'member\') as "@organizations"'
+            ', array(select m."object_id" from "role_grant" m where m."user_id" = t."id"'
+            " and m.\"kind\" = 'organization' and m.\"role\" in ('member', 'admin'))"
+            ' as "@organizations"'
         )
     return "".join(columns)
 

@@ -17,6 +17,7 @@ import msgspec
 
 from controlplane.api import live_messages
 from controlplane.api.live_messages import EVENT_GROUPS, JobFacts
+from controlplane.domain.numerals import whole
 from controlplane.shell.live import TooSlow, Viewer
 from schemas import envelope, subjects
 from schemas.events.job import JobFinished
@@ -186,7 +187,7 @@ class WebsocketSession:
 def _number(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
-    return int(value) if str(value).isdecimal() else None
+    return whole(str(value))
 
 
 __all__ = ["KIND_OF_GROUP", "TOO_SLOW", "Gateway", "TooSlow", "WebsocketSession"]

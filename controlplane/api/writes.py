@@ -10,6 +10,7 @@ from controlplane.api.call import Call
 from controlplane.api.errors import PermissionDenied
 from controlplane.domain import access
 from controlplane.domain.access import Principal
+from controlplane.domain.numerals import whole
 from controlplane.domain.resource import Command
 from controlplane.shell.config_writer import (
     PROJECTION,
@@ -121,7 +122,7 @@ def reference(value: Any) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else None
+    return whole(value.strip()) if isinstance(value, str) else None
 
 
 async def _check_references(

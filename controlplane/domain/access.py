@@ -224,6 +224,8 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("project", "organization"): "add_project",
     ("inventory", "organization"): "add_inventory",
     ("credential", "organization"): "add_credential",
+    ("credential", "user"): "edit",
+    ("credential", "team"): "edit",
     ("team", "organization"): "add_team",
     ("execution_environment", "organization"): "add_execution_environment",
     ("label", "organization"): "add_label",
@@ -236,7 +238,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
 OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "project": ("organization",),
     "inventory": ("organization",),
-    "credential": ("organization",),
+    "credential": ("organization", "user", "team"),
     "team": ("organization",),
     "label": ("organization",),
     "execution_environment": ("organization",),
@@ -245,6 +247,10 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "job_template": ("project",),
 }
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
+
+
+ADOPTING = frozenset({"admin", "member"})
+"""Roles of an organization whose holders its admins may change."""
 
 
 @functools.cache
@@ -355,9 +361,21 @@ def _may_user(who: Principal, verb: str, facts: Facts) -> bool:
         return False
     if who.superuser or (myself and verb == "edit"):
         return True
-    if facts.superuser or verb not in ("edit", "delete"):
+    if facts.superuser or verb not in ("edit", "delete", "adopt"):
         return False
-    return bool(facts.organizations) and facts.organizations <= administered
+    orphan_too = verb == "adopt" and bool(administered)
+    return (orphan_too or bool(facts.organizations)) and facts.organizations <= administered
+
+
+def attach_verb(kind: str, relation: str, target: str, role: str = "") -> str:
+    """Return the verb needed on an object to put it into a list of another.
+
+    Members and admins of an organization can be changed by its admins, so these may only take in
+    whom they may change anyway, or who is in no organization yet: ``adopt``.
+    """
+    if kind == "organization" and role in ADOPTING:
+        return "adopt"
+    return ref_verb(kind, relation, target)
 
 
 def _holds_anywhere(who: Principal, kind: str, field: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from controlplane.domain import extra_vars
 from controlplane.domain.facts import plain
+from controlplane.domain.numerals import whole
 
 Read = tuple[Any, str]
 """(value, "") or (None, message)."""
@@ -61,9 +62,10 @@ def primary_key(value: Any) -> Read:
         return None, ""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None, f"Incorrect type. Expected pk value, received {type(value).__name__}."
-    if isinstance(value, str) and not value.isdecimal():
+    number = whole(value) if isinstance(value, str) else value
+    if number is None:
         return None, f"Incorrect type. Expected pk value, received {type(value).__name__}."
-    return int(value), ""
+    return number, ""
 
 
 def primary_keys(value: Any) -> Read:

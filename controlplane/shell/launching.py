@@ -14,6 +14,7 @@ from controlplane.domain import launch, project_update
 from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import CredentialFact, PromptFacts, Resolved, TemplateFacts
+from controlplane.domain.numerals import whole
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.inventory_content import inventory_content
 from controlplane.shell.launch_keys import LaunchKeys
@@ -210,13 +211,8 @@ async def prompt_facts(view: View, body: Mapping[str, Any]) -> PromptFacts:
     def ids(name: str) -> list[int]:
         value = body.get(name)
         given = value if isinstance(value, list) else [value]
-        return [
-            int(each)
-            for each in given
-            if (isinstance(each, int) and not isinstance(each, bool))
-            or (isinstance(each, str) and each.isdecimal())
-            if -(2**63) < int(each) < 2**63
-        ]
+        read = (whole(str(each)) for each in given if not isinstance(each, bool))
+        return [each for each in read if each is not None]
 
     groups = await view.named("named_groups", ids("instance_groups"))
     inventories = await view.named("known_inventories", ids("inventory"))

@@ -88,6 +88,18 @@ select "playbooks", "inventory_files" from "project_content" where "project" = $
 -- name: host_last_jobs
 select "host", "job", "summary", "failed" from "host_last_job" where "host" = any($1)
 
+-- name: host_recent_jobs
+select w."id" as "host", j.*
+from unnest($1::bigint[]) as w ("id")
+cross join lateral (
+    select u."id", u."kind" as "type", u."name", u."description", u."status", u."failed",
+           u."finished", u."canceled_on", u."job_template_id",
+           s."id" as "summary", s."failed" as "summary_failed"
+    from "job_host_summary" s join "unified_job" u
+      on u."id" = s."job" and u."attempt" = s."attempt"
+    where s."host" = w."id" order by s."id" desc limit $2
+) j
+
 -- name: recent_jobs
 select w."id" as "template", j.*
 from unnest($1::bigint[]) as w ("id")

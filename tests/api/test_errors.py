@@ -170,3 +170,12 @@ async def test_a_position_of_nothing_is_refused_at_once(stack: Stack, named: str
     """If-Position names a projection there is and a number: else it is a 400, not a wait."""
     answered = await stack.client.get("/api/v2/ping/", headers={"If-Position": named})
     assert answered.status_code == 400, answered.text
+
+
+@pytest.mark.parametrize(
+    "path", ["hosts/{}/", "tokens/{}/", "roles/{}/", "jobs/{}/", "instances/{}/", "hosts/?page={}"]
+)
+async def test_ids_of_any_length_are_missing(stack: Stack, path: str) -> None:
+    """An id or page of thousands of digits is a 404 like any other that is not there."""
+    answered = await stack.client.get(f"/api/v2/{path.format('9' * 5000)}")
+    assert answered.status_code == 404, answered.text
