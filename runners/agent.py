@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import structlog
@@ -14,6 +14,7 @@ from runners import cancel, heartbeat, register, take, take_back
 from runners.execute import Execution
 from runners.held import HeldAttempt
 from runners.intake import Intake
+from runners.record import Key
 from runners.site import Site
 from runners.spec import Secrets
 from runners.start import Unstarted
@@ -57,7 +58,7 @@ class Agent:
         """
         found = take_back.found(self._site)
         for held in found:
-            self._go(take_back.resume(self._site, self._begin, held), f"resume-{held.record.ident}")
+            self._go(self._resume(held), f"resume-{held.record.ident}")
         canceling = await cancel.listen(self._site)
         serving = [
             asyncio.create_task(each, name=name)
@@ -108,24 +109,33 @@ class Agent:
             await asyncio.sleep(REGISTER_AGAIN_S)
 
     async def _take(self, order: WorkOrder, message: Any) -> None:
-        await take.take(self._site, self._begin, order, message)
+        async with self._letting_go((order.job, order.attempt)):
+            await take.take(self._site, self._begin, order, message)
+
+    async def _resume(self, held: HeldAttempt) -> None:
+        async with self._letting_go(held.record.key):
+            await take_back.resume(self._site, self._begin, held)
 
     def _begin(self, held: HeldAttempt, secrets: Secrets | Unstarted) -> None:
         self._go(self._execute(held, secrets), f"attempt-{held.record.ident}")
 
     async def _execute(self, held: HeldAttempt, secrets: Secrets | Unstarted) -> None:
-        """Run an attempt to its end.
-
-        One that breaks here is not held any more: presence tells, and the control plane gives it up
-        as it does with every attempt whose runner does not know it.
-        """
-        key = held.record.key
-        try:
+        async with self._letting_go(held.record.key):
             await Execution(self._site, held).run(secrets)
+        self._site.held.release(held.record.key, ended=True)
+
+    @contextlib.asynccontextmanager
+    async def _letting_go(self, key: Key) -> AsyncIterator[None]:
+        """Hold an attempt no longer when the work on it breaks.
+
+        Presence tells, and the control plane gives it up as it does with every attempt that its
+        runner does not know.
+        """
+        try:
+            yield
         except Exception:
             self._site.held.release(key, ended=False)
             raise
-        self._site.held.release(key, ended=True)
 
     def _go(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

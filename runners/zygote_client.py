@@ -20,7 +20,7 @@ from runners.supervisor import SupervisorFile, read_supervisor
 _ROOT = Path(__file__).parent.parent
 _ANSWER_BYTES_MAX = 4096
 _ANSWER_WITHIN_S = 10.0
-_CLAIM_WITHIN_S = 30.0
+_CLAIM_WITHIN_S = 60.0
 _CLAIM_POLL_S = 0.02
 
 
@@ -54,10 +54,17 @@ class SupervisorHandle:
 
         Harmless when it has ended.
         """
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once; its job's processes live on. Harmless when it has ended."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         fd = self._open()
         if fd is not None:
             try:
-                signal.pidfd_send_signal(fd, signal.SIGTERM)
+                signal.pidfd_send_signal(fd, number)
             except ProcessLookupError:
                 pass
             finally:
@@ -183,16 +190,19 @@ def _start_alone(job_dir: Path, fd: int) -> SupervisorFile:
 async def _in_charge(job_dir: Path, started: SupervisorFile) -> SupervisorHandle:
     """Wait until the job directory has a supervisor.
 
-    Ours, or one that an earlier request started.
+    Ours, or one that an earlier request started. One that does not come to it, on a machine that is
+    hopelessly busy, is ended: it must not start a job that is given up.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _CLAIM_WITHIN_S
-    while loop.time() < deadline:
-        alive = process_tree.is_alive(started.pid, started.start_ticks)
+    late = SupervisorHandle(started.pid, started.start_ticks)
+    while True:
+        alive = late.is_alive()
         handle = SupervisorHandle.of(job_dir)
         if handle is not None:
             return handle
         if not alive:
-            break
+            raise SupervisorLost(f"no supervisor took charge of {job_dir.name}")
+        if loop.time() > deadline:
+            late.kill()
         await asyncio.sleep(_CLAIM_POLL_S)
-    raise SupervisorLost(f"no supervisor took charge of {job_dir.name}")

@@ -80,7 +80,7 @@ class ControlPlane:
         self.nats = await connect.connect_nats(self.server.url, creds, "control")
         self.jetstream = self.nats.jetstream(timeout=10)
         await provision(self.nats)
-        await self.nats.subscribe(subjects.register("*"), cb=self._on_register)
+        await self.nats.subscribe(subjects.register("*", ()), cb=self._on_register)
         await self.nats.subscribe(subjects.claim("*"), cb=self._on_claim)
         await self.nats.subscribe(subjects.released("*"), cb=self._on_released)
         await self.nats.flush()
@@ -336,8 +336,8 @@ class AgentProcess:
         self.kill()
         for directory in (self.data / "jobs").glob("*"):
             handle = SupervisorHandle.of(directory)
-            if handle is not None and handle.is_alive():
-                os.kill(handle.pid, signal.SIGKILL)
+            if handle is not None:
+                handle.kill()
             process_tree.sweep_marked(directory.name)
             workspace.remove(directory)
 

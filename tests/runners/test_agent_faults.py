@@ -116,7 +116,7 @@ def kill_supervisor(agent: AgentProcess) -> None:
     """Kill the supervisor of job 1."""
     handle = SupervisorHandle.of(agent.directory(1))
     assert handle is not None
-    os.kill(handle.pid, signal.SIGKILL)
+    handle.kill()
 
 
 def kill_zygote(agent: AgentProcess) -> None:
@@ -172,7 +172,7 @@ async def test_a_supervisor_lost_with_its_playbook_is_an_error(
 async def test_a_journal_grows_while_nats_is_away_and_drains_in_order(
     plane: ControlPlane, agent: AgentProcess
 ) -> None:
-    """An outage costs no event and no job; the backlog goes in frames in flight together."""
+    """An outage costs no event and no job; the backlog goes in order."""
     many = f"{{name: many, debug: {{msg: said}}, loop: '{{{{ range({BACKLOG_ITEMS}) | list }}}}'}}"
     agent.start()
     await plane.order(1, play("{name: first, debug: {msg: one}}", GATE, many))
@@ -191,7 +191,7 @@ async def test_a_journal_grows_while_nats_is_away_and_drains_in_order(
 async def test_nats_killed_again_and_again_tells_every_event_once(
     plane: ControlPlane, agent: AgentProcess
 ) -> None:
-    """Frames in flight when a server dies are sent again, and stand in the stream once."""
+    """A frame in flight when a server dies is sent again, and stands in the stream once."""
     many = "{name: many, debug: {msg: said}, loop: '{{ range(1500) | list }}'}"
     agent.start()
     await plane.order(1, play(many))
