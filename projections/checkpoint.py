@@ -28,7 +28,15 @@ _BOOK_KEEPING = (
         " state text NOT NULL, reason text NOT NULL, position bigint NOT NULL,"
         " at timestamptz NOT NULL)"
     ),
+    (
+        "CREATE TABLE IF NOT EXISTS dead_letter (stream text NOT NULL, position bigint NOT NULL,"
+        " job bigint, reason text NOT NULL, at timestamptz NOT NULL,"
+        " PRIMARY KEY (stream, position))"
+    ),
+    "CREATE INDEX IF NOT EXISTS dead_letter_job ON dead_letter (job)",
 )
+BOOK_KEEPING = ("checkpoint", "projection_state", "dead_letter")
+"""Tables that belong to no projection and stay when one is rebuilt."""
 
 
 class Fenced(Exception):
@@ -70,16 +78,21 @@ async def load(connection: Connection, name: str) -> Checkpoint | None:
     return None if row is None else Checkpoint(position=row["position"], version=row["version"])
 
 
-async def move(connection: Connection, name: str, old: int, new: int) -> None:
-    """Move a checkpoint on condition that it still stands at ``old``; raises Fenced."""
+async def move(connection: Connection, projection: Projection, old: int, new: int) -> None:
+    """Move a checkpoint on condition that it still stands at ``old``; raises Fenced.
+
+    Tables of another version are not this build's to write, so the version is a condition too.
+    """
     done = await connection.execute(
-        "UPDATE checkpoint SET position = $3 WHERE projection = $1 AND position = $2",
-        name,
+        "UPDATE checkpoint SET position = $3"
+        " WHERE projection = $1 AND position = $2 AND version = $4",
+        projection.name,
         old,
         new,
+        projection.version,
     )
     if done != "UPDATE 1":
-        raise Fenced(name)
+        raise Fenced(projection.name)
 
 
 async def raise_alarm(

@@ -1,8 +1,11 @@
 """The projection ``output``: every AnsibleEvent as a row, partitioned by the job's creation day.
 
 The unique key (an id is job, attempt and counter) is the guard against duplicates: a repeated event
-is left out, and a frame that leaves a gap is recorded as a hole, so nothing is lost without being
-seen. ``event_data`` is inserted as the text it came as.
+is left out. Which counters are stored is kept as ranges, so a gap is seen as a hole and closes when
+the missing frame comes. ``event_data`` is inserted as the text it came as.
+
+Rows do not depend on how messages were batched: rows go out before whatever reads them (the stats'
+marking of parents, an erasure), in the order of the log.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from datetime import date, timedelta
 import msgspec
 
 from projections.projection import Poison, RawMessage, Rows, Run, Statement
+from schemas import subjects
 from schemas.envelope import Recorded
-from schemas.output import AnsibleEvent, Frame, event_id
+from schemas.output import COUNTER_MAX, AnsibleEvent, Frame, event_id
 
 _DDL = (
     (
@@ -31,7 +35,8 @@ _DDL = (
     (
         "CREATE TABLE job_output (job bigint NOT NULL, attempt integer NOT NULL,"
         " last_counter integer NOT NULL, last_line integer NOT NULL, bytes bigint NOT NULL,"
-        " job_day date NOT NULL, hole text NOT NULL DEFAULT '', PRIMARY KEY (job, attempt))"
+        " job_day date NOT NULL, stored int4multirange NOT NULL, hole text NOT NULL,"
+        " PRIMARY KEY (job, attempt))"
     ),
 )
 _COLUMNS = (
@@ -40,21 +45,29 @@ _COLUMNS = (
     *("host_name", "play", "task", "role", "playbook", "event_data", "body"),
 )
 _PROGRESS = """
-INSERT INTO job_output AS o (job, attempt, last_counter, last_line, bytes, job_day, hole)
-VALUES ($1, $2, $4, $5, $6, $7, CASE WHEN $3 > 1 THEN format('1-%s', $3::integer - 1) ELSE '' END)
+INSERT INTO job_output AS o (job, attempt, last_counter, last_line, bytes, job_day, stored, hole)
+VALUES ($1, $2, $4, $5, $6, $7, int4multirange(int4range($3, $4, '[]')),
+    CASE WHEN $3 > 1 THEN format('1-%s', $3::integer - 1) ELSE '' END)
 ON CONFLICT (job, attempt) DO UPDATE
 SET last_counter = greatest(o.last_counter, $4), last_line = greatest(o.last_line, $5),
-    bytes = o.bytes + $6,
-    hole = CASE WHEN $3 > o.last_counter + 1
-        THEN ltrim(o.hole || format(',%s-%s', o.last_counter + 1, $3::integer - 1), ',')
-        ELSE o.hole END
+    stored = o.stored + excluded.stored,
+    bytes = CASE WHEN o.stored && excluded.stored
+        THEN (SELECT sum(length(stdout)) FROM job_event WHERE id BETWEEN $8 AND $9)
+        ELSE o.bytes + $6 END,
+    hole = CASE WHEN $3 = o.last_counter + 1 THEN o.hole ELSE (
+        SELECT coalesce(string_agg(format('%s-%s', lower(r), upper(r) - 1), ',' ORDER BY r), '')
+        FROM unnest(int4multirange(int4range(1, greatest(o.last_counter, $4), '[]'))
+            - o.stored - excluded.stored) AS r) END
 """
+"""A repeated frame is a message by itself (its rows were refused in a batch): counting is safe."""
 _PARENTS = """
 UPDATE job_event AS p SET failed = p.failed OR c.failed, changed = p.changed OR c.changed
 FROM (
     SELECT parent_uuid, bool_or(failed) AS failed, bool_or(changed) AS changed
     FROM job_event
     WHERE id BETWEEN $1 AND $2 AND job_day = $3 AND parent_uuid <> '' AND (failed OR changed)
+        AND event NOT IN ('playbook_on_play_start', 'playbook_on_task_start',
+                          'playbook_on_handler_task_start')
     GROUP BY parent_uuid
 ) AS c
 WHERE p.id BETWEEN $1 AND $2 AND p.job_day = $3 AND p.uuid = c.parent_uuid
@@ -72,7 +85,7 @@ class Output:
     name = "output"
     stream = "OUTPUT"
     enveloped = False
-    version = 1
+    version = 2
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes."""
@@ -84,21 +97,63 @@ class Output:
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements of a batch of frames; raises Poison for one it cannot read."""
-        decoded = [_decode(message) for message in messages if isinstance(message, RawMessage)]
-        frames = [frame for frame in decoded if not frame.erased]
-        for days in sorted({_day(frame) for frame in frames}):
-            yield _partition(days)
-        rows: list[tuple[object, ...]] = []
+        frames = [_decode(message) for message in messages if isinstance(message, RawMessage)]
+        for day in sorted({_day(frame) for frame in frames if not frame.erased}):
+            yield _partition(day)
+        batch = _Batch()
         for frame in frames:
-            rows += _rows(frame)
-        yield Rows(table="job_event", columns=_COLUMNS, rows=rows)
-        for frame in frames:
-            yield _progress(frame)
-        for frame in frames:
-            yield from _parents(frame)
-        for frame in decoded:
             if frame.erased:
+                yield from batch.flush()
                 yield from _erased(frame)
+                continue
+            batch.add(frame)
+            if any(event.event == _STATS for event in frame.events):
+                yield from batch.flush()
+                place = frame.job, frame.attempt
+                yield Run(sql=_PARENTS, args=(first_id(*place), last_id(*place), _day(frame)))
+        yield from batch.flush()
+
+
+class _Stretch(msgspec.Struct):
+    """Consecutive counters of one attempt, as far as one batch has them."""
+
+    day: date
+    first: int
+    last: int
+    last_line: int
+    size: int
+
+
+class _Batch:
+    """Rows of frames in the making, and how far they bring each attempt."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[object, ...]] = []
+        self._stretches: dict[tuple[int, int], list[_Stretch]] = {}
+
+    def add(self, frame: Frame) -> None:
+        """Take one frame in; frames that follow one another become one stretch."""
+        self._rows += _rows(frame)
+        size = sum(len(event.stdout) for event in frame.events)
+        last_line = max(event.end_line for event in frame.events)
+        stretches = self._stretches.setdefault((frame.job, frame.attempt), [])
+        if stretches and stretches[-1].last + 1 == frame.first:
+            before = stretches[-1]
+            before.last, before.size = frame.last, before.size + size
+            before.last_line = max(before.last_line, last_line)
+        else:
+            new = _Stretch(_day(frame), frame.first, frame.last, last_line, size)
+            stretches.append(new)
+
+    def flush(self) -> Iterator[Statement]:
+        """Yield what was taken in, and start anew."""
+        yield Rows(table="job_event", columns=_COLUMNS, rows=self._rows)
+        for (job, attempt), stretches in self._stretches.items():
+            for each in stretches:
+                place = (job, attempt, each.first, each.last, each.last_line, each.size, each.day)
+                ids = first_id(job, attempt), last_id(job, attempt)
+                yield Run(sql=_PROGRESS, args=(*place, *ids))
+        self._rows, self._stretches = [], {}
 
 
 def first_id(job: int, attempt: int) -> int:
@@ -108,18 +163,23 @@ def first_id(job: int, attempt: int) -> int:
 
 def last_id(job: int, attempt: int) -> int:
     """Return the largest id that an event of this attempt can have."""
-    return event_id(job, attempt, (1 << 24) - 1)
+    return event_id(job, attempt, COUNTER_MAX)
 
 
 def _decode(message: RawMessage) -> Frame:
     try:
         frame = _decoder.decode(message.data)
         _day(frame)
+        place = subjects.parse_attempt(message.subject)
     except (msgspec.DecodeError, ValueError) as error:
         raise Poison(message.sequence, str(error)) from error
+    if (frame.job, frame.attempt) != (place.job, place.attempt):
+        raise Poison(message.sequence, "the frame is of another attempt than its subject")
     counters = [event.counter for event in frame.events]
     if counters != list(range(frame.first, frame.last + 1)):
         raise Poison(message.sequence, "the frame's counters are not consecutive")
+    if not frame.erased and not 1 <= frame.first <= frame.last <= COUNTER_MAX:
+        raise Poison(message.sequence, "the frame is empty or its counters are out of range")
     return frame
 
 
@@ -171,15 +231,6 @@ def _row(frame: Frame, event: AnsibleEvent, day: date) -> tuple[object, ...]:
     )
 
 
-def _progress(frame: Frame) -> Run:
-    size = sum(len(event.stdout) for event in frame.events)
-    last_line = max(event.end_line for event in frame.events)
-    return Run(
-        sql=_PROGRESS,
-        args=(frame.job, frame.attempt, frame.first, frame.last, last_line, size, _day(frame)),
-    )
-
-
 def _erased(frame: Frame) -> Iterator[Run]:
     place = frame.job, frame.attempt
     yield Run(
@@ -187,9 +238,3 @@ def _erased(frame: Frame) -> Iterator[Run]:
         args=(first_id(*place), last_id(*place)),
     )
     yield Run(sql="DELETE FROM job_output WHERE job = $1 AND attempt = $2", args=place)
-
-
-def _parents(frame: Frame) -> Iterator[Run]:
-    if any(event.event == _STATS for event in frame.events):
-        place = frame.job, frame.attempt
-        yield Run(sql=_PARENTS, args=(first_id(*place), last_id(*place), _day(frame)))

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
-import msgspec
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -19,19 +18,20 @@ from nats.js.errors import Error as JetStreamError
 
 from ops import clock, pull, signals
 from ops.blobs import Blobs
-from ops.postgres import SCHEMA
 from ops.pull import StreamMessage
-from projections import checkpoint
+from projections import checkpoint, dead_letters, truncation
 from projections.checkpoint import Connection, Fenced
 from projections.decode import Decoder
-from projections.projection import Poison, Projection, RawMessage, Rows, Run, Statement
+from projections.projection import Projection, RawMessage
+from projections.rebuild import Rebuild, Rebuilding
+from projections.statements import execute
+from projections.truncation import Truncated
+from projections.unfit import UNFIT, reason
 from schemas import subjects
 from schemas.envelope import Recorded
 
 log = structlog.get_logger()
 
-COPY_ROWS_MIN = 50
-"""Above this many rows COPY is faster than an insert (``jetstream.md`` 8)."""
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 STEADY_S = 10.0
@@ -42,6 +42,10 @@ Decoded = Recorded | RawMessage
 
 class Stopped(Exception):
     """The projection cannot go on without a person; the alarm says why."""
+
+
+class Outdated(Exception):
+    """A newer build's tables are in place: this one waits to be replaced by it."""
 
 
 class Projector:
@@ -67,6 +71,8 @@ class Projector:
                 return
             except Fenced:
                 log.warning("another projector is ahead", projection=self._projection.name)
+            except (Outdated, Rebuilding) as waiting:
+                log.warning("waiting", projection=self._projection.name, why=str(waiting))
             except (
                 OSError,
                 TimeoutError,
@@ -76,8 +82,24 @@ class Projector:
                 JetStreamError,
             ) as error:
                 log.warning("projecting again", projection=self._projection.name, why=repr(error))
+            except Exception as error:
+                log.exception("projecting failed", projection=self._projection.name)
+                await self._alarm(repr(error))
             delay = RETRY_S if clock.monotonic() - begun > STEADY_S else min(delay * 2, RETRY_S_MAX)
             await asyncio.sleep(delay)
+
+    async def _alarm(self, why: str) -> None:
+        """Show what no code foresaw, as long as it lasts; the next session clears it."""
+        try:
+            postgres = await self._open()
+            try:
+                await checkpoint.raise_alarm(
+                    postgres, self._projection.name, "failing", why, self._position
+                )
+            finally:
+                await _close(postgres)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("no alarm raised", projection=self._projection.name, why=repr(error))
 
     async def _session(self) -> None:
         postgres = await self._open()
@@ -93,24 +115,36 @@ class Projector:
             await _close(postgres)
 
     async def _start(self, postgres: Connection) -> None:
-        name = self._projection.name
+        name, version = self._projection.name, self._projection.version
         found = await checkpoint.load(postgres, name)
         self._position = found.position if found else 0
-        info = await self._connection.jetstream().stream_info(self._projection.stream)
-        if info.state.last_seq < self._position:
-            reason = (
-                f"stream {self._projection.stream} ends at {info.state.last_seq}, before what is"
-                f" applied ({self._position}): it was truncated"
-            )
-            await checkpoint.raise_alarm(postgres, name, "truncated", reason, self._position)
-            raise Stopped(reason)
+        try:
+            await truncation.check(self._connection, self._projection.stream, self._position)
+        except Truncated as error:
+            await checkpoint.raise_alarm(postgres, name, "truncated", str(error), self._position)
+            raise Stopped(str(error)) from error
+        if found is not None and found.version > version:
+            text = f"version {found.version} is in place, this build has {version}"
+            raise Outdated(text)
+        if found is not None and found.version < version:
+            await self._upgrade()
+            self._position = (await checkpoint.load(postgres, name) or found).position
         await checkpoint.clear_alarm(postgres, name)
+
+    async def _upgrade(self) -> None:
+        """Build this version's tables beside the old ones and switch; readers see old, then new."""
+        log.info("building a new version", projection=self._projection.name)
+        postgres = await self._open()
+        try:
+            await Rebuild(self._projection, self._connection, postgres).run(switch=True)
+        finally:
+            await _close(postgres)
 
     async def _take(self, postgres: Connection, messages: Sequence[StreamMessage]) -> None:
         try:
             decoded = [await self._decoder.decode(message) for message in messages]
             await self._commit(postgres, decoded, messages[-1].sequence)
-        except (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        except UNFIT as error:
             log.info("one by one", projection=self._projection.name, why=str(error))
             for message in messages:
                 await self._take_one(postgres, message)
@@ -119,9 +153,8 @@ class Projector:
         try:
             decoded = await self._decoder.decode(message)
             await self._commit(postgres, [decoded], message.sequence, repeated=True)
-        except (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            reason = error.reason if isinstance(error, Poison) else str(error)
-            await self._refuse(postgres, message, reason)
+        except UNFIT as error:
+            await self._refuse(postgres, message, reason(error))
 
     async def _commit(
         self,
@@ -138,56 +171,31 @@ class Projector:
         """
         statements = list(self._projection.apply(decoded))  # type: ignore[arg-type]  # one kind
         async with postgres.transaction():
-            await checkpoint.move(postgres, self._projection.name, self._position, position)
+            await checkpoint.move(postgres, self._projection, self._position, position)
             for statement in statements:
                 await execute(postgres, statement, repeated=repeated)
             signals.reach(signals.Point.COPY_BEFORE_COMMIT)
+        await self._moved(position)
+
+    async def _refuse(self, postgres: Connection, message: StreamMessage, why: str) -> None:
+        """Stop at a message of CONFIG or JOBS; set one of OUTPUT or REPORTS aside and go on."""
+        name, stream = self._projection.name, self._projection.stream
+        if self._projection.enveloped:
+            text = f"message {message.sequence} of {stream} cannot be applied: {why}"
+            await checkpoint.raise_alarm(postgres, name, "stopped", text, self._position)
+            raise Stopped(text)
+        await dead_letters.publish(self._connection, stream, message, why)
+        log.error("message set aside", projection=name, sequence=message.sequence, why=why)
+        async with postgres.transaction():
+            await checkpoint.move(postgres, self._projection, self._position, message.sequence)
+            await dead_letters.note(postgres, stream, message, why)
+        await self._moved(message.sequence)
+
+    async def _moved(self, position: int) -> None:
         self._position = position
         await self._connection.publish(
             subjects.projected(self._projection.name), str(position).encode()
         )
-
-    async def _refuse(self, postgres: Connection, message: StreamMessage, reason: str) -> None:
-        """Stop at a message of CONFIG or JOBS; set one of OUTPUT or REPORTS aside and go on."""
-        name, stream = self._projection.name, self._projection.stream
-        if self._projection.enveloped:
-            text = f"message {message.sequence} of {stream} cannot be applied: {reason}"
-            await checkpoint.raise_alarm(postgres, name, "stopped", text, self._position)
-            raise Stopped(text)
-        body = {"stream": stream, "sequence": message.sequence, "subject": message.subject}
-        await self._connection.jetstream().publish(
-            subjects.dead(stream, message.sequence),
-            msgspec.json.encode({**body, "reason": reason, "at": clock.now()}),
-            headers={"Nats-Msg-Id": f"dead-{stream}-{message.sequence}"},
-        )
-        log.error("message set aside", projection=name, sequence=message.sequence, why=reason)
-        async with postgres.transaction():
-            await checkpoint.move(postgres, name, self._position, message.sequence)
-        self._position = message.sequence
-
-
-async def execute(postgres: Connection, statement: Statement, *, repeated: bool = False) -> None:
-    """Execute one statement; ``repeated`` leaves out rows whose key is there already."""
-    match statement:
-        case Run():
-            await postgres.execute(statement.sql, *statement.args)
-        case Rows():
-            await _insert(postgres, statement, repeated=repeated)
-
-
-async def _insert(postgres: Connection, rows: Rows, *, repeated: bool) -> None:
-    if not rows.rows:
-        return
-    if len(rows.rows) >= COPY_ROWS_MIN and not repeated:
-        await postgres.copy_records_to_table(rows.table, records=rows.rows, columns=rows.columns)
-        return
-    names = ", ".join(f'"{column}"' for column in rows.columns)
-    marks = ", ".join(f"${index}" for index in range(1, len(rows.columns) + 1))
-    ending = " ON CONFLICT DO NOTHING" if repeated else ""
-    await postgres.executemany(
-        f'INSERT INTO "{rows.table}" ({names}) VALUES ({marks}){ending}',
-        rows.rows,
-    )
 
 
 async def _close(postgres: Connection) -> None:
@@ -195,6 +203,3 @@ async def _close(postgres: Connection) -> None:
         await asyncio.wait_for(postgres.close(), 2)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         postgres.terminate()
-
-
-__all__ = ["SCHEMA", "Projector", "Stopped", "execute"]

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import asyncpg
 from msgspec import Struct
 from nats.aio.client import Client
 
 from ops import ids, pull
 from ops.blobs import Blobs
 from ops.postgres import SCHEMA
-from projections import checkpoint
-from projections.checkpoint import Connection
+from projections import checkpoint, truncation
+from projections.checkpoint import Checkpoint, Connection
 from projections.compare import TableDigest, table_digest
 from projections.decode import Decoder
 from projections.projection import Poison, Projection
-from projections.projector import execute
+from projections.statements import execute
+from projections.unfit import UNFIT
 
-BATCH = 500
+_LOCK = 0x50524F4A
+"""First half of the advisory lock that one rebuild of a projection holds."""
+
+
+class Rebuilding(Exception):
+    """Another rebuild of the same projection is at work."""
 
 
 class TableResult(Struct, frozen=True, kw_only=True):
@@ -52,35 +57,53 @@ class Rebuild:
     async def run(self, *, switch: bool) -> list[TableResult]:
         """Build up to where the live tables stand, compare, and with ``switch`` replace them.
 
-        The live projector is held at its checkpoint while tables are compared. Raises Poison for a
-        message that cannot be applied, asyncpg and NATS errors as they are; the live tables are
-        untouched then.
+        The live projector is held at its checkpoint while tables are compared; tables of another
+        version are not compared, they differ by intent. Raises Rebuilding, Truncated, UNFIT errors
+        for a message that cannot be applied, asyncpg and NATS errors as they are; the live tables
+        are untouched then.
         """
         name = self._projection.name
+        lock = "SELECT pg_try_advisory_lock($1, hashtext($2))"
+        if not await self._postgres.fetchval(lock, _LOCK, name):
+            raise Rebuilding(f"another rebuild of {name} is at work")
         try:
+            await self._drop_leftovers()
             await checkpoint.install(self._postgres, self._projection, self._schema)
             await self._postgres.execute(f'SET search_path TO "{self._schema}"')
-            await self._apply_up_to(await self._live_position())
+            await self._apply_up_to((await self._live()).position)
             async with self._postgres.transaction():
-                live = await self._postgres.fetchval(
-                    f'SELECT position FROM "{SCHEMA}".checkpoint WHERE projection = $1 FOR UPDATE',
-                    name,
-                )
-                await self._apply_up_to(live)
-                results = [await self._compare(table) for table in self._projection.tables()]
+                live = await self._live(" FOR UPDATE")
+                await self._apply_up_to(live.position)
+                same = live.version == self._projection.version
+                tables = self._projection.tables() if same else ()
+                results = [await self._compare(table) for table in tables]
                 if switch:
                     await self._switch()
             return results
         finally:
             await self._postgres.execute(f'SET search_path TO "{SCHEMA}"')
-            await self._postgres.execute(f'DROP SCHEMA IF EXISTS "{self._schema}" CASCADE')
+            await self._drop_leftovers()
+            await self._postgres.execute("SELECT pg_advisory_unlock($1, hashtext($2))", _LOCK, name)
 
-    async def _live_position(self) -> int:
-        found = await self._postgres.fetchval(
-            f'SELECT position FROM "{SCHEMA}".checkpoint WHERE projection = $1',
+    async def _drop_leftovers(self) -> None:
+        """Drop this rebuild's schema, and those of rebuilds that were killed."""
+        found = await self._postgres.fetch(
+            "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, $1)",
+            f"playlog_rebuild_{self._projection.name}_",
+        )
+        for row in found:
+            await self._postgres.execute(f'DROP SCHEMA IF EXISTS "{row["nspname"]}" CASCADE')
+
+    async def _live(self, lock: str = "") -> Checkpoint:
+        """Return where the live tables stand; raises Truncated when the log ends before that."""
+        row = await self._postgres.fetchrow(
+            f'SELECT position, version FROM "{SCHEMA}".checkpoint WHERE projection = $1{lock}',
             self._projection.name,
         )
-        return found or 0
+        if row is None:
+            return Checkpoint(position=0, version=self._projection.version)
+        await truncation.check(self._connection, self._projection.stream, row["position"])
+        return Checkpoint(position=row["position"], version=row["version"])
 
     async def _apply_up_to(self, last: int) -> None:
         stream = self._projection.stream
@@ -102,12 +125,12 @@ class Rebuild:
         try:
             async with self._postgres.transaction():
                 await self._execute(decoded, repeated=False)
-        except (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+        except UNFIT:
             for each in decoded:
                 try:
                     async with self._postgres.transaction():
                         await self._execute([each], repeated=True)
-                except (Poison, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+                except UNFIT:
                     if self._projection.enveloped:
                         raise
 
@@ -126,14 +149,14 @@ class Rebuild:
     async def _switch(self) -> None:
         """Put the rebuilt tables in the live ones' place; readers see the one or the other."""
         for table in self._projection.tables():
-            await self._postgres.execute(f'DROP TABLE "{SCHEMA}"."{table}" CASCADE')
+            await self._postgres.execute(f'DROP TABLE IF EXISTS "{SCHEMA}"."{table}" CASCADE')
         moved = await self._postgres.fetch(
             "SELECT c.relname, c.relkind::text AS kind FROM pg_class c"
             " JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v')"
-            " AND c.relname NOT IN ('checkpoint', 'projection_state')"
-            " ORDER BY c.relkind, c.relname",
+            " AND c.relname <> ALL($2::text[]) ORDER BY c.relkind, c.relname",
             self._schema,
+            list(checkpoint.BOOK_KEEPING),
         )
         for row in moved:
             word = "VIEW" if row["kind"] == "v" else "TABLE"

@@ -18,6 +18,9 @@ FRAME_BYTES_MAX = 32 * 1024
 """A frame is closed at this size (bytes); a larger single event is a frame of its own."""
 EVENT_BYTES_MAX = 512 * 1024
 
+COUNTER_MAX = (1 << 24) - 1
+"""The last counter that an event id has room for."""
+
 EMPTY_OBJECT = msgspec.Raw(b"{}")
 
 

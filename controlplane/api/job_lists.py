@@ -117,6 +117,7 @@ async def extras_of(
     """Look up what a page of jobs shows besides its rows, in a fixed number of queries."""
     ids = [row["id"] for row in rows]
     processed = await view.named("jobs_processed", ids) if detail else []
+    set_aside = await view.named("dead_letters_of", ids) if detail else []
     facts = {row["id"]: (row["kind"], _facts(row)) for row in rows}
     return JobExtras(
         names=await _names(view, rows),
@@ -124,6 +125,7 @@ async def extras_of(
         labels=await _labels(view, rows),
         results={row["job"]: row for row in await view.named("job_results", ids)},
         processed=frozenset(row["id"] for row in processed),
+        set_aside={row["job"]: row["reason"] for row in set_aside},
         startable=frozenset(
             number for number, (kind, each) in facts.items() if access.may(who, "start", kind, each)
         ),

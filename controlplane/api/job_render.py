@@ -47,6 +47,8 @@ class JobExtras(Struct, frozen=True, kw_only=True):
     """Job id to its ``job_result`` row."""
     processed: frozenset[int] = frozenset()
     """Jobs whose events are all readable."""
+    set_aside: Mapping[int, str] = {}
+    """Job id to why a message of its record could not be stored."""
     startable: frozenset[int] = frozenset()
     deletable: frozenset[int] = frozenset()
 
@@ -187,6 +189,9 @@ def _detail(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
             "task_count": result.get("task_count") or 0,
         },
     }
+    if row["id"] in extras.set_aside:
+        missing = f"A part of the record could not be stored: {extras.set_aside[row['id']]}."
+        body["job_explanation"] = f"{row['job_explanation']} {missing}".lstrip()
     if kind is JobKind.JOB:
         body["custom_virtualenv"] = None
     return body

@@ -69,7 +69,12 @@ left join "job_output" o on o."job" = j."id" and o."attempt" = j."attempt"
 left join "job_result" r on r."job" = j."id" and r."attempt" = j."attempt"
 where j."id" = any($1::bigint[]) and j."finished" is not null
   and coalesce(j."final_counter", 0) <= coalesce(o."last_counter", 0)
+  and coalesce(o."hole", '') = ''
   and (coalesce(j."final_counter", 0) = 0 or coalesce(r."reported", false))
+
+-- name: dead_letters_of
+select d."job", string_agg(d."reason", '; ' order by d."stream", d."position") as "reason"
+from "dead_letter" d where d."job" = any($1::bigint[]) group by d."job"
 
 -- name: names_of
 select "kind", "id", "name", "description" from (

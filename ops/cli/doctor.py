@@ -42,7 +42,10 @@ def _findings(report: dict[str, Any]) -> Iterator[str]:
             yield f"projection {each['name']} is {each['lag']} messages behind its stream"
     for stream in report["streams"]:
         if stream["name"] == "DEADLETTER" and stream["messages"]:
-            yield f"{stream['messages']} messages could not be applied: see stream DEADLETTER"
+            yield (
+                f"{stream['messages']} messages could not be applied: see `playlog status`; once"
+                " the cause is mended, `playlog projections retry` applies them"
+            )
     yield from _of_runners(report["runners"])
 
 

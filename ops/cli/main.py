@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -31,7 +32,26 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"playlog: {error}", file=sys.stderr)
         return 2
+    except _expected() as error:
+        if "role" in arguments:
+            raise
+        print(f"playlog: {error or type(error).__name__}", file=sys.stderr)
+        return 1
     return code
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Return what goes wrong outside of the command: servers that do not answer, files, rights."""
+    import nats.errors
+    import nats.js.errors
+
+    found: list[type[Exception]] = [OSError, RuntimeError, TimeoutError]
+    found += [nats.errors.Error, nats.js.errors.Error]
+    with contextlib.suppress(ImportError):
+        import asyncpg
+
+        found += [asyncpg.PostgresError, asyncpg.InterfaceError]
+    return tuple(found)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="playlog", description="An event-sourced control plane for Ansible."
     )
+    root.add_argument("--version", action="version", version=f"playlog {settings.VERSION}")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
     _add_roles(commands)
@@ -83,17 +104,22 @@ def _add_clients(commands: Any) -> None:
     replay = commands.add_parser("replay", help="the events themselves, and the folded state")
     _data(replay)
     replay.add_argument("--job", type=int, help="only this job")
-    replay.add_argument("--from", dest="first", type=int, default=1, metavar="SEQ")
+    replay.add_argument(
+        "--from", dest="first", type=int, default=1, metavar="SEQ", help="first position"
+    )
     replay.add_argument("--until", metavar="SEQ|TIME", help="position, or ISO-8601 time")
     replay.add_argument("--json", action="store_true", help="one JSON object a line")
     replay.set_defaults(call=_replay)
-    projections = commands.add_parser("projections", help="rebuild read models from the log")
+    projections = commands.add_parser("projections", help="rebuild and mend read models")
     actions = projections.add_subparsers(required=True, metavar="ACTION")
     rebuild = actions.add_parser("rebuild", help="build beside, compare, switch")
     _data(rebuild)
     rebuild.add_argument("name", nargs="?", help="one projection; all when absent")
     rebuild.add_argument("--verify", action="store_true", help="compare only, do not switch")
     rebuild.set_defaults(call=_rebuild)
+    retry = actions.add_parser("retry", help="apply again what was set aside in DEADLETTER")
+    _data(retry)
+    retry.set_defaults(call=_retry)
     doctor = commands.add_parser("doctor", help="look for what is wrong and say what to do")
     _data(doctor)
     doctor.set_defaults(call=_doctor)
@@ -156,8 +182,17 @@ def _run_loop(
     uvloop.run(program(chosen, only))
 
 
+def _quiet() -> None:
+    """Leave stdout to the answer: what libraries log on the way is said by the error itself."""
+    from ops import telemetry
+
+    telemetry.setup_logging("command", "CRITICAL")
+
+
 def _status(arguments: Arguments) -> int:
     from ops.cli import status
+
+    _quiet()
 
     return asyncio.run(status.run(arguments.data, as_json=arguments.json))
 
@@ -165,12 +200,14 @@ def _status(arguments: Arguments) -> int:
 def _tail(arguments: Arguments) -> int:
     from ops.cli import tail
 
+    _quiet()
     return asyncio.run(tail.run(arguments.data, arguments.job))
 
 
 def _replay(arguments: Arguments) -> int:
     from ops.cli import replay
 
+    _quiet()
     return asyncio.run(
         replay.run(
             arguments.data,
@@ -183,12 +220,20 @@ def _replay(arguments: Arguments) -> int:
 def _rebuild(arguments: Arguments) -> int:
     from ops.cli import rebuild
 
+    _quiet()
     return asyncio.run(rebuild.run(arguments.data, arguments.name, verify=arguments.verify))
+
+
+def _retry(arguments: Arguments) -> int:
+    from ops.cli import rebuild
+
+    return asyncio.run(rebuild.retry(arguments.data))
 
 
 def _doctor(arguments: Arguments) -> int:
     from ops.cli import doctor
 
+    _quiet()
     return asyncio.run(doctor.run(arguments.data))
 
 

@@ -1,4 +1,7 @@
-"""``playlog projections rebuild``: builds beside, compares row for row, switches."""
+"""``playlog projections``: ``rebuild`` builds beside, compares row for row and switches.
+
+``retry`` applies what was set aside.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ import asyncpg
 
 from ops import connect, postgres
 from ops.cli.deployment import client_settings
+from ops.settings import Settings
+from projections import dead_letters
+from projections.checkpoint import Connection
 from projections.main import PROJECTIONS
-from projections.rebuild import Rebuild, TableResult
+from projections.rebuild import Rebuild, Rebuilding, TableResult
+from projections.truncation import Truncated
 
 
 async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
@@ -25,14 +32,14 @@ async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
     results: list[TableResult] = []
     try:
         for projection in chosen:
-            options = postgres.options(told.postgres_password_file)
-            options["command_timeout"] = None
-            own = await asyncpg.connect(told.postgres_dsn, **options)
+            own = await _connect(told)
             try:
                 rebuild = Rebuild(projection, connection, own)
                 results += await rebuild.run(switch=not verify)
             finally:
                 await own.close()
+    except (Rebuilding, Truncated) as error:
+        raise ValueError(str(error)) from error
     finally:
         await connect.close_quietly(connection)
     _print(results)
@@ -43,6 +50,35 @@ async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
     what = "identical" if verify else "identical, and switched"
     print(f"{len(results)} tables, all {what}")
     return 0
+
+
+async def retry(data: Path | None) -> int:
+    """Apply every dead letter again; returns 1 when any still cannot be applied."""
+    told = client_settings(data)
+    connection = await connect.connect_nats(
+        told.nats_url, told.nats_creds_file, "retry", patient=False
+    )
+    try:
+        own = await _connect(told)
+        try:
+            outcomes = await dead_letters.retry(connection, own, PROJECTIONS)
+        finally:
+            await own.close()
+    finally:
+        await connect.close_quietly(connection)
+    for each in outcomes:
+        place = f"{each.letter.stream} {each.letter.sequence} {each.letter.subject}"
+        print(f"{place}: {each.problem or 'applied'}")
+    left = [each for each in outcomes if each.problem]
+    print(f"{len(outcomes) - len(left)} of {len(outcomes)} dead letters settled")
+    return 1 if left else 0
+
+
+async def _connect(told: Settings) -> Connection:
+    """Connect without a time limit on commands: comparing large tables takes a while."""
+    options = postgres.options(told.postgres_password_file)
+    options["command_timeout"] = None
+    return await asyncpg.connect(told.postgres_dsn, **options)
 
 
 def _print(results: list[TableResult]) -> None:

@@ -5,7 +5,6 @@ From their own sources.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from ops import connect, postgres
-from ops.cli.deployment import Deployment, client_settings
+from ops.cli.deployment import Deployment, RoleState, client_settings
 from ops.settings import Settings
 from schemas.streams import PRESENCE, STREAMS
 from schemas.work import Presence
@@ -38,8 +37,9 @@ async def run(data: Path | None, *, as_json: bool) -> int:
 
 async def collect(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
     """Return the report as data, and what could not be asked."""
-    state = Deployment(chosen.data).read_state()
-    problems: list[str] = []
+    place = Deployment(chosen.data)
+    state, up = place.read_state(), place.is_up()
+    problems = [f"`playlog up` does not run on {place.data}"] if state and not up else []
     report: dict[str, Any] = {
         "http": state.http if state else None,
         "nats_url": chosen.nats_url,
@@ -47,11 +47,11 @@ async def collect(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
         "postgres_dsn": chosen.postgres_dsn,
         "postgres_password_file": _text(chosen.postgres_password_file),
         "roles": [
-            {**msgspec.to_builtins(role), "state": _seen_state(role.pid, role.state)}
-            for role in (state.roles if state else ())
+            msgspec.to_builtins(_seen(role, up=up)) for role in (state.roles if state else ())
         ],
         "streams": [],
         "projections": [],
+        "dead_letters": [],
         "runners": [],
     }
     ends = await _from_nats(chosen, report, problems)
@@ -59,16 +59,9 @@ async def collect(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
     return report, problems
 
 
-def _seen_state(pid: int | None, state: str) -> str:
-    if pid is None:
-        return state
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return "stopped"
-    except PermissionError:
-        return state
-    return state
+def _seen(role: RoleState, *, up: bool) -> RoleState:
+    """Return what a role is: without its supervisor the written state is history."""
+    return role if up else msgspec.structs.replace(role, pid=None, state="stopped")
 
 
 async def _from_nats(
@@ -147,6 +140,7 @@ async def _from_postgres(
     try:
         rows = await pool.fetch("select * from checkpoint order by projection")
         states = await pool.fetch("select * from projection_state order by projection")
+        dead = await pool.fetch("select * from dead_letter order by stream, position limit 100")
         instances = await pool.fetch("select * from instance order by hostname")
     except asyncpg.PostgresError as error:
         problems.append(f"the read model is not there yet: {error}")
@@ -155,6 +149,11 @@ async def _from_postgres(
         await pool.close()
     alarms = {row["projection"]: row for row in states}
     report["projections"] = [_projection(row, alarms, ends) for row in rows]
+    report["dead_letters"] = [
+        {"stream": row["stream"], "sequence": row["position"], "job": row["job"]}
+        | {"reason": row["reason"], "at": row["at"]}
+        for row in dead
+    ]
     _add_capacity(report, instances)
 
 
@@ -198,6 +197,9 @@ def _print(report: dict[str, Any]) -> None:
     for each in report["projections"]:
         place = f"position {each['position']:>9}  lag {each['lag']}"
         print(f"projection {each['name']:<12} {place}  {each['state']} {each['reason']}".rstrip())
+    for each in report["dead_letters"]:
+        place = f"{each['stream']} {each['sequence']} of job {each['job']}"
+        print(f"set aside  {place}: {each['reason']}")
     for runner in report["runners"]:
         used = f"{runner.get('used', 0)} of {runner['capacity']} forks in use"
         print(f"runner     {runner['runner']:<12} {used}, present: {runner['present']}")
