@@ -13,7 +13,8 @@ from nats.aio.client import Client
 from schemas import streams, subjects
 from schemas.work import WORK_CLASSES
 
-ACK_WAIT_S = 30
+ACK_WAIT_S = 12
+"""An order whose runner died comes again after this; a living one says before that it is on it."""
 PULL_EXPIRES_S = 20.0
 PRIORITY_GROUP = "runners"
 PRIORITY_LOWEST = 9

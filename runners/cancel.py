@@ -26,9 +26,16 @@ _decoder = msgspec.json.Decoder(CancelRequest)
 
 
 async def listen(site: Site) -> Subscription:
-    """Take cancel requests; the answer says whether the attempt is here."""
+    """Take cancel requests; the answer says whether the attempt is here.
+
+    A request is what asks for an answer. Another runner can have the server send something here,
+    but nothing that names a reply other than a delivery's acknowledgement (``ops.nats_grants``).
+    """
 
     async def on_request(message: Msg) -> None:
+        if not message.reply or message.reply.startswith("$JS."):
+            _log.warning("cancel.not-a-request")
+            return
         try:
             request = _decoder.decode(message.data)
         except msgspec.DecodeError:
@@ -37,8 +44,7 @@ async def listen(site: Site) -> Subscription:
         held = site.held.attempts.get((request.job, request.attempt))
         if held is not None:
             order(held)
-        if message.reply:
-            await message.respond(CANCEL_UNKNOWN if held is None else CANCEL_SIGNALLED)
+        await message.respond(CANCEL_UNKNOWN if held is None else CANCEL_SIGNALLED)
 
     return await site.nats.subscribe(subjects.control(site.name, "cancel"), cb=on_request)
 
@@ -69,4 +75,4 @@ async def put_down(held: HeldAttempt) -> None:
     if handle is not None and handle.is_alive():
         with contextlib.suppress(ProcessLookupError):
             os.kill(handle.pid, signal.SIGKILL)
-    await asyncio.to_thread(process_tree.sweep_marked, held.record.ident)
+    await asyncio.to_thread(process_tree.sweep_marked, held.directory)

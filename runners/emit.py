@@ -3,9 +3,8 @@
 The stream's last frame is the only checkpoint. The first event goes at once; those that follow
 within ``LINGER_S`` share frames. Nothing is dropped: what cannot be published stays in the journal.
 
-Of a backlog several frames are in flight. Where such a frame ends depends on nothing but where it
-begins and on the journal: sent again after a lost connection it is the same message, with the same
-id, and the stream keeps it once.
+Where a frame of a backlog ends depends on nothing but where it begins and on the journal: sent
+again after a lost connection it is the same message, with its id, and the stream keeps it once.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from runners import framing, report
 from runners.held import HeldAttempt
 from runners.insist import DISTURBED, pause_s
 from runners.journal import Entry, JournalEvent, JournalReader, Position
-from runners.outlet import IN_FLIGHT_MAX, Conflict, Outlet
+from runners.outlet import Conflict, Outlet
 from runners.spec import JOURNAL_FILE
 from runners.summary import Summary
 from schemas.output import FRAME_BYTES_MAX, StoredReport
@@ -123,23 +122,23 @@ class Emitter:
         await self._tell_start()
         events = [entry for entry in entries if isinstance(entry, JournalEvent)]
         *full, rest = [*framing.split(events, self._framed)] or [()]
-        for begin in range(0, len(full), IN_FLIGHT_MAX):
-            await self._send(full[begin : begin + IN_FLIGHT_MAX])
+        for each in full:
+            await self._send(each)
         if full and self._reader.size() > entries[-1].after.offset:
             return  # the rest shares its frame with what follows
         if rest:
-            await self._send([rest])
+            await self._send(rest)
         self.position = entries[-1].after
 
-    async def _send(self, runs: Sequence[Sequence[JournalEvent]]) -> None:
-        """Publish runs of events, a frame each, behind the bodies that they refer to."""
-        cuts = [framing.cut(self._held.record, each, self.hosts) for each in runs]
-        for body in (each for cut in cuts for each in cut.bodies):
+    async def _send(self, run: Sequence[JournalEvent]) -> None:
+        """Publish a run of events as a frame, behind the bodies that it refers to."""
+        cut = framing.cut(self._held.record, run, self.hosts)
+        for body in cut.bodies:
             await self._store(body)
         signals.reach(signals.Point.JOURNAL_BEFORE_PUBLISH)
-        await self._outlet.frames([(cut.frame, cut.message_id) for cut in cuts])
+        await self._outlet.frame(cut.frame, cut.message_id)
         self._sent_at = clock.monotonic()
-        self.position = runs[-1][-1].after
+        self.position = run[-1].after
         self._framed = self.position.offset
 
     async def _tell_start(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 
-from ops import clock, connect, nats_identity, signals
+from ops import clock, connect, nats_grants, signals
 from ops.blobs import Blobs
 from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
@@ -83,7 +83,7 @@ class Execution:
             self._site.nats_url,
             creds,
             f"attempt {ident}",
-            nats_identity.inbox_prefix(ident),
+            nats_grants.inbox_prefix(ident),
             closed,
         )
         self._use(connection)

@@ -116,7 +116,7 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
         "PLAYLOG_GIT_USERNAME": username,
         "PLAYLOG_GIT_PASSWORD": remote.password or job.secrets.scm_password,
         "PLAYLOG_GIT_PASSPHRASE": job.secrets.scm_key_passphrase,
-        process_tree.MARK: job.spec.ident,
+        process_tree.MARK: process_tree.mark_of(job.dir),
     }
 
 

@@ -6,10 +6,11 @@ import asyncio
 import fcntl
 import signal
 
+import msgspec
 import structlog
 import uvloop
 
-from ops import connect, nats_identity, signals, telemetry
+from ops import connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
 from ops.sealing import SealingKey
 from ops.settings import Settings
@@ -32,6 +33,7 @@ def run_runner(settings: Settings) -> int:
     """
     telemetry.setup_logging("runner", settings.log_level)
     signals.arm(settings.kill_point)
+    settings = msgspec.structs.replace(settings, data=settings.data.resolve())
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (settings.data / "runner.lock").open("w") as lock:
         try:
@@ -58,7 +60,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         settings.nats_url,
         creds,
         f"runner {settings.node}",
-        inbox_prefix=nats_identity.inbox_prefix(settings.node) if creds else None,
+        inbox_prefix=nats_grants.inbox_prefix(settings.node) if creds else None,
         on_reconnect=on_reconnect,
         closed=closed,
     )

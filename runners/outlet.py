@@ -4,13 +4,11 @@ Every message carries the sequence of its predecessor on the subject as expectat
 lost, repeated or delayed on the way, the stream holds every event once and in order; who meets a
 conflict reads the last message and goes on behind it.
 
-Of several frames in flight only the first carries the expectation: the server takes the others in
-order behind it, and knows a frame that it has by its message id.
+One message is in flight at a time: JetStream's fast ingest keeps its protocol in the reply subject,
+which does not survive the way out of the account of the field (``ops.nats_grants``).
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import msgspec
 import nats.errors
@@ -18,14 +16,10 @@ import nats.js.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
-from runners import batch
-from runners.batch import Message
 from schemas import streams, subjects
 from schemas.output import AttemptErased, Frame, StoredReport
 
 CONFLICTS = frozenset({10071, 10164})
-IN_FLIGHT_MAX = 16
-"""Frames sent before the first of them is acknowledged: half a megabyte."""
 _ACK_WITHIN_S = 5.0
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 
@@ -59,7 +53,6 @@ class Outlet:
 
     def __init__(self, connection: Client, attempt: subjects.Attempt) -> None:
         """Ask ``last_frame`` and ``last_report`` before the first publish."""
-        self._connection = connection
         self._jetstream = connection.jetstream()
         self._output = subjects.output(attempt)
         self._report = subjects.report(attempt)
@@ -94,31 +87,12 @@ class Outlet:
             raise Erased(self._report)
         return stored
 
-    async def frames(self, frames: Sequence[tuple[Frame, str]]) -> None:
-        """Store at most ``IN_FLIGHT_MAX`` frames, each with its message id, in order.
-
-        Raises Lost, Conflict: then call ``last_frame``; some of them may be stored.
-        """
-        if len(frames) == 1:
-            ((frame, message_id),) = frames
-            self._frame_sequence = await self._publish(
-                self._output, _encoder.encode(frame), message_id, self._frame_sequence
-            )
-            return
-        messages = [
-            Message(headers={"Nats-Msg-Id": message_id}, body=_encoder.encode(frame))
-            for frame, message_id in frames
-        ]
-        messages[0].headers[_EXPECTED] = str(self._frame_sequence)
-        try:
-            ack = await batch.publish(self._connection, self._output, messages, _ACK_WITHIN_S)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
-            raise Lost(f"{self._output}: {error!r}") from error
-        if ack.error is not None and ack.error.err_code not in CONFLICTS:
-            raise Lost(f"{self._output}: {ack.error.description}")
-        if ack.count != len(messages):
-            raise Conflict(self._output)
-        self._frame_sequence = ack.seq
+    async def frame(self, frame: Frame, message_id: str) -> None:
+        """Store a frame. Raises Lost, Conflict: then call ``last_frame``."""
+        body = _encoder.encode(frame)
+        self._frame_sequence = await self._publish(
+            self._output, body, message_id, self._frame_sequence
+        )
 
     async def report(self, report: StoredReport, message_id: str) -> None:
         """Store a report. Raises Lost, Conflict: then call ``last_report``."""

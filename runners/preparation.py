@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runners.ansible import Invocation
 from runners.frames import Mask
+from runners.process_tree import mark_of
 from runners.spec import JobSpec, Secrets
 
 SOCKET_DIR_CHARS_MAX = 75
@@ -39,7 +40,7 @@ class Preparation:
     @property
     def memory(self) -> Path:
         """Memory-backed private directory of this attempt: what it holds never reaches a disk."""
-        return memory_dir(self.spec.ident)
+        return memory_dir(self.dir)
 
     def socket_dir(self, name: str) -> Path:
         """Return the job's directory of that name, or a shorter one if sockets do not fit."""
@@ -47,6 +48,7 @@ class Preparation:
         return wanted if len(str(wanted)) <= SOCKET_DIR_CHARS_MAX else self.memory / name
 
 
-def memory_dir(ident: str) -> Path:
-    """Return the directory for an attempt's secrets."""
-    return Path(f"/dev/shm/playlog-{os.getuid()}") / ident  # noqa: S108 - 0700 and ours, see workspace
+def memory_dir(job_dir: Path) -> Path:
+    """Return the directory for the secrets of a job directory's attempt."""
+    ours = Path(f"/dev/shm/playlog-{os.getuid()}")  # noqa: S108 - 0700 and ours, see workspace
+    return ours / mark_of(job_dir)

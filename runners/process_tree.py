@@ -6,6 +6,7 @@ Ansible's workers leave their process group and session, so ending a group is ne
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import select
 import signal
@@ -16,7 +17,8 @@ from ops import clock
 
 PR_SET_CHILD_SUBREAPER = 36
 MARK = "PLAYLOG_JOB"
-"""Environment variable that every process of a job carries: ``<job>-<attempt>``."""
+"""Environment variable that every process of a job carries: ``mark_of`` its directory."""
+_PLACE_CHARS = 12
 _SWEEP_PAUSE_S = 0.005
 _HURRY_POLL_S = 0.1
 _SWEEP_WITHIN_S = 30.0
@@ -67,12 +69,21 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def marked(mark: str) -> list[int]:
+def mark_of(job_dir: Path) -> str:
+    """Return what names an attempt on this machine: another deployment may have one of its number.
+
+    Of the same job directory it is always the same.
+    """
+    place = os.path.realpath(job_dir.parent).encode()
+    return f"{hashlib.sha256(place).hexdigest()[:_PLACE_CHARS]}-{job_dir.name}"
+
+
+def marked(job_dir: Path) -> list[int]:
     """Return the living processes that carry a job's mark, wherever they hang.
 
     Ourselves excepted.
     """
-    wanted = f"{MARK}={mark}".encode()
+    wanted = f"{MARK}={mark_of(job_dir)}".encode()
     found = []
     for process in Path("/proc").iterdir():
         name = process.name
@@ -119,14 +130,14 @@ def sweep() -> int:
     return len(killed)
 
 
-def sweep_marked(mark: str, spare: int = 0) -> int:
+def sweep_marked(job_dir: Path) -> int:
     """Kill every process with a job's mark, and its descendants, until none is left.
 
     Return how many.
     """
     killed: set[int] = set()
     deadline = clock.monotonic() + _SWEEP_WITHIN_S
-    while found := [each for each in marked(mark) if each != spare]:
+    while found := marked(job_dir):
         below = [each for pid in found for each in descendants(pid)]
         killed |= {each for each in found + below if _kill(each)}
         if clock.monotonic() > deadline:

@@ -27,7 +27,7 @@ Key = tuple[int, int]
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """A granted work order and when its first steps happened."""
+    """A work order that this runner has asked for, and when its first steps happened."""
 
     order: WorkOrder
     received: datetime
@@ -65,16 +65,17 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 def write(jobs: Path, record: Record) -> Path:
-    """Put an attempt on disk, durably; returns its directory.
+    """Put an attempt on disk, durably; returns its directory. A known one's record is replaced.
 
-    The specification comes last: a directory without one was never granted for good.
+    The specification comes last: a directory without one is none of an attempt.
     """
     directory = jobs / record.ident
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(directory / RECORD_FILE, msgspec.json.encode(record))
-    write_spec(directory, order_spec.spec_of(record.order))
+    if not (directory / SPEC_FILE).exists():
+        write_spec(directory, order_spec.spec_of(record.order))
+        _sync(jobs)
     _sync(directory)
-    _sync(jobs)
     return directory
 
 

@@ -57,7 +57,9 @@ async def register(site: Site, groups: tuple[str, ...]) -> Registered | None:
     )
     try:
         answer = await site.nats.request(
-            subjects.register(site.name), _encoder.encode(request), timeout=ANSWER_WITHIN_S
+            subjects.register(site.name, groups),
+            _encoder.encode(request),
+            timeout=ANSWER_WITHIN_S,
         )
         return _decoder.decode(answer.data)
     except (nats.errors.Error, OSError, TimeoutError, msgspec.DecodeError) as error:

@@ -13,7 +13,7 @@ Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
 | ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
 
 Secrets and what upstream writes about the environment live in memory-backed
-``/dev/shm/playlog-<uid>/<ident>``.
+``/dev/shm/playlog-<uid>/<place>-<ident>``, where ``<place>`` stands for the data directory.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def ident(self) -> str:
-        """Name of the attempt: of its directory, its mark on processes, its runner artifacts."""
+        """Name of the attempt: of its directory and its runner artifacts."""
         return f"{self.job}-{self.attempt}"
 
 

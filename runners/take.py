@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 
 import msgspec
 import nats.errors
@@ -19,13 +18,12 @@ from runners.record import Key, Record
 from runners.site import Site
 from runners.spec import Secrets
 from runners.start import Unstarted
+from runners.steps import workspace
 from schemas.work import Grant, JobSecrets, WorkOrder
 
-IN_PROGRESS_S = 5.0
-ASK_TIMES = 6
-"""A claim without an answer is asked again so often before the order goes back."""
+IN_PROGRESS_S = 4.0
 ASK_PAUSE_S = 1.0
-GIVE_BACK_DELAY_S = 5.0
+"""A claim without a decision is asked again after this."""
 
 Begin = Callable[[HeldAttempt, Secrets | Unstarted], None]
 """Sets the execution of an attempt going, or the report that it cannot start."""
@@ -35,58 +33,67 @@ _secrets = msgspec.json.Decoder(JobSecrets)
 
 
 async def take(site: Site, begin: Begin, order: WorkOrder, message: Msg) -> None:
-    """Claim a reserved order; start it, drop it, or give it back."""
-    received, key = clock.now(), (order.job, order.attempt)
+    """Claim a reserved order; start it or drop it.
+
+    The attempt is on disk before its claim can be granted: an agent that dies in between leaves
+    behind that it asked, and the next one asks again.
+    """
+    now = clock.now()
+    asked = Record(order=order, received=now, granted=now)
     async with _in_progress(message):
-        grant = await ask(site, key)
-    log = _log.bind(job=order.job, attempt=order.attempt)
+        with contextlib.suppress(ValueError, OSError):  # what is wrong shows again after the grant
+            await asyncio.to_thread(record.write, site.jobs, asked)
+        grant = await ask(site, asked.key)
     if not grant.granted:
-        site.held.release(key, ended=False)
-        log.info("claim.refused", why=grant.reason, retry=grant.retry)
+        await drop(site, asked, grant)
         with contextlib.suppress(nats.errors.Error, OSError):
-            await (message.nak(delay=GIVE_BACK_DELAY_S) if grant.retry else message.term())
+            await message.term()
         return
-    await _accept(site, begin, (order, received, grant), message)
-
-
-async def ask(site: Site, key: Key) -> Grant:
-    """Ask until there is a decision, for a while: an answer that was lost may have been a grant."""
-    grant = await claim.ask(site, key)
-    for _ in range(ASK_TIMES - 1):
-        if not grant.retry:
-            break
-        await asyncio.sleep(ASK_PAUSE_S)
-        grant = await claim.ask(site, key)
-    return grant
-
-
-def unsealed(site: Site, grant: Grant) -> Secrets:
-    """Return a grant's secrets. Raises ValueError when they were not sealed to our key."""
-    if not grant.sealed:
-        return Secrets()
-    return order_spec.secrets_of(_secrets.decode(site.key.unseal(grant.sealed)))
-
-
-async def _accept(
-    site: Site, begin: Begin, granted: tuple[WorkOrder, datetime, Grant], message: Msg
-) -> None:
-    """Put the attempt on disk, acknowledge, start: so redelivery can only come before a start."""
-    order, received, grant = granted
-    kept = Record(order=order, received=received, granted=clock.now(), nats_creds=grant.nats_creds)
-    held = HeldAttempt(kept, site.jobs / kept.ident)
-    site.held.attempts[kept.key] = held
-    told: Secrets | Unstarted
-    try:
-        await asyncio.to_thread(record.write, site.jobs, kept)
-        told = unsealed(site, grant)
-    except (ValueError, OSError) as error:
-        told = Unstarted("error", f"The runner cannot prepare the job: {error}")
+    held = HeldAttempt(granted(asked, grant), site.jobs / asked.ident)
+    site.held.attempts[asked.key] = held
+    told = await prepared(site, held, grant)
     signals.reach(signals.Point.SPEC_BEFORE_ACK)
     with contextlib.suppress(nats.errors.Error, OSError):
         # Without this ack the order comes again and is dropped then: we hold the attempt.
         await message.ack_sync()
     signals.reach(signals.Point.CLAIM_BEFORE_START)
     begin(held, told)
+
+
+async def ask(site: Site, key: Key) -> Grant:
+    """Ask until there is a decision: an answer that was lost may have been a grant."""
+    grant = await claim.ask(site, key)
+    while grant.retry:
+        await asyncio.sleep(ASK_PAUSE_S)
+        grant = await claim.ask(site, key)
+    return grant
+
+
+async def drop(site: Site, asked: Record, grant: Grant) -> None:
+    """Forget an attempt that is not granted."""
+    _log.info("claim.refused", attempt=asked.ident, why=grant.reason)
+    await asyncio.to_thread(workspace.remove, site.jobs / asked.ident)
+    site.held.release(asked.key, ended=False)
+
+
+def granted(asked: Record, grant: Grant) -> Record:
+    """Return the record of an attempt that is granted now."""
+    return msgspec.structs.replace(asked, granted=clock.now(), nats_creds=grant.nats_creds)
+
+
+async def prepared(site: Site, held: HeldAttempt, grant: Grant) -> Secrets | Unstarted:
+    """Put a granted attempt on disk; returns its secrets, or why it cannot start here."""
+    try:
+        await asyncio.to_thread(record.write, site.jobs, held.record)
+        return _unsealed(site, grant)
+    except (ValueError, OSError) as error:
+        return Unstarted("error", f"The runner cannot prepare the job: {error}")
+
+
+def _unsealed(site: Site, grant: Grant) -> Secrets:
+    if not grant.sealed:
+        return Secrets()
+    return order_spec.secrets_of(_secrets.decode(site.key.unseal(grant.sealed)))
 
 
 @contextlib.asynccontextmanager

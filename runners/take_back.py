@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from runners import record
+from runners import cancel, record, take
 from runners.held import HeldAttempt
 from runners.site import Site
 from runners.spec import SUPERVISOR_FILE, Secrets
-from runners.start import Unstarted
 from runners.steps import workspace
-from runners.take import ASK_PAUSE_S, Begin, ask, unsealed
+from runners.take import Begin
+from runners.zygote_client import SupervisorHandle
 
 _log = structlog.get_logger()
 
 
 def found(site: Site) -> list[HeldAttempt]:
-    """Return the attempts on disk, counted as held; what was never granted for good is removed."""
+    """Return the attempts on disk, counted as held; a half-written one is removed."""
     site.jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
     attempts = []
     for directory in sorted(site.jobs.iterdir()):
@@ -40,19 +38,14 @@ async def resume(site: Site, begin: Begin, held: HeldAttempt) -> None:
     if (held.directory / SUPERVISOR_FILE).exists():
         begin(held, Secrets())
         return
-    grant = await ask(site, held.record.key)
-    while grant.retry:
-        await asyncio.sleep(ASK_PAUSE_S)
-        grant = await ask(site, held.record.key)
+    grant = await take.ask(site, held.record.key)
     if not grant.granted:
-        _log.info("claim.refused", attempt=held.record.ident, why=grant.reason)
-        await asyncio.to_thread(workspace.remove, held.directory)
-        site.held.release(held.record.key, ended=False)
+        held.handle = SupervisorHandle.of(held.directory)  # the agent before us may have asked
+        await cancel.put_down(held)
+        await take.drop(site, held.record, grant)
         return
-    told: Secrets | Unstarted = Unstarted("error", "The runner cannot read the job's secrets")
-    with contextlib.suppress(ValueError):
-        told = unsealed(site, grant)
-    begin(held, told)
+    held.record = take.granted(held.record, grant)
+    begin(held, await take.prepared(site, held, grant))
 
 
 def _read(directory: Path) -> record.Record | None:

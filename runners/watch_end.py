@@ -31,5 +31,5 @@ async def watch(held: HeldAttempt, emitter: Emitter) -> None:
 
 def _plays(held: HeldAttempt, pid: int) -> bool:
     """Tell whether the playbook goes on; what it left in the background does not count."""
-    living = process_tree.marked(held.record.ident)
+    living = process_tree.marked(held.directory)
     return pid in living if pid else bool(living)

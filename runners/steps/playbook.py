@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runners.ansible import PLUGIN_DIR
 from runners.preparation import Preparation
-from runners.process_tree import MARK
+from runners.process_tree import MARK, mark_of
 from runners.spec import JOURNAL_FILE, JobSpec
 
 VERBOSITY_MAX = 5
@@ -57,7 +57,7 @@ def environment(job: Preparation) -> dict[str, str]:
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
         "ANSIBLE_CALLBACK_PLUGINS": str(PLUGIN_DIR),
         "PLAYLOG_JOURNAL": str(job.dir / JOURNAL_FILE),
-        MARK: job.spec.ident,
+        MARK: mark_of(job.dir),
     }
     if job.spec.inventory is not None:
         found["INVENTORY_ID"] = str(job.spec.inventory)

@@ -38,7 +38,7 @@ def make_memory(directory: Path) -> None:
 
 def remove(job_dir: Path) -> None:
     """Remove an attempt's directory and secrets, whatever permissions the job left."""
-    shutil.rmtree(memory_dir(job_dir.name), ignore_errors=True)
+    shutil.rmtree(memory_dir(job_dir), ignore_errors=True)
     for directory, _, _ in os.walk(job_dir):
         Path(directory).chmod(0o700)
     shutil.rmtree(job_dir, ignore_errors=True)

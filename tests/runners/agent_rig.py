@@ -208,6 +208,10 @@ class ControlPlane:
         """Store content; returns its sha256."""
         return await Blobs(self.nats).put(content)
 
+    async def drop_orders(self) -> None:
+        """Remove all orders."""
+        await self.jetstream.purge_stream("WORK")
+
     async def has_orders(self, count: int) -> bool:
         """Tell whether WORK holds so many orders."""
         return (await self.jetstream.stream_info("WORK")).state.messages == count
@@ -324,11 +328,11 @@ class AgentProcess:
 
     def processes(self, job: int) -> list[int]:
         """Return the living processes of a job's first attempt."""
-        return process_tree.marked(f"{job}-1")
+        return process_tree.marked(self.directory(job))
 
     def has_left(self, job: int) -> bool:
         """Tell whether nothing of a job is on this machine any more."""
-        left = self.directory(job).exists() or memory_dir(f"{job}-1").exists()
+        left = self.directory(job).exists() or memory_dir(self.directory(job)).exists()
         return not left and self.processes(job) == []
 
     def close(self) -> None:
@@ -338,7 +342,7 @@ class AgentProcess:
             handle = SupervisorHandle.of(directory)
             if handle is not None:
                 handle.kill()
-            process_tree.sweep_marked(directory.name)
+            process_tree.sweep_marked(directory)
             workspace.remove(directory)
 
     def _end(self, number: signal.Signals) -> int:

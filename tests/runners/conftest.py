@@ -40,7 +40,7 @@ def new_rig(tmp_path: Path, zygote: Zygote) -> Iterator[Callable[[], Rig]]:
         if rig.handle is not None and rig.handle.is_alive():
             rig.handle.cancel()
             rig.handle.cancel()
-        process_tree.sweep_marked(rig.dir.name)
+        process_tree.sweep_marked(rig.dir)
         workspace.remove(rig.dir)
 
 

@@ -101,7 +101,7 @@ class Rig:
 
     def processes(self) -> list[int]:
         """Return its living processes."""
-        return process_tree.marked(self.dir.name)
+        return process_tree.marked(self.dir)
 
 
 def tar_of(files: Mapping[str, str]) -> bytes:

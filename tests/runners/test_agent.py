@@ -78,6 +78,33 @@ async def test_a_lost_answer_is_asked_for_again(plane: ControlPlane, agent: Agen
     assert len(plane.claims) == 2
 
 
+async def test_an_agent_killed_while_it_asks_asks_again(
+    plane: ControlPlane, agent: AgentProcess
+) -> None:
+    """The claim may have been granted: the next agent knows of it without the order."""
+    plane.deaf = 1
+    agent.start()
+    await plane.order(1, GREETS)
+    await soon(lambda: plane.claims)
+    agent.kill()
+    await plane.drop_orders()
+    agent.start()
+    await plane.ended_well(1)
+
+
+async def test_an_undecided_claim_is_asked_until_it_is(
+    plane: ControlPlane, agent: AgentProcess
+) -> None:
+    """A control plane that cannot decide now is asked again; the order is not given away."""
+    plane.grants[1] = Grant(granted=False, retry=True, reason="Postgres is away")
+    agent.start()
+    await plane.order(1, GREETS)
+    await soon(lambda: len(plane.claims) > 2)
+    del plane.grants[1]
+    await plane.ended_well(1)
+    await soon(lambda: plane.has_orders(0))
+
+
 async def test_missing_content_is_an_error_that_names_it(
     plane: ControlPlane, agent: AgentProcess
 ) -> None:

@@ -82,8 +82,8 @@ def test_no_secret_in_argv_or_job_directory(rig: Rig) -> None:
         assert all(secret.encode() not in each for each in (*lines, *files))
     assert any(b"ssh-agent" in each or b"ssh-add" in each for each in lines)
     assert rig.finish().status == "successful"
-    assert not memory_dir(rig.dir.name).exists()
-    assert process_tree.marked(rig.dir.name) == []
+    assert not memory_dir(rig.dir).exists()
+    assert process_tree.marked(rig.dir) == []
 
 
 def test_secret_variables_win_and_files_have_paths(rig: Rig) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from runners.adopt import Found, Step, conclude, next_step
 from runners.journal import Final
 from runners.preparation import memory_dir
 from runners.spec import Secrets
+from runners.steps import workspace
 from runners.zygote_client import SupervisorHandle, Zygote
 from tests.runners.rig import Rig, play
 from tests.waiting import eventually
@@ -36,7 +38,7 @@ PAUSED = play(
 def assert_nothing_left(rig: Rig) -> None:
     """No process of the job lives and no secret file of it exists."""
     assert rig.processes() == []
-    assert not memory_dir(rig.dir.name).exists()
+    assert not memory_dir(rig.dir).exists()
     assert list((rig.dir / "tmp").iterdir()) == []
 
 
@@ -149,7 +151,7 @@ def test_orphans_of_a_lost_supervisor_are_ended(rig: Rig) -> None:
     eventually(lambda: len(rig.processes()) > 2)
     os.kill(handle.pid, signal.SIGKILL)
     eventually(lambda: not handle.is_alive())
-    assert process_tree.sweep_marked(rig.dir.name) > 0
+    assert process_tree.sweep_marked(rig.dir) > 0
     assert rig.processes() == []
     ended = conclude(rig.reader.all(), "")
     assert (ended.status, ended.explanation) == ("error", "The supervisor of the job was lost")
@@ -185,3 +187,23 @@ def test_waiting_for_a_supervisor_ends_with_it(rig: Rig) -> None:
 
     asyncio.run(run())
     assert rig.finish().status == "successful"
+
+
+def test_attempts_of_one_number_do_not_meet(
+    new_rig: Callable[[], Rig], tmp_path: Path, zygote: Zygote
+) -> None:
+    """Two deployments on one machine may run the same job number: each ends its own only."""
+    here = new_rig()
+    there = Rig(tmp_path / "other", zygote, here.job)
+    here.write(SLEEPS)
+    there.write(PAUSED)
+    started = here.start(), there.start()
+    here.seen("runner_on_start")
+    there.seen("runner_on_start", "gate")
+    assert set(here.processes()).isdisjoint(there.processes())
+    os.kill(started[0].pid, signal.SIGKILL)
+    assert process_tree.sweep_marked(here.dir) > 0
+    workspace.remove(here.dir)
+    (there.dir / "go").touch()
+    assert there.finish().status == "successful"
+    assert_nothing_left(there)
