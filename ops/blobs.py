@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from schemas import subjects
 from schemas.streams import BLOBS
@@ -21,6 +21,8 @@ CHUNK_BYTES = 128 * 1024
 IN_FLIGHT = 16
 _CHUNKS = "Playlog-Chunks"
 _TIMEOUT_S = 30.0
+_FULL = 10077
+"""The subject holds its message: what was written first stays, nobody replaces content."""
 
 
 class Blobs:
@@ -92,7 +94,11 @@ class Blobs:
         """Publish a chunk; the final one stands under ``end`` and tells how many there are."""
         subject = subjects.content(digest, "end" if last else number)
         headers = {_CHUNKS: str(number + 1)} if last else None
-        await self._context.publish(subject, part, headers=headers)
+        try:
+            await self._context.publish(subject, part, headers=headers)
+        except APIError as error:
+            if error.err_code != _FULL:
+                raise
 
     async def _count(self, digest: str) -> int:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +20,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
-from ops import clock, ids
-from schemas import subjects
+from ops import clock, ids, nats_grants
 from schemas.subjects import Attempt
-from schemas.work import WORK_CLASSES
 
 _PREFIX = {"operator": 14 << 3, "account": 0, "user": 20 << 3}
 _SEED = 18 << 3
@@ -70,6 +69,10 @@ class Key:
         """Return a fresh pair."""
         return cls(kind, ids.random_bytes(32))
 
+    def derived(self, kind: str, purpose: bytes) -> Key:
+        """Return another pair that follows from this one's secret."""
+        return Key(kind, hmac.new(self._secret, purpose, hashlib.sha256).digest())
+
     def sign(self, data: bytes) -> bytes:
         """Return the signature of ``data``."""
         return self._private.sign(data)
@@ -103,6 +106,7 @@ class Identity:
         self._operator = signing_key(stored.operator)
         self._system = signing_key(stored.system)
         self._account = signing_key(stored.account)
+        self._field = self._account.derived("account", b"playlog field")
 
     def auth_conf(self, directory: Path) -> str:
         """Return the server's authorization section; ``directory`` keeps account tokens."""
@@ -116,8 +120,11 @@ class Identity:
                 "system_account": self._system.public,
             },
         )
-        system = self._account_token(self._system, "SYS", jetstream=False)
-        account = self._account_token(self._account, "PLAYLOG", jetstream=True)
+        to_field = nats_grants.log_account(self._field.public)
+        to_log = nats_grants.field_account(self._account.public)
+        system = self._account_token(self._system, "SYS", {}, jetstream=False)
+        account = self._account_token(self._account, "PLAYLOG", to_field, jetstream=True)
+        field = self._account_token(self._field, "FIELD", to_log, jetstream=False)
         return (
             f"operator: {operator}\n"
             f"system_account: {self._system.public}\n"
@@ -125,12 +132,13 @@ class Identity:
             "resolver_preload: {\n"
             f"  {self._system.public}: {system}\n"
             f"  {self._account.public}: {account}\n"
+            f"  {self._field.public}: {field}\n"
             "}\n"
         )
 
     def control_user(self) -> Creds:
         """Return a user of the control plane: everything in the account."""
-        return self._user("control", {}, {}, None)
+        return self._user(self._account, "control", {}, {})
 
     def system_user(self) -> Creds:
         """Return a user of the system account: pushes revocations."""
@@ -140,75 +148,58 @@ class Identity:
 
     def runner_user(self, runner: str, groups: Sequence[str]) -> Creds:
         """Return a runner's user: its groups' work, its own requests, presence and content."""
-        own = subjects.token(runner)
-        publish = [
-            subjects.register(runner),
-            subjects.claim(runner),
-            subjects.released(runner),
-            f"$KV.presence.{own}",
-            "content.*.*",
-            "$JS.API.DIRECT.GET.BLOBS.>",
-            "$JS.API.DIRECT.GET.BLOBS",
-        ]
-        consumers = [subjects.runner_consumer(runner)]
-        consumers += [
-            subjects.group_consumer(group, each) for group in groups for each in WORK_CLASSES
-        ]
-        for consumer in consumers:
-            publish += [
-                f"$JS.API.CONSUMER.MSG.NEXT.WORK.{consumer}",
-                f"$JS.ACK.WORK.{consumer}.>",
-            ]
-        receive = [f"{inbox_prefix(runner)}.>", f"ctl.{own}.>"]
-        responses = {"max": 1000, "ttl": 60_000_000_000}
-        return self._user(runner, {"allow": publish}, {"allow": receive}, None, responses)
+        return self._user(
+            self._field,
+            runner,
+            {"allow": nats_grants.runner_publishes(runner, groups)},
+            {"allow": nats_grants.runner_hears(runner)},
+            responses=nats_grants.REPLIES,
+        )
 
     def job_user(self, attempt: Attempt, expires: datetime) -> Creds:
         """Return the user of one attempt: it may write its two subjects and nothing else."""
         ident = f"{attempt.job}-{attempt.attempt}"
-        publish = [
-            subjects.output(attempt),
-            subjects.report(attempt),
-            "content.*.*",
-            "$JS.API.DIRECT.GET.BLOBS.>",
-            f"$JS.API.DIRECT.GET.OUTPUT.{subjects.output(attempt)}",
-            f"$JS.API.DIRECT.GET.REPORTS.{subjects.report(attempt)}",
-        ]
-        receive = [f"{inbox_prefix(ident)}.>"]
-        return self._user(ident, {"allow": publish}, {"allow": receive}, expires)
+        return self._user(
+            self._field,
+            ident,
+            {"allow": nats_grants.attempt_publishes(attempt)},
+            {"allow": [f"{nats_grants.inbox_prefix(ident)}.>"]},
+            expires,
+        )
 
     def viewer_user(self, allowed: Sequence[str], expires: datetime) -> Creds:
         """Return a viewer's user: it may listen to these subjects and publish nothing."""
-        return self._user("viewer", {"deny": [">"]}, {"allow": list(allowed)}, expires)
+        return self._user(
+            self._account, "viewer", {"deny": [">"]}, {"allow": list(allowed)}, expires
+        )
 
+    @staticmethod
     def _user(
-        self,
+        account: Key,
         name: str,
         publish: dict[str, Any],
         receive: dict[str, Any],
-        expires: datetime | None,
+        expires: datetime | None = None,
         responses: dict[str, Any] | None = None,
     ) -> Creds:
         key = Key.new("user")
         claims = _user_claims(publish, receive)
         if responses is not None:
             claims["resp"] = responses
-        return Creds(jwt=_token(self._account, key.public, name, claims, expires), seed=key.seed)
+        return Creds(jwt=_token(account, key.public, name, claims, expires), seed=key.seed)
 
-    def _account_token(self, account: Key, name: str, *, jetstream: bool) -> str:
+    def _account_token(
+        self, account: Key, name: str, shared: dict[str, Any], *, jetstream: bool
+    ) -> str:
         limits = {**_UNLIMITED, **(_JETSTREAM if jetstream else {})}
         claims = {
             "type": "account",
             "version": 2,
             "limits": limits,
             "default_permissions": {"pub": {}, "sub": {}},
+            **shared,
         }
         return _token(self._operator, account.public, name, claims)
-
-
-def inbox_prefix(name: str) -> str:
-    """Return the inbox prefix of a restricted user: nobody else listens below it."""
-    return f"_INBOX_{subjects.token(name)}"
 
 
 def load(path: Path) -> Identity:

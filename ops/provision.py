@@ -61,13 +61,13 @@ def stream_config(spec: StreamSpec, replicas: int) -> dict[str, Any]:
         "compression": spec.compression,
         "max_consumers": spec.max_consumers,
         "max_msgs_per_subject": spec.max_msgs_per_subject,
-        "discard": "old",
+        "discard": "new" if spec.first_stays else "old",
     }
     optional = {
-        "allow_batched": spec.allow_batched,
         "allow_msg_counter": spec.allow_msg_counter,
         "allow_msg_ttl": spec.allow_msg_ttl,
         "allow_rollup_hdrs": spec.allow_rollup,
+        "discard_new_per_subject": spec.first_stays,
     }
     config |= {name: True for name, value in optional.items() if value}
     if spec.republish_source is not None:
@@ -91,7 +91,7 @@ def bucket_config(spec: BucketSpec, replicas: int) -> dict[str, Any]:
         "max_msgs_per_subject": spec.history,
         "discard": "new",
         "allow_direct": True,
-        "allow_rollup_hdrs": True,
+        "allow_rollup_hdrs": False,
         "deny_delete": True,
         "max_consumers": 100_000,
     }

@@ -19,8 +19,6 @@ class StreamSpec(Struct, frozen=True, kw_only=True):
     max_age_s: int = 0
     """0 keeps for ever."""
     duplicate_window_s: int = 600
-    allow_batched: bool = False
-    """Fast-ingest batches (server 2.14)."""
     allow_msg_counter: bool = False
     allow_msg_ttl: bool = False
     allow_rollup: bool = False
@@ -28,6 +26,8 @@ class StreamSpec(Struct, frozen=True, kw_only=True):
     deny_delete: bool = False
     compression: str = "none"
     max_msgs_per_subject: int = -1
+    first_stays: bool = False
+    """A subject that is full takes no more, instead of dropping what it holds."""
     republish_source: str | None = None
     republish_destination: str | None = None
     max_consumers: int = 100_000
@@ -54,7 +54,6 @@ ACCESS = StreamSpec(name="ACCESS", subjects=("access.>",), max_age_s=365 * DAY_S
 OUTPUT = StreamSpec(
     name="OUTPUT",
     subjects=("output.*.*.*",),
-    allow_batched=True,
     allow_msg_ttl=True,
     compression="s2",
     republish_source="output.*.*.*",
@@ -63,7 +62,7 @@ OUTPUT = StreamSpec(
 REPORTS = StreamSpec(name="REPORTS", subjects=("report.*.*.*",))
 WORK = StreamSpec(name="WORK", subjects=("work.>",), retention="workqueue", allow_msg_ttl=True)
 BLOBS = StreamSpec(
-    name="BLOBS", subjects=("content.*.*",), allow_batched=True, max_msgs_per_subject=1
+    name="BLOBS", subjects=("content.*.*",), max_msgs_per_subject=1, first_stays=True
 )
 KEYS = StreamSpec(name="KEYS", subjects=("key.*.*",), max_msgs_per_subject=1)
 IDS = StreamSpec(name="IDS", subjects=("id.*",), allow_msg_counter=True, duplicate_window_s=120)

@@ -7,6 +7,7 @@ stands for none.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -112,9 +113,14 @@ def runner_consumer(runner: str) -> str:
     return f"runner-{token(runner)}"
 
 
-def register(runner: str) -> str:
-    """Request subject on which a runner registers; ``*`` for the service."""
-    return f"register.{runner if runner == '*' else token(runner)}"
+def register(runner: str, groups: Sequence[str]) -> str:
+    """Request subject on which a runner registers for groups; ``*`` and ``*`` for the service.
+
+    It names the groups, so that what a runner may register for stands in what it may publish.
+    """
+    if runner == "*":
+        return "register.*.*"
+    return f"register.{token(runner)}.{','.join(map(token, groups)) or '-'}"
 
 
 def claim(runner: str) -> str:

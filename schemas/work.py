@@ -6,8 +6,9 @@ No message here holds a readable secret.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 WORK_CLASSES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 """Capacity classes: a work order travels in the smallest one at or above its task impact."""
@@ -76,19 +77,22 @@ class WorkOrder(Struct, frozen=True, kw_only=True):
     payload: Payload
 
 
+Name = Annotated[str, Meta(max_length=512, pattern=r"^[^\x00]*$")]
+"""Text of a runner that goes into the log: it must fit every read model."""
+
+
 class RegisterRunner(Struct, frozen=True, kw_only=True):
     """A runner announces itself: identity, groups, size and the key that secrets are sealed to."""
 
-    runner: str
+    runner: Name
     """Its node name, AWX's ``hostname``."""
-    groups: tuple[str, ...]
-    node_type: str
-    """``execution``, ``control`` or ``hybrid``."""
-    cpu: float
-    memory: int
+    groups: tuple[Name, ...]
+    node_type: Literal["execution", "control", "hybrid"]
+    cpu: Annotated[float, Meta(ge=0, le=100_000)]
+    memory: Annotated[int, Meta(ge=0, le=1 << 53)]
     """Bytes."""
-    version: str
-    sealing_key: str
+    version: Name
+    sealing_key: Name
     """X25519 public key, base64."""
     running: tuple[tuple[int, int], ...] = ()
     """(job, attempt) pairs it holds now."""

@@ -41,6 +41,8 @@ class Claims:
         pending: set[asyncio.Task[None]] = set()
 
         async def received(message: Msg) -> None:
+            if not message.reply:
+                return  # nobody would get the grant
             task = asyncio.create_task(self._answer(tools, message), name="claim")
             pending.add(task)
             task.add_done_callback(pending.discard)

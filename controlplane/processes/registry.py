@@ -32,7 +32,7 @@ class Registry:
         """Answer one request after another until cancelled."""
         await tools.keeper.ready()
         asked: asyncio.Queue[Msg] = asyncio.Queue()
-        subscription = await tools.connection.subscribe(subjects.register("*"), cb=asked.put)
+        subscription = await tools.connection.subscribe(subjects.register("*", ()), cb=asked.put)
         try:
             while True:
                 await self._answer(tools, await asked.get())
@@ -45,11 +45,12 @@ class Registry:
         except msgspec.DecodeError as error:
             answer = Registered(refused=f"not a registration: {error}")
         else:
-            if subjects.register(request.runner) == message.subject:
+            if subjects.register(request.runner, request.groups) == message.subject:
                 answer = await self.register(tools, request)
             else:
-                answer = Registered(refused="registered in another runner's name")
-        await message.respond(msgspec.json.encode(answer))
+                answer = Registered(refused="registered in another name or for other groups")
+        if message.reply:
+            await message.respond(msgspec.json.encode(answer))
 
     async def register(self, tools: Tools, request: RegisterRunner) -> Registered:
         """Append the runner's facts when they are new, make its consumers, and answer."""

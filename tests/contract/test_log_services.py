@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
-from ops import clock, connect, nats_identity, provision, pull, sealing
+from ops import clock, connect, nats_grants, nats_identity, provision, pull, sealing
 from ops.blobs import CHUNK_BYTES, Blobs
 from ops.leases import Lease
 from schemas import subjects
@@ -206,7 +206,7 @@ async def test_a_runner_reaches_its_own_subjects_and_no_others(site: Site) -> No
     runner = await site.connect(
         "r1",
         site.identity.runner_user("r1", ("default",)),
-        nats_identity.inbox_prefix("r1"),
+        nats_grants.inbox_prefix("r1"),
     )
     await runner.publish(subjects.claim("r2"), b"{}")
     await runner.publish("config.organization.1", b"{}")
@@ -229,7 +229,7 @@ async def test_an_attempts_user_writes_its_own_record_alone(site: Site) -> None:
     await provision.provision(control)
     attempt = Attempt(1, 7, 2)
     creds = site.identity.job_user(attempt, clock.now() + timedelta(minutes=5))
-    user = await site.connect("job", creds, nats_identity.inbox_prefix("7-2"))
+    user = await site.connect("job", creds, nats_grants.inbox_prefix("7-2"))
     context = user.jetstream(timeout=1)
     await context.publish(subjects.output(attempt), b"{}")
     await context.publish(subjects.report(attempt), b"{}")

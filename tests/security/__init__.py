@@ -1,0 +1,1 @@
+"""What an attacker with some credentials must not be able to do."""
