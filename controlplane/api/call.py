@@ -109,8 +109,11 @@ def empty(status: int = 204, headers: Mapping[str, str] | None = None) -> Respon
 
 
 def encode(body: Any) -> bytes:
-    """Encode an answer as JSON; times end in Z."""
-    return msgspec.json.encode(body, enc_hook=_other)
+    """Encode an answer as JSON; times end in Z, a lone surrogate is written as its escape."""
+    try:
+        return msgspec.json.encode(body, enc_hook=_other)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(body, enc_hook=_other)).encode()
 
 
 def _other(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import listing, options, pagination
+from controlplane.api import listing, pagination, shown_options
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import LOGIN, SUPERUSER, needs
@@ -16,7 +16,7 @@ from controlplane.api.listing import Within
 from controlplane.api.resource_routes import page_of
 from controlplane.api.resource_writes import identity
 from controlplane.api.routing import routes
-from controlplane.api.tables import Relation, Table, column, register
+from controlplane.api.tables import Column, Relation, Table, column, register
 from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain.numerals import whole
@@ -43,6 +43,16 @@ register(
             "capacity": column("capacity", "int"),
             "cpu": column("cpu", "float"),
             "memory": column("memory", "int"),
+            "cpu_capacity": column("cpu_capacity", "int"),
+            "mem_capacity": column("mem_capacity", "int"),
+            "capacity_adjustment": column("capacity_adjustment", "float"),
+            "errors": column("errors", "str"),
+            "last_seen": Column(name="last_seen", base="time", sql='{t}."changed_at"'),
+            "node_state": Column(
+                name="node_state",
+                base="str",
+                sql="case when {t}.\"available\" then 'ready' else 'unavailable' end",
+            ),
             "created": column("created", "time"),
             "modified": column("modified", "time"),
         },
@@ -70,7 +80,11 @@ def instance_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of instances and of group membership."""
     read, group = needs("read", "instance"), needs("read", "instance_group")
     return [
-        *routes("/api/v2/instances", {"GET": (LOGIN, show_all)}, (LOGIN, describe)),
+        *routes(
+            "/api/v2/instances",
+            {"GET": (LOGIN, show_all), "POST": (SUPERUSER, create)},
+            (LOGIN, describe),
+        ),
         *routes(
             "/api/v2/instances/{key:str}",
             {
@@ -93,19 +107,22 @@ def instance_handlers() -> list[HTTPRouteHandler]:
     ]
 
 
-async def describe(_call: Call) -> Response[Any]:
-    """Describe the list of instances; instances register themselves, so there is no POST."""
-    body = options.plain("Instance List", ("instance",), {"GET": _FIELDS})
-    lists = {"search_fields": ["hostname"], "related_search_fields": [], "object_roles": []}
-    return answer({**body, **lists, "max_page_size": pagination.PAGE_SIZE_MAX})
+async def describe(call: Call) -> Response[Any]:
+    """Describe the list of instances; awxkit takes the flags of ``modify`` from POST."""
+    more = {"POST": _ADJUSTABLE} if call.who.superuser else {}
+    return answer(shown_options.of_list("instance", more))
+
+
+async def create(_call: Call) -> Response[Any]:
+    """Refuse: instances register themselves, nobody makes them."""
+    text = "Can only create instances on Kubernetes or OpenShift."
+    raise BadRequest({"__all__": [text]})
 
 
 async def describe_one(call: Call) -> Response[Any]:
     """Describe one instance."""
-    actions = {"GET": _FIELDS}
-    if call.who.superuser:
-        actions["PUT"] = {name: _FIELDS[name] for name in _ADJUSTABLE}
-    return answer(options.plain("Instance Detail", ("instance",), actions))
+    more = {"PUT": _ADJUSTABLE} if call.who.superuser else {}
+    return answer(shown_options.of_detail("instance", more))
 
 
 async def show_all(call: Call) -> Response[Any]:
@@ -263,39 +280,22 @@ def _render(row: Row, load: Row, *, edit: bool) -> dict[str, Any]:
     }
 
 
-_ADJUSTABLE = ("capacity_adjustment", "enabled", "managed_by_policy")
-_FIELDS: dict[str, Any] = {
-    name: {
-        "type": kind,
-        "label": name.replace("_", " ").capitalize(),
-        "required": False,
-        "filterable": kind not in ("object", "field"),
-        "hidden": False,
-    }
-    for name, kind in (
-        ("id", "integer"),
-        ("hostname", "string"),
-        ("type", "choice"),
-        ("url", "string"),
-        ("related", "object"),
-        ("summary_fields", "object"),
-        ("uuid", "string"),
-        ("created", "datetime"),
-        ("modified", "datetime"),
-        ("capacity_adjustment", "decimal"),
-        ("version", "string"),
-        ("capacity", "integer"),
-        ("consumed_capacity", "field"),
-        ("percent_capacity_remaining", "field"),
-        ("jobs_running", "integer"),
-        ("jobs_total", "integer"),
-        ("cpu", "decimal"),
-        ("memory", "integer"),
-        ("cpu_capacity", "integer"),
-        ("mem_capacity", "integer"),
-        ("enabled", "boolean"),
-        ("managed_by_policy", "boolean"),
-        ("node_type", "choice"),
-        ("node_state", "choice"),
-    )
+_FIELD = {"required": False, "filterable": True, "hidden": False}
+_ADJUSTABLE: dict[str, Any] = {
+    "hostname": {**_FIELD, "type": "string", "label": "Hostname", "max_length": 250},
+    "capacity_adjustment": {
+        **_FIELD,
+        "type": "decimal",
+        "label": "Capacity adjustment",
+        "min_value": 0,
+        "default": 1.0,
+    },
+    "enabled": {**_FIELD, "type": "boolean", "label": "Enabled", "default": True},
+    "managed_by_policy": {
+        **_FIELD,
+        "type": "boolean",
+        "label": "Managed by policy",
+        "default": True,
+    },
 }
+"""What a body may change; awxkit makes the flags of ``modify`` of it."""

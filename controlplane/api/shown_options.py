@@ -123,6 +123,37 @@ _TOKEN = {
     "expires": "datetime",
     "scope": "string",
 }
+_INSTANCE = {
+    "hostname": "string",
+    "uuid": "string",
+    "last_seen": "datetime",
+    "health_check_started": "datetime",
+    "health_check_pending": "field",
+    "last_health_check": "datetime",
+    "errors": "string",
+    "capacity_adjustment": "decimal",
+    "version": "string",
+    "capacity": "integer",
+    "consumed_capacity": "field",
+    "percent_capacity_remaining": "field",
+    "jobs_running": "integer",
+    "jobs_total": "integer",
+    "cpu": "decimal",
+    "memory": "integer",
+    "cpu_capacity": "integer",
+    "mem_capacity": "integer",
+    "enabled": "boolean",
+    "managed_by_policy": "boolean",
+    "node_type": "choice",
+    "node_state": "choice",
+    "ip_address": "string",
+    "peers": "field",
+    "reverse_peers": "field",
+    "listener_port": "integer",
+    "peers_from_control_nodes": "boolean",
+    "protocol": "field",
+    "managed": "boolean",
+}
 _DETAIL = {
     "job_args": "string",
     "job_cwd": "string",
@@ -139,6 +170,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "job_event": _EVENT,
     "job_host_summary": _SUMMARY,
     "token": _TOKEN,
+    "instance": _INSTANCE,
 }
 """Kind to what its rows show after id, type, url, related, summary_fields, created, modified."""
 TYPES = {"unified_job": ("job", "project_update"), "token": ("o_auth2_access_token",)}
@@ -146,7 +178,13 @@ _LAUNCH_TYPES = (
     *("manual", "relaunch", "callback", "scheduled", "dependency", "workflow", "webhook"),
     *("sync", "scm"),
 )
+_NODE_STATES = (
+    *("provisioning", "provision-fail", "installed", "ready", "unavailable"),
+    *("deprovisioning", "deprovision-fail"),
+)
 _CHOICES: Mapping[str, list[list[Any]]] = {
+    "node_type": [[name, name.title()] for name in ("control", "execution", "hybrid", "hop")],
+    "node_state": [[name, name.title()] for name in _NODE_STATES],
     "status": [list(pair) for pair in options.STATUSES[:8]],
     "launch_type": [[name, name.title()] for name in _LAUNCH_TYPES],
     "job_type": [["run", "Run"], ["check", "Check"], ["scan", "Scan"]],
@@ -190,12 +228,13 @@ def readable(kind: str, *, detail: bool = False) -> dict[str, Any]:
 def of_list(kind: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the body for a list of a kind; ``more`` holds the actions beyond GET."""
     table = table_of(kind)
+    relations = [f"{name}__search" for name in table.relations]
     title = f"{kind.replace('_', ' ').title()} List"
     actions = {"GET": readable(kind), **(more or {})}
     return {
         **options.plain(title, TYPES.get(kind, (kind,)), actions),
         "search_fields": list(table.search),
-        "related_search_fields": [f"{name}__search" for name in table.relations],
+        "related_search_fields": relations,
         "object_roles": [],
         "max_page_size": PAGE_SIZE_MAX,
     }

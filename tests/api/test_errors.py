@@ -179,3 +179,11 @@ async def test_ids_of_any_length_are_missing(stack: Stack, path: str) -> None:
     """An id or page of thousands of digits is a 404 like any other that is not there."""
     answered = await stack.client.get(f"/api/v2/{path.format('9' * 5000)}")
     assert answered.status_code == 404, answered.text
+
+
+async def test_a_refused_surrogate_is_shown_as_it_was_sent(stack: Stack) -> None:
+    """What is no valid choice is quoted, even when no decoder could write it as UTF-8."""
+    body = b'{"name": "x", "verbosity": "\\ud800"}'
+    answered = await stack.client.post("/api/v2/job_templates/", content=body, headers=JSON)
+    assert answered.status_code == 400, answered.text
+    assert answered.json()["verbosity"] == ['"\ud800" is not a valid choice.']
