@@ -5,8 +5,6 @@ Beside the live one, compared, then switched in one step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 from nats.aio.client import Client
 
@@ -18,8 +16,7 @@ from projections.checkpoint import Checkpoint, Connection
 from projections.compare import TableDigest, table_digest
 from projections.decode import Decoder
 from projections.projection import Poison, Projection
-from projections.statements import execute
-from projections.unfit import UNFIT
+from projections.statements import apply
 
 _LOCK = 0x50524F4A
 """First half of the advisory lock that one rebuild of a projection holds."""
@@ -68,6 +65,7 @@ class Rebuild:
             raise Rebuilding(f"another rebuild of {name} is at work")
         try:
             await self._drop_leftovers()
+            await self._postgres.execute("SET synchronous_commit TO off")
             await checkpoint.install(self._postgres, self._projection, self._schema)
             await self._postgres.execute(f'SET search_path TO "{self._schema}"')
             await self._apply_up_to((await self._live()).position)
@@ -116,27 +114,9 @@ class Rebuild:
                 except Poison:
                     if self._projection.enveloped:
                         raise
-            await self._apply(decoded)
+            await apply(self._postgres, self._projection, decoded)
             self._position = messages[-1].sequence
         self._position = max(self._position, last)
-
-    async def _apply(self, decoded: Sequence[object]) -> None:
-        """Apply a batch; one that repeats rows is applied message by message, as live."""
-        try:
-            async with self._postgres.transaction():
-                await self._execute(decoded, repeated=False)
-        except UNFIT:
-            for each in decoded:
-                try:
-                    async with self._postgres.transaction():
-                        await self._execute([each], repeated=True)
-                except UNFIT:
-                    if self._projection.enveloped:
-                        raise
-
-    async def _execute(self, decoded: Sequence[object], *, repeated: bool) -> None:
-        for statement in self._projection.apply(decoded):  # type: ignore[arg-type]  # one kind
-            await execute(self._postgres, statement, repeated=repeated)
 
     async def _compare(self, table: str) -> TableResult:
         return TableResult(
