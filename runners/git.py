@@ -1,6 +1,6 @@
 """One repository's git commands.
 
-No prompt, no hook, no configuration but ours, credentials only by environment.
+No prompt, no hook, no configuration but ours, credentials only by files in memory.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from runners.spec import write_private
 
 _ASKPASS = """#!/bin/sh
 case "$1" in
-    Username*) printf '%s\\n' "$PLAYLOG_GIT_USERNAME" ;;
-    *passphrase*) printf '%s\\n' "$PLAYLOG_GIT_PASSPHRASE" ;;
-    *) printf '%s\\n' "$PLAYLOG_GIT_PASSWORD" ;;
+    Username*) exec cat "$0.username" ;;
+    *passphrase*) exec cat "$0.passphrase" ;;
+    *) exec cat "$0.password" ;;
 esac
 """
 _SETTINGS = (
@@ -99,7 +99,13 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
         key = job.memory / "scm_key"
         write_private(key, (job.secrets.scm_key.rstrip("\n") + "\n").encode())
         ssh += ["-i", str(key), "-o", "IdentitiesOnly=yes"]
-    username = remote.username or job.secrets.scm_username
+    answers = {
+        "username": remote.username or job.secrets.scm_username,
+        "password": remote.password or job.secrets.scm_password,
+        "passphrase": job.secrets.scm_key_passphrase,
+    }
+    for name, answer in answers.items():
+        write_private(job.memory / f"askpass.{name}", f"{answer}\n".encode())
     return {
         **environment.scrubbed(),
         **job.spec.env,
@@ -113,9 +119,6 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
         "GIT_SSH_COMMAND": " ".join(ssh),
         "SSH_ASKPASS": str(askpass),
         "SSH_ASKPASS_REQUIRE": "force",
-        "PLAYLOG_GIT_USERNAME": username,
-        "PLAYLOG_GIT_PASSWORD": remote.password or job.secrets.scm_password,
-        "PLAYLOG_GIT_PASSPHRASE": job.secrets.scm_key_passphrase,
         process_tree.MARK: process_tree.mark_of(job.dir),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_known_secrets_are_masked_everywhere(rig: Rig) -> None:
 
 
 def test_no_secret_in_argv_or_job_directory(rig: Rig) -> None:
-    """While a job runs, its secrets stand in no command line and in no file of its directory."""
+    """A running job's secrets stand in no command line, environment or file of its directory."""
     secrets = Secrets(
         password="login-with-this",
         extra_vars={"word": WORD},
@@ -75,12 +76,17 @@ def test_no_secret_in_argv_or_job_directory(rig: Rig) -> None:
     rig.write(play(gate))
     rig.start(secrets)
     rig.seen("runner_on_start", "gate")
-    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in rig.processes()]
+    assert rig.handle is not None
+    shown = [
+        Path(f"/proc/{pid}/{name}").read_bytes()
+        for pid in (*rig.processes(), rig.handle.pid, os.getpid())
+        for name in ("cmdline", "environ")
+    ]
     files = [each.read_bytes() for each in rig.dir.rglob("*") if each.is_file()]
     (rig.dir / "go").touch()
     for secret in secrets.known():
-        assert all(secret.encode() not in each for each in (*lines, *files))
-    assert any(b"ssh-agent" in each or b"ssh-add" in each for each in lines)
+        assert all(secret.encode() not in each for each in (*shown, *files))
+    assert any(b"ssh-agent" in each or b"ssh-add" in each for each in shown)
     assert rig.finish().status == "successful"
     assert not memory_dir(rig.dir).exists()
     assert process_tree.marked(rig.dir) == []
