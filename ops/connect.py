@@ -48,6 +48,8 @@ async def connect_nats(
         options["reconnected_cb"] = on_reconnect
     if closed is not None:
         options["closed_cb"] = _set(closed)
+    if not patient:
+        options["max_reconnect_attempts"] = 1
     while True:
         try:
             return await nats.connect(url, allow_reconnect=patient, **options)

@@ -14,6 +14,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+VERSION = "0.1.0"
+"""The distribution's, as ``pyproject.toml`` says it."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What the programs are told from outside; times in seconds."""

@@ -6,6 +6,7 @@ Layout (0700 throughout): ``run/`` (lock and state of ``playlog up``), ``secrets
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -62,6 +63,17 @@ class Deployment:
         fresh.write_bytes(msgspec.json.encode(state))
         fresh.replace(self.state_file)
 
+    def is_up(self) -> bool:
+        """True while a ``playlog up`` runs on this directory."""
+        try:
+            with self.lock_file.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
     def read_state(self) -> State | None:
         """Return the last written state; None when ``up`` never ran here."""
         try:
@@ -86,13 +98,17 @@ def read_secret(path: Path) -> str:
 def client_settings(data: Path | None) -> Settings:
     """Settings of a command that talks to a deployment.
 
-    Its state file's, else the environment's.
+    Its state file's, else the environment's. Raises ValueError when neither names a server.
     """
     base = settings.read()
     deployment = Deployment(data or base.data)
     state = deployment.read_state()
+    if state is None and not settings.is_set("nats_url"):
+        raise ValueError(
+            f"`playlog up` never ran on {deployment.data}, and PLAYLOG_NATS_URL names no server"
+        )
     if state is None:
-        return base
+        return msgspec.structs.replace(base, data=deployment.data)
     return msgspec.structs.replace(
         base,
         data=deployment.data,

@@ -50,10 +50,10 @@ def _findings(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_runners(runners: list[dict[str, Any]]) -> Iterator[str]:
-    if not any(runner["present"] and runner["enabled"] for runner in runners):
+    if not any(runner.get("present", True) and runner.get("enabled", True) for runner in runners):
         yield "no runner is present: jobs stay pending; start one with `playlog runner`"
     for runner in runners:
-        if runner["enabled"] and not runner["present"]:
+        if not runner.get("present", True) and runner.get("enabled", True):
             yield f"runner {runner['runner']} is enabled but not present"
 
 

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     except _expected() as error:
         if "role" in arguments:
             raise
-        print(f"playlog: {error or type(error).__name__}", file=sys.stderr)
+        print(f"playlog: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,9 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, job: int | None, first: int, until: str | None) -> Self:
-        """Read ``--until``; raises ValueError when it is neither position nor ISO-8601 time."""
+        """Read the flags; raises ValueError for what is no position and no ISO-8601 time."""
+        if first < 1:
+            raise ValueError(f"--from: positions begin at 1, not {first}")
         if until is None:
             return cls(job=job, first=first, last=None, until=None)
         if until.isdecimal():
@@ -55,20 +58,28 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 async def run(data: Path | None, selection: Selection, *, as_json: bool) -> int:
-    """Print the selected events; returns 1 when there are none."""
+    """Print the selected events; returns 1 when there are none.
+
+    A job's state is folded from its first event, whatever is shown.
+    """
     told = client_settings(data)
     connection = await connect.connect_nats(
         told.nats_url, told.nats_creds_file, "replay", patient=False
     )
     try:
-        found = [record async for record in _records(connection, selection)]
+        folded = msgspec.structs.replace(selection, first=1) if selection.job else selection
+        history = [record async for record in _records(connection, folded)]
     finally:
         await connect.close_quietly(connection)
-    for record in found:
+    shown = [record for record in history if record.sequence >= selection.first]
+    for record in shown:
         _print(record, as_json=as_json)
-    if selection.job is not None and found:
-        _print_state(found, as_json=as_json)
-    return 0 if found else 1
+    if not shown:
+        print("no event is in that selection", file=sys.stderr)
+        return 1
+    if selection.job is not None:
+        _print_state(history, as_json=as_json)
+    return 0
 
 
 async def _records(connection: Client, selection: Selection) -> AsyncIterator[Recorded]:

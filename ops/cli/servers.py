@@ -22,6 +22,7 @@ from ops.cli.supervise import Role
 from ops.settings import Settings
 
 STOP_GRACE_S = 30.0
+PORT_MAX = 65535
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +58,22 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def port_problem(host: str, port: int) -> str:
+    """Return why ``port`` cannot be listened on; empty when it can, and for 0 (any port)."""
+    if not 0 <= port <= PORT_MAX:
+        return f"{port} is no port"
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return f"cannot listen on port {port} of {host}: {error.strerror}"
+    return ""
 
 
 def runner_environment(chosen: Settings, number: int) -> dict[str, str]:

@@ -30,8 +30,8 @@ async def run(data: Path | None, *, as_json: bool) -> int:
         print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
         _print(report)
-        for problem in problems:
-            print(f"problem: {problem}", file=sys.stderr)
+    for problem in problems:
+        print(f"problem: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
@@ -72,14 +72,14 @@ async def _from_nats(
             chosen.nats_url, chosen.nats_creds_file, "status", patient=False
         )
     except (OSError, nats.errors.Error, TimeoutError) as error:
-        problems.append(f"NATS at {chosen.nats_url} does not answer: {error or type(error)}")
+        problems.append(f"NATS at {chosen.nats_url} does not answer: {_why(error)}")
         return {}
     try:
         stream_context = connection.jetstream()
         report["streams"] = await _streams(stream_context)
         report["runners"] = await _runners(stream_context)
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-        problems.append(f"JetStream does not answer: {error}")
+        problems.append(f"JetStream does not answer: {_why(error)}")
     finally:
         await connection.close()
     return {stream["name"]: stream["last"] for stream in report["streams"]}
@@ -135,7 +135,7 @@ async def _from_postgres(
             chosen.postgres_dsn, chosen.postgres_password_file, size=1
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        problems.append(f"Postgres does not answer: {error or type(error).__name__}")
+        problems.append(f"Postgres does not answer: {_why(error)}")
         return
     try:
         rows = await pool.fetch("select * from checkpoint order by projection")
@@ -201,8 +201,13 @@ def _print(report: dict[str, Any]) -> None:
         place = f"{each['stream']} {each['sequence']} of job {each['job']}"
         print(f"set aside  {place}: {each['reason']}")
     for runner in report["runners"]:
-        used = f"{runner.get('used', 0)} of {runner['capacity']} forks in use"
-        print(f"runner     {runner['runner']:<12} {used}, present: {runner['present']}")
+        used = f"{runner.get('used', 0)} of {runner.get('capacity', '?')} forks in use"
+        present = runner.get("present", True)
+        print(f"runner     {runner['runner']:<12} {used}, present: {present}")
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _text(path: Path | None) -> str | None:

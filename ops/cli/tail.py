@@ -13,6 +13,7 @@ from nats.aio.client import Client
 import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from ops import blobs, connect, direct, pull
 from ops.cli.deployment import client_settings
+from ops.settings import Settings
 from schemas import envelope, subjects
 from schemas.events.job import JobDeleted, JobFinished, JobLaunched
 from schemas.output import Frame
@@ -25,6 +26,7 @@ _frame = msgspec.json.Decoder(Frame)
 async def run(data: Path | None, job: int) -> int:
     """Print a job's output as it happens; returns 0 when it succeeded, 1 when not, 2 without it."""
     told = client_settings(data)
+    await _reach(told)
     connection = await connect.connect_nats(told.nats_url, told.nats_creds_file, "tail")
     try:
         launched = await _launched(connection, job)
@@ -34,6 +36,14 @@ async def run(data: Path | None, job: int) -> int:
         return await _Tail(connection, job, launched.organization or 0).run()
     finally:
         await connect.close_quietly(connection)
+
+
+async def _reach(told: Settings) -> None:
+    """Fail at once when no server is there; one that goes away later is waited for."""
+    probe = await connect.connect_nats(
+        told.nats_url, told.nats_creds_file, "tail probe", patient=False
+    )
+    await connect.close_quietly(probe)
 
 
 async def _launched(connection: Client, job: int) -> JobLaunched | None:
@@ -75,7 +85,15 @@ class _Tail:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        sys.stdout.flush()
+        print(self._ending(), file=sys.stderr)
         return 0 if self._end is not None and self._end.status == "successful" else 1
+
+    def _ending(self) -> str:
+        if self._end is None:
+            return f"job {self._job} was deleted"
+        why = f": {self._end.explanation}" if self._end.explanation else ""
+        return f"job {self._job} is {self._end.status}{why}"
 
     def _complete(self) -> bool:
         if self._gone:

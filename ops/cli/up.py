@@ -10,7 +10,8 @@ import contextlib
 import fcntl
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,8 @@ from ops.settings import Settings
 
 STOP_GRACE_S = {"api": 10.0, "dispatcher": 10.0, "projector": 10.0}
 RUNNER_GRACE_S = 15.0
+LOCK_ATTEMPTS = 10
+LOCK_PAUSE_S = 0.05
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -41,8 +44,10 @@ class Options(Struct, frozen=True, kw_only=True):
 async def run(options: Options) -> int:
     """Start everything, print ``ready <url>``, supervise until SIGTERM or SIGINT; returns 0.
 
-    Raises ValueError when another ``up`` holds the data directory or a flag does not fit.
+    Raises ValueError when another ``up`` holds the data directory or a flag does not fit, OSError
+    for what the system refuses.
     """
+    _check(options)
     base = settings.read()
     place = Deployment(options.data or base.data)
     place.create()
@@ -59,21 +64,57 @@ async def run(options: Options) -> int:
         )
         async with servers.started(options.nats_port, options.postgres_port, chosen) as running:
             complete, below = running
-            await bootstrap.bootstrap(complete, lambda: _admin_password(options, base, place))
+            if not await _unless(
+                stop, bootstrap.bootstrap(complete, lambda: _admin_password(options, base, place))
+            ):
+                return 0
             async with _roles(options.runners, complete, place, below):
                 await _until_stopped(complete, options.runners, place, stop)
     return 0
 
 
+def _check(options: Options) -> None:
+    """Refuse flags that cannot work before anything is started."""
+    if options.runners < 0:
+        raise ValueError(f"--runners: {options.runners} is less than none")
+    for flag, host, port in (
+        ("--port", options.host, options.port),
+        ("--nats-port", "127.0.0.1", options.nats_port or 0),
+        ("--postgres-port", "127.0.0.1", options.postgres_port or 0),
+    ):
+        problem = servers.port_problem(host, port)
+        if problem:
+            raise ValueError(f"{flag}: {problem}")
+
+
 @contextlib.contextmanager
 def _locked(place: Deployment) -> Iterator[None]:
+    """Hold the data directory; `status` asks for the lock too, for an instant."""
     with place.lock_file.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"another `playlog up` runs on {place.data}"
-            raise ValueError(message) from error
+        for attempt in range(LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if attempt == LOCK_ATTEMPTS - 1:
+                    message = f"another `playlog up` runs on {place.data}"
+                    raise ValueError(message) from error
+                time.sleep(LOCK_PAUSE_S)
+            else:
+                break
         yield
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Return True when the work is done, False when the stop came first and ended it."""
+    working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    done = working.done()
+    for task in (working, stopping):
+        task.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    return done
 
 
 def _admin_password(options: Options, base: Settings, place: Deployment) -> str:
