@@ -1,0 +1,1 @@
+"""The deterministic simulation: real decisions, simulated clock, network, log and machines."""

@@ -1,0 +1,67 @@
+"""Control processes with one rule broken each: the simulation must find every one of them."""
+
+from __future__ import annotations
+
+from controlplane.domain import dispatch
+from controlplane.domain.board import Board
+from controlplane.domain.canceling import Deliveries, Delivery
+from controlplane.domain.dispatch import Outbox
+from controlplane.domain.job import JobCommand, JobState, Withdraw
+from controlplane.domain.loss import Present
+from schemas.work import ClaimRequest, Grant
+from tests.simulation.control import Control
+
+
+class GrantsUnasked(Control):
+    """Answers a claim without having appended it."""
+
+    def granted(self, request: ClaimRequest, command: JobCommand) -> Grant:
+        """Grant whatever is asked for."""
+        return Grant(granted=True)
+
+
+class _Once(Outbox):
+    def due(self, board: Board, now_s: float) -> list[tuple[JobState, bool]]:
+        """Nothing is ever due again."""
+        return [(state, again) for state, again in super().due(board, now_s) if not again]
+
+    def clear(self) -> None:
+        """Believe that everything arrived."""
+
+
+class SendsOnce(Control):
+    """Never sends an order again, nor places an attempt anew that nobody took."""
+
+    def outbox(self) -> Outbox:
+        """One that sends once."""
+        return _Once()
+
+    def verdicts(self) -> list[tuple[int, dispatch.Verdict]]:
+        """Withdraw nothing."""
+        return [each for each in super().verdicts() if not isinstance(each[1], Withdraw)]
+
+
+class LeavesPlaced(Control):
+    """Waits for ever for a runner that a job was placed for."""
+
+    def verdicts(self) -> list[tuple[int, dispatch.Verdict]]:
+        """Withdraw nothing."""
+        return [each for each in super().verdicts() if not isinstance(each[1], Withdraw)]
+
+
+class _Told(Deliveries):
+    def due(self, board: Board, present: Present, now_s: float) -> list[Delivery]:
+        """Tell nobody again."""
+        return [each for each in super().due(board, present, now_s) if each.wanted]
+
+
+class TellsOnce(Control):
+    """Takes any answer of a runner for the confirmation of a cancel, and tells it no more."""
+
+    def deliveries(self) -> Deliveries:
+        """One that tells once."""
+        return _Told()
+
+    def confirms(self, answer: bytes | None) -> bool:
+        """Believe that whoever answered has obeyed."""
+        return answer is not None

@@ -1,0 +1,171 @@
+"""API clients of the simulation: they make, launch, cancel, relaunch and delete, at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controlplane.domain.errors import Rejected
+from controlplane.domain.job import JOB, Delete, JobCommand, Launch, RequestCancel
+from controlplane.shell.transact import transact
+from schemas import subjects
+from schemas.events.job import JobLaunched, PlaybookLaunch
+from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.registry import Event
+from tests.factories import launched
+from tests.simulation.log import Server, at_once, context
+from tests.simulation.scheduler import Process, Steps
+
+PROJECTS = (1, 2, 3)
+INVENTORIES = (11, 12)
+LONG = 60
+ENDLESS = 100_000
+"""Frames of a playbook that only a cancel ends."""
+
+
+class Clients(Process):
+    """Everybody who uses the API, and the API process that serves them."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.scheduler, "api")
+        self._server = server
+        self._number = 0
+        self._jobs = 0
+        self.busy = 0
+        server.buckets["next_job"] = self.next_job
+
+    def next_job(self) -> int:
+        """Allot an id."""
+        self._jobs += 1
+        return self._jobs
+
+    def do(self, delay_s: float, act: Callable[[], Steps]) -> None:
+        """Plan what somebody will ask for."""
+        self.busy += 1
+
+        def steps() -> Steps:
+            yield delay_s
+            yield from act()
+            self.busy -= 1
+
+        self.run(steps())
+
+    # -- resources ---------------------------------------------------------------------------
+
+    def found(self) -> Steps:
+        """Make the projects and inventories."""
+        for number in PROJECTS:
+            values = {"name": f"p{number}", "scm_type": "git", "scm_url": "file:///r"}
+            self._config(ResourceCreated(kind="project", id=number, values=values))
+            yield 0.1
+        for number in INVENTORIES:
+            self._config(ResourceCreated(kind="inventory", id=number, values={"name": "i"}))
+
+    def delete(self, kind: str, number: int, pause_s: float) -> Steps:
+        """Delete a resource unless an active job depends on it, as far as JOBS says now."""
+        name = f"{kind}:{number}"
+        active = [
+            job
+            for job, state in self._server.store.states.items()
+            if state.active and state.launched is not None and name in state.launched.depends
+        ]
+        yield pause_s
+        if not active and not self._gone(name):
+            self.scheduler.tell(f"{name} is deleted")
+            self._config(ResourceDeleted(kind=kind, id=number))
+
+    def _gone(self, name: str) -> bool:
+        return any(
+            isinstance(event, ResourceDeleted) and f"{event.kind}:{event.id}" == name
+            for record in self._server.store.streams["CONFIG"]
+            for event in record.events
+        )
+
+    def _config(self, event: Event) -> None:
+        number = event.id  # type: ignore[attr-defined]  # a resource's event
+        kind = event.kind  # type: ignore[attr-defined]  # as above
+        made = context(self.scheduler, self._new_id())
+        at_once(self._server.store.append(subjects.config(kind, number), made, (event,)))
+
+    # -- jobs --------------------------------------------------------------------------------
+
+    def launch(self, pause_s: float, **changes: object) -> Steps:
+        """Resolve a launch on the resources of now, and append it a little later."""
+        chance = self.scheduler.random
+        project, inventory = chance.choice(PROJECTS), chance.choice(INVENTORIES)
+        depends = (f"project:{project}", f"inventory:{inventory}")
+        if any(self._gone(name) for name in depends):
+            return
+        template = project * 10
+        record = PlaybookLaunch(
+            job_template=template,
+            inventory=inventory,
+            project=project,
+            playbook="site.yml",
+            allow_simultaneous=chance.random() < 0.3,
+        )
+        values: dict[str, object] = {
+            "template": template,
+            "record": record,
+            "depends": depends,
+            "created": self.scheduler.at,
+            "impact": chance.choice((1, 2, 3, 6, 12)),
+            "timeout_s": chance.choice((1, 4, 20, LONG, ENDLESS)),
+            "lost_policy": chance.choice(("error", "retry")),
+        }
+        yield pause_s
+        self._command(self.next_job(), lambda job: launched(job, **{**values, **changes}))
+
+    def relaunch(self) -> Steps:
+        """Launch an ended job again from its own record."""
+        ended = [
+            state.launched
+            for state in self._server.store.states.values()
+            if not state.active and state.launched is not None and state.launched.lost_policy
+        ]
+        yield 0.0
+        if ended:
+            old = self.scheduler.random.choice(ended)
+            if isinstance(old.record, PlaybookLaunch):
+                again = {"depends": old.depends, "record": old.record, "template": old.template}
+                self._command(
+                    self.next_job(), lambda job: launched(job, timeout_s=2, impact=1, **again)
+                )
+
+    def cancel(self) -> Steps:
+        """Cancel some job, wherever it stands."""
+        yield 0.0
+        self._on_some(RequestCancel(requested_by="ann", at=self.scheduler.at))
+
+    def cancel_endless(self) -> Steps:
+        """Cancel what would never end, once everybody else has said all."""
+        while self.busy > 1:
+            yield 1.0
+        for job, state in sorted(self._server.store.states.items()):
+            if state.active and state.launched and state.launched.timeout_s == ENDLESS:
+                self._transact(job, RequestCancel(requested_by="ann", at=self.scheduler.at))
+
+    def forget(self) -> Steps:
+        """Delete some job."""
+        yield 0.0
+        self._on_some(Delete(requested_by="ann"))
+
+    def _on_some(self, command: JobCommand) -> None:
+        jobs = sorted(self._server.store.states)
+        if jobs:
+            self._transact(self.scheduler.random.choice(jobs), command)
+
+    def _command(self, job: int, record: Callable[[int], JobLaunched]) -> None:
+        self._transact(job, Launch(launched=record(job)))
+
+    def _transact(self, job: int, command: JobCommand) -> None:
+        made = context(self.scheduler, self._new_id())
+        try:
+            done = at_once(transact(self._server.store, subjects.job(job), JOB, command, made))
+        except Rejected:
+            return
+        for event in done.events:
+            self.scheduler.tell(f"api job {job} {type(event).__name__}")
+
+    def _new_id(self) -> str:
+        self._number += 1
+        return f"api-{self._number}"

@@ -1,0 +1,93 @@
+"""What must never happen (design 2), checked after every step that could make it happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from controlplane.domain.board import held_of
+from controlplane.domain.job import JobState
+from controlplane.domain.placement import Held
+from schemas.envelope import Recorded
+from schemas.events.job import PlaybookLaunch
+from schemas.events.resource import ResourceDeleted
+from schemas.status import Status
+from tests.domain.test_job_laws import LEGAL
+
+STALE_START_S = 15.0
+"""A claim granted before a deletion may start so much later, never more."""
+Key = tuple[int, int]
+
+
+class Violation(AssertionError):
+    """Something that must never happen happened."""
+
+
+class Witness:
+    """Sees every transition and every start."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._started: set[Key] = set()
+        self.playing: dict[Key, str] = {}
+        """Living playbooks and the machine of each."""
+        self.deleted: dict[str, float] = {}
+        """When each resource was deleted."""
+        self.states: Mapping[int, JobState] = {}
+
+    def configured(self, record: Recorded) -> None:
+        """Note deletions."""
+        for event in record.events:
+            if isinstance(event, ResourceDeleted):
+                self.deleted[f"{event.kind}:{event.id}"] = self._now()
+
+    def moved(
+        self, job: int, before: JobState, after: JobState, states: Mapping[int, JobState]
+    ) -> None:
+        """Every change of status is one of AWX's, and attempts only grow."""
+        self.states = states
+        if after.attempt < before.attempt:
+            raise Violation(f"job {job}: attempt {after.attempt} after {before.attempt}")
+        if after.status is before.status:
+            return
+        if after.status not in LEGAL.get(before.status, set()):
+            raise Violation(f"job {job}: {before.status} -> {after.status}")
+        if after.status is Status.WAITING:
+            self._alone(job, after, states)
+
+    @staticmethod
+    def _alone(job: int, state: JobState, states: Mapping[int, JobState]) -> None:
+        """No template runs twice at once when it may not; no project updates twice at once."""
+        placed = held_of(state)
+        record = state.launched.record if state.launched else None
+        if isinstance(record, PlaybookLaunch) and record.allow_simultaneous:
+            return
+        for other, there in states.items():
+            active = other != job and there.status in {Status.WAITING, Status.RUNNING}
+            if active and _same(placed, held_of(there)):
+                raise Violation(f"job {job} was placed while {other} of its kind was")
+
+    def starts(self, key: Key, machine: str) -> None:
+        """An attempt starts once, on the machine that was granted it, on resources that stand."""
+        job, attempt = key
+        state = self.states[job]
+        if key in self._started:
+            raise Violation(f"attempt {attempt} of job {job} was started twice")
+        self._started.add(key)
+        granted = state.attempt > attempt or state.runner == machine
+        if not granted:
+            raise Violation(f"attempt {attempt} of job {job} started on {machine} without a claim")
+        depends = state.launched.depends if state.launched else ()
+        for name in depends:
+            if self._now() - self.deleted.get(name, self._now()) > STALE_START_S:
+                raise Violation(f"job {job} started although {name} was deleted long ago")
+        self.playing[key] = machine
+
+    def ends(self, key: Key) -> None:
+        """A playbook is over."""
+        self.playing.pop(key, None)
+
+
+def _same(one: Held, other: Held) -> bool:
+    if one.kind == "project_update" or other.kind == "project_update":
+        return one.kind == other.kind and one.project == other.project
+    return one.template is not None and one.template == other.template

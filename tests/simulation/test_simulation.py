@@ -1,0 +1,69 @@
+"""Seeded faults over the real decisions: nothing forbidden happens and every job ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.status import Status
+from tests.simulation import careless
+from tests.simulation.control import Control
+from tests.simulation.invariants import Violation
+from tests.simulation.world import SMALL, Plan, World, kill_each, simulate
+
+SEEDS = 120
+
+
+def test_every_job_ends_whatever_is_lost_and_whoever_dies() -> None:
+    """Messages dropped, repeated and reordered, processes, machines and networks gone."""
+    ends: set[Status] = set()
+    for seed in range(1, SEEDS + 1):
+        world = simulate(seed)
+        ends |= {state.status for state in world.server.store.states.values()}
+    assert ends == {Status.SUCCESSFUL, Status.FAILED, Status.ERROR, Status.CANCELED}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_message_may_be_lost_once(seed: int) -> None:
+    """Each message of a small run is lost once, and once its receiver dies of it."""
+    runs = 0
+    for _, world in kill_each(seed):
+        world.run()
+        runs += 1
+    assert runs > 100
+
+
+def test_a_seed_is_the_whole_run() -> None:
+    """The same seed gives the same trace, another one does not."""
+    traces = [World(seed, Plan()) for seed in (5, 5, 6)]
+    for world in traces:
+        world.run()
+    assert traces[0].scheduler.trace == traces[1].scheduler.trace
+    assert traces[0].scheduler.trace != traces[2].scheduler.trace
+
+
+def test_a_calm_world_loses_nothing() -> None:
+    """Without faults no runner is lost and no attempt is repeated."""
+    world = simulate(1, SMALL)
+    states = world.server.store.states.values()
+    assert max(state.attempt for state in states) == 1
+    assert not any(state.lost_attempts for state in states)
+
+
+@pytest.mark.parametrize(
+    ("control", "what"),
+    [
+        (careless.GrantsUnasked, "without a claim"),
+        (careless.SendsOnce, "wedged"),
+        (careless.LeavesPlaced, "wedged"),
+        (careless.TellsOnce, "wedged"),
+    ],
+)
+def test_a_broken_rule_is_found(control: type[Control], what: str) -> None:
+    """A careless control plane breaks a law within a few seeds, and the text names the seed."""
+    with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*{what}"):
+        _all_seeds(Plan(control=control))
+
+
+def _all_seeds(plan: Plan) -> None:
+    for seed in range(1, SEEDS + 1):
+        simulate(seed, plan)

@@ -1,0 +1,304 @@
+"""One run: control processes, machines, clients and the faults between them, from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import msgspec
+from msgspec import Struct
+
+from controlplane.domain import owners
+from controlplane.domain.board import Board
+from controlplane.domain.job import LOST_ATTEMPTS_MAX
+from schemas import subjects
+from schemas.events.instance import InstanceRegistered
+from schemas.work import CANCEL_SIGNALLED, CancelRequest, ClaimRequest, Grant
+from tests.factories import NOW
+from tests.simulation.clients import INVENTORIES, LONG, PROJECTS, Clients
+from tests.simulation.control import Control
+from tests.simulation.invariants import Violation, Witness
+from tests.simulation.log import Ordered, Server, at_once, context
+from tests.simulation.machine import Agent, Machine
+from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
+from tests.simulation.scheduler import Process, Reply, Scheduler
+
+GIB = 1 << 30
+STEPS_MAX = 400_000
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What a run is made of besides its seed."""
+
+    faults: Faults = ROUGH
+    chaos_s: float = 90.0
+    """How long clients and faults are at work; then the world is calm."""
+    launches: int = 10
+    cancels: int = 3
+    deletions: int = 2
+    control: type[Control] = Control
+    kill: Kill | None = None
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, plan: Plan) -> None:
+        self.seed = seed
+        self.plan = plan
+        self.scheduler = Scheduler(seed)
+        self.witness = Witness(lambda: self.scheduler.now)
+        self.server = Server(self.scheduler, self.witness)
+        self.network = Network(self.scheduler, plan.faults, plan.kill)
+        self.clients = Clients(self.server)
+        self.controls = [
+            plan.control(self.server, self.network, name) for name in ("control-1", "control-2")
+        ]
+        self.machines = {
+            name: Machine(self.server, self.network, self.witness, name) for name in ("r1", "r2")
+        }
+        for control in self.controls:
+            control.cancel = self._cancel
+        for machine in self.machines.values():
+            machine.agent.claims = self._claim
+        self.server.offer = self._offer
+        self.gone = False
+        """The second machine never comes back."""
+
+    # -- who talks to whom -------------------------------------------------------------------
+
+    def _claim(self, request: ClaimRequest, agent: Agent, reply: Reply) -> None:
+        living = [each for each in self.controls if each.alive]
+        if not living:
+            agent.after(0.0, lambda: reply.give(None))
+            return
+        control = self.scheduler.random.choice(living)
+        what = f"claim of {request.job}-{request.attempt} by {request.runner}"
+
+        def answer(grant: Grant) -> None:
+            text = f"answer to {what}: {grant.granted} {grant.reason}"
+            self.network.send(control, agent, text, lambda: reply.give(grant))
+
+        self.network.send(agent, control, what, lambda: control.claim(request, answer))
+
+    def _cancel(self, runner: str, request: CancelRequest, reply: Reply, control: Control) -> None:
+        machine = self.machines[runner]
+        what = f"cancel of {request.job}-{request.attempt} at {runner}"
+
+        def arrived() -> None:
+            word = machine.agent.cancel(request)
+            told = word == CANCEL_SIGNALLED
+            self.network.send(machine.agent, control, f"{what}: {told}", lambda: reply.give(word))
+
+        self.network.send(control, machine.agent, what, arrived)
+
+    def _offer(self, ordered: Ordered) -> bool:
+        fitting = [each.agent for each in self.machines.values() if each.agent.wants(ordered)]
+        if not fitting:
+            return False
+        agent = min(fitting, key=lambda each: sum(each.reserved.values()))
+        number = f"order {ordered.order.job}-{ordered.order.attempt}"
+        what = f"{number} to {agent.name}"
+        self.network.send(self.server, agent, what, lambda: agent.receive(ordered))
+        return True
+
+    # -- a run -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run to the end; raises Violation with the seed in its text."""
+        try:
+            self._begin()
+            while self.scheduler.now < self.plan.chaos_s:
+                self.scheduler.step()
+            self._calm()
+            self._until_over()
+            self._check_end()
+        except Violation as error:
+            raise Violation(f"{self._told()}, {self.scheduler.now:.1f} s: {error}") from error
+
+    def _told(self) -> str:
+        """How to have this run again."""
+        kill = self.plan.kill
+        if kill is None:
+            return f"seed {self.seed} (python -m tests.simulation --seed {self.seed})"
+        word = "its receiver dead" if kill.receiver else "lost"
+        return f"seed {self.seed}, message {kill.number} {word}"
+
+    def _begin(self) -> None:
+        for number, name in enumerate(self.machines, 1):
+            event = InstanceRegistered(
+                id=number,
+                hostname=name,
+                uuid=name,
+                node_type="hybrid",
+                groups=("default", "controlplane"),
+                cpu=2.0,
+                memory=3 * GIB,
+                version="1",
+                at=NOW,
+            )
+            made = context(self.scheduler, f"register-{name}")
+            at_once(self.server.store.append(subjects.config("instance", number), made, (event,)))
+        for process in self._processes():
+            process.start()
+        self.clients.do(0.0, self.clients.found)
+        self._ask()
+        if self.plan.faults.crash_every_s:
+            self._trouble()
+
+    def _processes(self) -> list[Process]:
+        return [self.server, self.clients, *self.controls, *self.machines.values()]
+
+    def _ask(self) -> None:
+        chance, clients, until = self.scheduler.random, self.clients, self.plan.chaos_s * 0.9
+        for _ in range(self.plan.launches):
+            pause = chance.random() * 2
+            clients.do(chance.random() * until, partial(clients.launch, pause))
+        for _ in range(self.plan.cancels):
+            clients.do(chance.random() * until, clients.cancel)
+            clients.do(chance.random() * until, clients.relaunch)
+            clients.do(chance.random() * until, clients.forget)
+        for _ in range(self.plan.deletions):
+            kind, numbers = chance.choice((("project", PROJECTS), ("inventory", INVENTORIES)))
+            number, pause = chance.choice(numbers), chance.random() * 2
+            clients.do(
+                chance.random() * until,
+                partial(clients.delete, kind, number, pause),
+            )
+
+    def _trouble(self) -> None:
+        """Something breaks, and comes back later, much later or never."""
+        self.scheduler.after(
+            self.scheduler.random.expovariate(1 / self.plan.faults.crash_every_s), self._strike
+        )
+
+    def _strike(self) -> None:
+        if self.scheduler.now >= self.plan.chaos_s:
+            return
+        chance = self.scheduler.random
+        agents = [machine.agent for machine in self.machines.values()]
+        away = chance.choice((0.5, 3.0, 20.0, 100.0))
+        if chance.random() < 0.2:
+            self._cut(chance.choice(agents), away)
+        else:
+            victim = chance.choice([*self.controls, *agents, *agents, *self.machines.values()])
+            victim.crash()
+            if victim is self.machines["r2"] and chance.random() < 0.5:
+                self.scheduler.tell("r2 is gone for good")
+                self.gone = True
+            self.scheduler.after(away, lambda: self._revive(victim))
+        self._trouble()
+
+    def _cut(self, agent: Agent, away_s: float) -> None:
+        """The network between a runner and the rest is cut for a while; its playbooks go on."""
+        self.scheduler.tell(f"{agent.name} is cut off")
+        self.network.cut.add(agent.name)
+
+        def mend() -> None:
+            self.scheduler.tell(f"{agent.name} is reached again")
+            self.network.cut.discard(agent.name)
+
+        self.scheduler.after(away_s, mend)
+
+    def _revive(self, victim: Process) -> None:
+        machine = next((m for m in self.machines.values() if victim in {m, m.agent}), None)
+        lost = machine is not None and (
+            (self.gone and machine.name == "r2") or (victim is machine.agent and not machine.alive)
+        )
+        if not victim.alive and not lost:
+            victim.start()
+
+    def _calm(self) -> None:
+        """Faults stop; what is away comes back by itself, if it does."""
+        self.scheduler.tell("-- calm --")
+        self.network.faults = CALM
+        self.clients.do(0.0, self.clients.cancel_endless)
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def bound_s(self) -> float:
+        """Return how long the rest may take, by the table of owners and the playbooks' lengths."""
+        lengths = sum(
+            min(state.launched.timeout_s, LONG) + owners.UNNOTICED_S
+            for state in self.server.store.states.values()
+            if state.launched
+        )
+        return owners.attempt_bound_s() * LOST_ATTEMPTS_MAX + lengths
+
+    def over(self) -> bool:
+        """Tell whether every job has ended and nothing of any is left on a machine."""
+        states = self.server.store.states.values()
+        return not (
+            self.clients.busy
+            or any(state.active for state in states)
+            or self.witness.playing
+            or any(machine.disk for machine in self._machines_to_stay())
+            or self.server.buckets.get("runner_reports", 0) < len(self.server.reports)
+        )
+
+    def _machines_to_stay(self) -> list[Machine]:
+        return [each for each in self.machines.values() if each.name != "r2" or not self.gone]
+
+    def _until_over(self) -> None:
+        deadline = self.scheduler.now + self.bound_s()
+        while not self.over():
+            self.scheduler.step()
+            if self.scheduler.now > deadline or self.scheduler.steps > STEPS_MAX:
+                raise Violation("wedged: " + "; ".join(self._left()))
+
+    def _left(self) -> list[str]:
+        jobs = [
+            f"job {job} is {state.status} ({owners.sub_state(state)}) of "
+            f"{owners.owner_of(state).loop}, attempt {state.attempt}, runner {state.runner}"
+            for job, state in self.server.store.states.items()
+            if state.active
+        ]
+        held = [f"{name} holds {list(each.disk)}" for name, each in self.machines.items()]
+        return [*jobs, *held, f"playing {self.witness.playing}"]
+
+    def _check_end(self) -> None:
+        self._check_records()
+        self._check_folds()
+
+    def _check_records(self) -> None:
+        """What the log says of an attempt's output is what is stored, without a hole."""
+        for job, state in self.server.store.states.items():
+            if not state.ended_attempt or state.deleted or self.gone:
+                continue
+            stored = self.server.output[job, state.ended_attempt]
+            if state.last_counter != stored:
+                raise Violation(
+                    f"job {job}: last event {state.last_counter}, stored {stored} events"
+                )
+
+    def _check_folds(self) -> None:
+        """A board from snapshots and tails is the one that the whole log leads to."""
+        streams = self.server.store.streams
+        whole = Board()
+        for record in streams["JOBS"]:
+            whole.apply_job(record)
+        for record in streams["CONFIG"]:
+            whole.apply_config(record)
+        for control in self.controls:
+            if control.alive:
+                control.catch_up()
+                if control.board != whole:
+                    raise Violation(f"the board of {control.name} is not what the log leads to")
+
+
+SMALL = Plan(faults=CALM, chaos_s=12.0, launches=3, cancels=0, deletions=0)
+
+
+def kill_each(seed: int, plan: Plan = SMALL) -> Iterator[tuple[Kill, World]]:
+    """Yield the runs in which one message of the fault-free run is lost, or its receiver dies."""
+    for number in range(1, simulate(seed, plan).network.sent + 1):
+        for receiver in (False, True):
+            kill = Kill(number=number, receiver=receiver)
+            yield kill, World(seed, msgspec.structs.replace(plan, kill=kill))
+
+
+def simulate(seed: int, plan: Plan | None = None) -> World:
+    """Run one seed to its end and return the finished world; raises Violation."""
+    world = World(seed, plan or Plan())
+    world.run()
+    return world
