@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,13 @@ from schemas.envelope import Recorded
 from schemas.events.access import RoleGranted
 from schemas.events.job import JobDeleted, JobFinished, JobHeld, JobPlaced, JobStarted
 from schemas.events.resource import ResourceDeleted, ResourceLinked, ResourceUpdated
-from schemas.output import AttemptErased, AttemptFinished, AttemptStarted, HostStats
+from schemas.output import (
+    AttemptErased,
+    AttemptFinished,
+    AttemptStarted,
+    HostStats,
+    Report,
+)
 from schemas.registry import Event
 from tests.factories import NOW, launched
 from tests.projections.rig import USER, Room, config, event, frame, of_job, output, reports
@@ -60,7 +67,7 @@ def frames(draw: st.DrawFn) -> list[RawMessage]:
 @st.composite
 def attempts(draw: st.DrawFn) -> list[RawMessage]:
     """Reports of jobs that share hosts, in any order, repeated, erased."""
-    found = []
+    found: list[tuple[int, int, Report]] = []
     for _ in range(draw(st.integers(1, 12))):
         job, attempt = draw(st.integers(1, 4)), draw(st.integers(1, 2))
         kind = draw(st.sampled_from(["started", "finished", "finished", "erased"]))
@@ -80,7 +87,7 @@ def attempts(draw: st.DrawFn) -> list[RawMessage]:
 @st.composite
 def transitions(draw: st.DrawFn) -> list[Recorded]:
     """Four jobs of one template, interleaved."""
-    lives: list[list[Event]] = [
+    lives: list[list[Any]] = [
         [
             launched(job),
             JobHeld(rule="capacity", explanation="full"),
