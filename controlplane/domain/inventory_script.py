@@ -89,7 +89,7 @@ def _root(
     values = extra_vars.parse(variables)
     if values:
         root["vars"] = values
-    return {key: value for key, value in root.items() if value}
+    return {key: value for key, value in root.items() if value or key == "hosts"}
 
 
 def _hostvars(host: HostRow, *, tower_vars: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def test_hosts_carry_their_ids_for_the_runner() -> None:
 def test_disabled_hosts_are_left_out() -> None:
     """A disabled host is in no group and has no variables."""
     assert script("", [OLD], [TIER], tower_vars=True) == {
-        "all": {"children": ["tier"]},
+        "all": {"hosts": [], "children": ["tier"]},
         "tier": {"hosts": [], "vars": {"x": "y"}},
         "_meta": {"hostvars": {}},
     }
