@@ -50,14 +50,19 @@ class Authenticator:
         self.sessions = sessions
         self.passwords = passwords
 
-    async def identify(self, connection: Connection, view: View) -> Login | None:
-        """Return the sender; None when anonymous. Raises LoginFailed, or 403 without CSRF token."""
+    async def identify(
+        self, connection: Connection, view: View, *, renew: bool = True
+    ) -> Login | None:
+        """Return the sender; None when anonymous. Raises LoginFailed, or 403 without CSRF token.
+
+        ``renew``: a session in use starts its time anew.
+        """
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(given.strip(), view)
         session_id = connection.cookies.get(COOKIE)
         if session_id:
-            found = await self._session(connection, session_id, view)
+            found = await self._session(connection, session_id, view, renew=renew)
             if found is not None:
                 return found
         if scheme.lower() == "basic":
@@ -92,7 +97,9 @@ class Authenticator:
         read_only = "write" not in row["scope"].split()
         return Login(principal=await principal_of(row, view, read_only=read_only), way="token")
 
-    async def _session(self, connection: Connection, session_id: str, view: View) -> Login | None:
+    async def _session(
+        self, connection: Connection, session_id: str, view: View, *, renew: bool
+    ) -> Login | None:
         session = await self.sessions.find(session_id)
         if session is None:
             return None
@@ -102,7 +109,8 @@ class Authenticator:
         method = connection.scope.get("method", "GET")
         if method not in SAFE_METHODS:
             check_csrf(connection.cookies, connection.headers.get("x-csrftoken", ""))
-        await self.sessions.renew(session_id, session, row["password"])
+        if renew:
+            await self.sessions.renew(session_id, session, row["password"])
         return Login(principal=await principal_of(row, view), way="session")
 
 

@@ -13,7 +13,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import BaseRouteHandler, websocket
 from litestar.response import Stream
 
-from controlplane.api import guards, live_messages, visibility
+from controlplane.api import guards, lasting, live_messages, visibility
 from controlplane.api.call import Admitted, Call, answer
 from controlplane.api.errors import PermissionDenied, Refusal
 from controlplane.api.guards import LOGIN, needs
@@ -21,7 +21,7 @@ from controlplane.api.job_render import render_event
 from controlplane.api.live_messages import JobFacts
 from controlplane.api.routing import routes
 from controlplane.api.services import Services
-from controlplane.api.websocket_session import TOO_SLOW, WebsocketSession
+from controlplane.api.websocket_session import LOGGED_OUT, TOO_SLOW, WebsocketSession
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.domain.numerals import whole
@@ -35,7 +35,6 @@ CREDENTIALS_VALID = timedelta(minutes=10)
 SEEN_WITHIN_S = 2.0
 PROCESSED_WITHIN_S = 60.0
 HISTORY_PAGE = 200
-KEEP_ALIVE_S = 15.0
 _POLL_S = 0.1
 
 
@@ -62,6 +61,8 @@ async def serve_websocket(socket: WebSocket[Any, Any, Any]) -> None:
     """Serve AWX's websocket protocol to one client."""
     services: Services = socket.app.state.services
     admitted: Admitted = socket.scope["state"]["admitted"]
+    if admitted.way == "session" and lasting.from_elsewhere(socket):
+        raise PermissionDenied
     await socket.accept()
     await socket.send_json({"accept": True, "user": admitted.who.id})
     async with services.hub.viewer() as viewer:
@@ -70,7 +71,7 @@ async def serve_websocket(socket: WebSocket[Any, Any, Any]) -> None:
             await socket.send_data(message.decode(), mode="text")
 
         session = WebsocketSession(Watcher(services, admitted.who), viewer, send)
-        await _serve(socket, session)
+        await _serve(socket, session, services)
 
 
 async def serve_websocket_below_api(socket: WebSocket[Any, Any, Any]) -> None:
@@ -78,28 +79,54 @@ async def serve_websocket_below_api(socket: WebSocket[Any, Any, Any]) -> None:
     await serve_websocket(socket)
 
 
-async def _serve(socket: WebSocket[Any, Any, Any], session: WebsocketSession) -> None:
+async def _serve(
+    socket: WebSocket[Any, Any, Any], session: WebsocketSession, services: Services
+) -> None:
     token = socket.cookies.get("csrftoken", "")
+
+    right = lasting.Lasting(socket)
+
+    async def recheck() -> None:
+        login = await right.identify()
+        if login is not None:
+            await session.recheck(Watcher(services, login.principal))
 
     async def receive() -> None:
         while True:
             text = await socket.receive_text()
+            await recheck()
             await session.receive(text, token)
 
-    tasks = [asyncio.create_task(receive()), asyncio.create_task(session.run())]
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(lasting.AGAIN_S)
+            await recheck()
+
+    tasks = [asyncio.create_task(each) for each in (receive(), session.run(), watch())]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        failure = next(iter(done)).exception()
-        if isinstance(failure, TooSlow):
-            cursors = msgspec.json.encode({"cursors": session.cursors}).decode()
-            await socket.close(code=TOO_SLOW, reason=f"too slow {cursors}"[:120])
-        elif failure is not None and not isinstance(failure, WebSocketDisconnect):
-            raise failure
+        await _say_why(socket, session, next(iter(done)).exception())
     finally:
         session.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _say_why(
+    socket: WebSocket[Any, Any, Any], session: WebsocketSession, failure: BaseException | None
+) -> None:
+    """Close with the reason that ended the session; raises what is no reason to close."""
+    match failure:
+        case TooSlow():
+            cursors = msgspec.json.encode({"cursors": session.cursors}).decode()
+            await socket.close(code=TOO_SLOW, reason=f"too slow {cursors}"[:120])
+        case lasting.LoggedOut():
+            await socket.close(code=LOGGED_OUT, reason="logged out")
+        case None | WebSocketDisconnect():
+            return
+        case _:
+            raise failure
 
 
 class Watcher:
@@ -111,9 +138,9 @@ class Watcher:
         self._who = who
         self.user = who.id
 
-    async def job(self, job: int) -> JobFacts | None:
+    async def job(self, job: int, until: float | None = None) -> JobFacts | None:
         """Return a job's facts when the user may read it; waits for one not yet projected."""
-        end = clock.monotonic() + SEEN_WITHIN_S
+        end = clock.monotonic() + SEEN_WITHIN_S if until is None else until
         while True:
             async with self._services.read.view() as view:
                 row = await view.named_row("job_by_id", job) if 0 < job < 2**63 else None
@@ -167,11 +194,12 @@ async def stream_job(call: Call) -> Response[Any]:
 async def _job_stream(call: Call, cursor: int) -> AsyncIterator[bytes]:
     """Yield history behind the cursor, then live frames; holes are healed from history."""
     job = call.target.id
+    right = lasting.Lasting(call.request)
     async with call.services.hub.viewer() as viewer:
         await viewer.join(subjects.live_job("*", job))
         await viewer.join(subjects.job_status(job))
         shown = ""
-        while True:
+        while await right.may("read", call.target.kind, job):
             async for counter, past in _history(call, job, cursor):
                 cursor = counter
                 yield past
@@ -184,7 +212,7 @@ async def _job_stream(call: Call, cursor: int) -> AsyncIterator[bytes]:
                 return
             waiting = asyncio.ensure_future(viewer.next())
             try:
-                await asyncio.wait_for(asyncio.shield(waiting), KEEP_ALIVE_S)
+                await asyncio.wait_for(asyncio.shield(waiting), lasting.AGAIN_S)
             except TimeoutError:
                 waiting.cancel()
                 yield b": keep-alive\n\n"

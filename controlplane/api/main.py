@@ -26,6 +26,8 @@ from ops.telemetry import Tracer
 log = structlog.get_logger()
 
 POOL_SIZE = 20
+WEBSOCKET_BYTES_MAX = 1024 * 1024
+"""Longest message that a websocket client may send."""
 STOP_WITHIN_S = 5
 
 
@@ -81,6 +83,7 @@ async def run_api(settings: Settings, _only: str | None = None) -> None:
         access_log=False,
         timeout_graceful_shutdown=STOP_WITHIN_S,
         ws="websockets-sansio",
+        ws_max_size=WEBSOCKET_BYTES_MAX,
         loop="none",
     )
     server = uvicorn.Server(config)

@@ -19,11 +19,19 @@ from controlplane.api import live_messages
 from controlplane.api.live_messages import EVENT_GROUPS, JobFacts
 from controlplane.domain.numerals import whole
 from controlplane.shell.live import TooSlow, Viewer
+from ops import clock
 from schemas import envelope, subjects
 from schemas.events.job import JobFinished
 
 TOO_SLOW = 4008
 """Close code of a client that did not keep up."""
+LOGGED_OUT = 4401
+"""Close code of a client whose session, token or password is no longer good."""
+MESSAGE_CHARS_MAX = 64 * 1024
+IDS_MAX = 1000
+"""Bounds of one client message: its length, and the jobs that it names."""
+SEEN_WITHIN_S = 2.0
+"""How long one message may wait for jobs that are not projected yet."""
 PLAIN_GROUPS = {
     "jobs": ("status_changed", "summary"),
     "schedules": ("changed",),
@@ -37,10 +45,10 @@ class Gateway(Protocol):
 
     user: int
 
-    async def job(self, job: int) -> JobFacts | None:
+    async def job(self, job: int, until: float | None = None) -> JobFacts | None:
         """Return a job's facts when the user may read it, else None.
 
-        Waits for a job not yet projected.
+        Waits for a job not yet projected, to the moment ``until`` (monotonic) or a little.
         """
         ...
 
@@ -61,6 +69,7 @@ class WebsocketSession:
         self._viewer = viewer
         self._send = send
         self._groups: set[str] = set()
+        self._changing = asyncio.Lock()
         self._facts: dict[int, JobFacts] = {}
         self._watched: set[int] = set()
         self._summaries: set[asyncio.Task[None]] = set()
@@ -78,16 +87,38 @@ class WebsocketSession:
     async def receive(self, text: str | bytes, xrftoken: str) -> None:
         """Take one client message: check its token and replace the subscriptions."""
         try:
-            content = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+            content = msgspec.json.decode(text) if len(text) <= MESSAGE_CHARS_MAX else None
+        except (msgspec.DecodeError, RecursionError):
             await self._say({"error": "invalid JSON"})
             return
         if not isinstance(content, dict) or content.get("xrftoken") != xrftoken or not xrftoken:
             await self._say({"error": "access denied to channel"})
             return
         groups = content.get("groups")
-        if isinstance(groups, dict):
+        if not isinstance(groups, dict) or _named(groups) > IDS_MAX:
+            await self._say({"error": f"groups must be an object of lists, {IDS_MAX} ids at most"})
+            return
+        async with self._changing:
             await self._replace(groups)
+
+    async def recheck(self, gateway: Gateway) -> None:
+        """Go on in the name of ``gateway``'s user; jobs it may not read any more are left."""
+        async with self._changing:
+            await self._leave_hidden(gateway)
+
+    async def _leave_hidden(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._facts.clear()
+        now = clock.monotonic()
+        gone = {job for job in self._watched if await self._facts_of(job, now) is None}
+        if not gone:
+            return
+        left = {f"{group}-{job}" for group in KIND_OF_GROUP for job in gone} & self._groups
+        await self._subscribe(self._groups - left, self._watched - gone)
+        self._groups -= left
+        for each in sorted(left):
+            group, _, number = each.rpartition("-")
+            await self._refuse(group, number)
 
     def close(self) -> None:
         """Stop what still waits for this client."""
@@ -121,16 +152,18 @@ class WebsocketSession:
 
     async def _allowed(self, group: str, members: list[Any]) -> set[int]:
         allowed: set[int] = set()
+        until = clock.monotonic() + SEEN_WITHIN_S
         for each in members:
             number = _number(each)
-            facts = None if number is None else await self._facts_of(number)
+            facts = None if number is None else await self._facts_of(number, until)
             if number is None or facts is None or facts.kind != KIND_OF_GROUP[group]:
-                await self._say(
-                    {"error": f"access denied to channel {group} for resource id {each}"}
-                )
+                await self._refuse(group, each)
             else:
                 allowed.add(number)
         return allowed
+
+    async def _refuse(self, group: str, member: object) -> None:
+        await self._say({"error": f"access denied to channel {group} for resource id {member}"})
 
     async def _subscribe(self, joined: set[str], watched: set[int]) -> None:
         targets = {subjects.live_job("*", job) for job in watched}
@@ -162,14 +195,16 @@ class WebsocketSession:
             for message in live_messages.status_messages(recorded, facts):
                 await self._say(message)
         ended = any(isinstance(event, JobFinished) for event in recorded.events)
+        if ended and job not in self._watched:
+            self._facts.pop(job, None)  # nothing more will be said of it
         if ended and "jobs-summary" in self._groups:
             task = asyncio.create_task(self._summarise(facts.id), name=f"summary-{facts.id}")
             self._summaries.add(task)
             task.add_done_callback(self._summaries.discard)
 
-    async def _facts_of(self, job: int) -> JobFacts | None:
+    async def _facts_of(self, job: int, until: float | None = None) -> JobFacts | None:
         if job not in self._facts:
-            facts = await self._gateway.job(job)
+            facts = await self._gateway.job(job, until)
             if facts is None:
                 return None
             self._facts[job] = facts
@@ -185,9 +220,14 @@ class WebsocketSession:
 
 
 def _number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    return whole(str(value))
+    if isinstance(value, str):
+        return whole(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _named(groups: dict[str, Any]) -> int:
+    """Return how many members all groups of a message have together."""
+    return sum(len(each) for each in groups.values() if isinstance(each, list))
 
 
 __all__ = ["KIND_OF_GROUP", "TOO_SLOW", "Gateway", "TooSlow", "WebsocketSession"]

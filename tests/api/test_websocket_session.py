@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -43,9 +44,13 @@ class World:
 
     user = 9
 
-    async def job(self, job: int) -> JobFacts | None:
-        """Return job 1."""
-        return JobFacts(id=1, kind="job", template=7) if job == 1 else None
+    def __init__(self, *readable: int) -> None:
+        self._readable = readable or (1,)
+
+    async def job(self, job: int, until: float | None = None) -> JobFacts | None:
+        """Return a job that may be read."""
+        del until
+        return JobFacts(id=job, kind="job", template=7) if job in self._readable else None
 
     async def final_counter(self, job: int) -> int | None:
         """Say that everything is stored."""
@@ -176,6 +181,60 @@ async def test_events_and_status_are_forwarded_in_awx_shape() -> None:
         "finished": "2026-01-01T00:00:00Z",
     }
     assert client.session.cursors == {1: 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "hello",
+        b"\xff\xfe",
+        "[" * 50_000,
+        '{"a":' * 10_000,
+        "null",
+        "[]",
+        "7",
+        '{"groups": {}}',
+        '{"xrftoken": 7, "groups": {"jobs": ["summary"]}}',
+        '{"xrftoken": "t0ken"}',
+        '{"xrftoken": "t0ken", "groups": ["jobs"]}',
+        json.dumps({"xrftoken": TOKEN, "groups": {"job_events": [2] * 2000}}),
+        json.dumps({"xrftoken": TOKEN, "groups": {"x": "x" * 100_000}}),
+    ],
+)
+async def test_a_malformed_message_is_answered_and_the_client_stays(text: str | bytes) -> None:
+    """Whatever is sent gets an error, joins nothing, and the next message is served."""
+    client = Client()
+    await client.session.receive(text, TOKEN)
+    assert set(client.sent[-1]) == {"error"}
+    assert client.bus.joined == set()
+    assert (await client.say({"job_events": [1]}))["groups_current"] == ["job_events-1"]
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 5000, "1" + "0" * 30, "\N{ARABIC-INDIC DIGIT TWO}", "-1", "1.0", "1e3"]
+)
+async def test_a_number_that_is_no_id_is_refused(number: str) -> None:
+    """Digits of any length and of any script end nobody's connection."""
+    client = Client()
+    await client.say({"job_events": [number, 2]})
+    assert (await client.say({"job_events": [1]}))["groups_current"] == ["job_events-1"]
+
+
+async def test_a_role_taken_away_ends_what_it_allowed() -> None:
+    """A job that the user may not read any more is left by name; nothing more of it is sent."""
+    client = Client()
+    await client.say({"jobs": ["status_changed"], "job_events": [1]})
+    await client.session.recheck(World(1))
+    assert "error" not in client.sent[-1]
+    await client.session.recheck(World(2))
+    assert client.sent[-1] == {"error": "access denied to channel job_events for resource id 1"}
+    assert client.bus.joined == {"status.*"}
+    said = len(client.sent)
+    client.offer("live.1.1.1", frame(1, 1))
+    client.offer("live.1.1.1", frame(1, 2))
+    await client.forward_until(lambda: not client.viewer._messages)
+    assert len(client.sent) == said
 
 
 async def test_a_slow_client_is_dropped() -> None:

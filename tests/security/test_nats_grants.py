@@ -191,7 +191,6 @@ async def _settled(control: User) -> None:
     """Wait until what was sent before has had its effect: the server has answered twice since."""
     for _ in range(2):
         await control.client.jetstream().account_info()
-        await asyncio.sleep(0)
 
 
 async def test_without_credentials_or_with_forged_ones_nobody_gets_in(
