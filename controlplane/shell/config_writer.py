@@ -23,7 +23,7 @@ from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
-from controlplane.domain.errors import Rejected, Unavailable
+from controlplane.domain.errors import Refused, Rejected, Unavailable
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.event_store import Conflict, EventStore, StreamPosition
 from ops import direct, ids
@@ -39,6 +39,16 @@ ROUND_MAX = 256
 CONFLICTS_MAX = 5
 TURN = "config-turn"
 TURN_TTL_S = 5
+AWAY: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+"""What Postgres and its client raise when it is not there; a connection that breaks in the middle
+of a command says InternalClientError."""
+OUT_OF_RANGE = "A value of the request is out of range."
 BEHIND = "The read model is behind the log; try again in a moment."
 
 
@@ -189,7 +199,7 @@ class ConfigWriter:
                 return await self._prepare_and_append(batch)
         except Rejected as error:
             self._fail_all(batch, error)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except AWAY as error:
             log.warning("the read model does not answer", error=repr(error))
             self._fail_all(batch, Unavailable("The read model is not available."))
         except Exception as error:
@@ -210,12 +220,22 @@ class ConfigWriter:
     async def _prepare(
         self, batch: list[_Command], view: ConfigView
     ) -> tuple[list[_Command], set[_Command]]:
-        """Prepare what does not touch an earlier command of the batch."""
+        """Prepare what does not touch an earlier command of the batch.
+
+        Postgres ends the snapshot at a value that it cannot take: that command alone is refused,
+        those behind it wait for the next one.
+        """
         chosen: list[_Command] = []
         waiting: set[_Command] = set()
         touched: set[str] = set()
-        for command in batch:
-            prepared = await self._prepare_one(command, view)
+        for index, command in enumerate(batch):
+            try:
+                prepared = await self._prepare_one(command, view)
+            except asyncpg.DataError as error:
+                log.warning("a value does not fit", error=repr(error))
+                command.fail(Refused({"detail": OUT_OF_RANGE}))
+                waiting.update(batch[index + 1 :])
+                break
             if prepared is None:
                 continue
             keys = prepared.reads | prepared.writes
@@ -229,7 +249,7 @@ class ConfigWriter:
     async def _prepare_one(self, command: _Command, view: ConfigView) -> Prepared | None:
         try:
             command.prepared = await command.prepare(view)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - every failure is this caller's answer
             command.fail(error)

@@ -61,5 +61,5 @@ class EventStore(Protocol):
     def read(
         self, stream: str, first: int, last: int, *, filters: Sequence[str] = ()
     ) -> AsyncIterator[Recorded]:
-        """Yield the transactions of a stretch of a stream, in order."""
+        """Yield the transactions of a stretch of a stream, in order; raises Unavailable."""
         ...

@@ -123,9 +123,12 @@ class JetStreamStore:
         self, stream: str, first: int, last: int, *, filters: Sequence[str] = ()
     ) -> AsyncIterator[Recorded]:
         """Yield the transactions of a stretch of a stream, in order."""
-        async for messages in pull.read(self._connection, stream, first, last, filters=filters):
-            for message in messages:
-                yield await self._recorded(message)
+        try:
+            async for messages in pull.read(self._connection, stream, first, last, filters=filters):
+                for message in messages:
+                    yield await self._recorded(message)
+        except (nats.errors.Error, JetStreamError, TimeoutError) as error:
+            raise Unavailable("The event log is not available.") from error
 
     async def decode(self, message: pull.StreamMessage) -> Recorded:
         """Return the transaction of a stored message, fetching its body when it stands in BLOBS."""
