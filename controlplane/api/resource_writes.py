@@ -6,7 +6,7 @@ from typing import Any
 
 from litestar import Response
 
-from controlplane.api import render, visibility
+from controlplane.api import render, source_updates, visibility
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.tables import table_of
@@ -49,6 +49,7 @@ async def append_object(
 async def created_answer(call: Call, resource: Resource, appended: Appended) -> Response[Any]:
     """Answer an appended creation: 201 with the object, 204 when it existed already."""
     ready = await caught_up(call, appended)
+    await source_updates.start(call, appended)
     made = made_in(appended)
     if made is None:
         return empty(204, position_header(appended))
@@ -71,6 +72,7 @@ async def update_object(
     command = Update(kind=resource.kind, id=target, changes=body, partial=partial)
     appended = await submit(call, prepare_for(command, call.services))
     ready = await caught_up(call, appended)
+    await source_updates.start(call, appended)
     shown = await _shown(call, resource, target, appended, ready=ready)
     return answer(shown, 200, position_header(appended))
 

@@ -13,6 +13,7 @@ from controlplane.api.call import Call, answer
 from controlplane.api.edge import VERSION
 from controlplane.api.guards import ANYBODY, LOGIN
 from controlplane.api.login_routes import csrf_cookie
+from controlplane.api.pagination import PAGE_SIZE_MAX
 from controlplane.api.routing import routes
 from controlplane.shell.read_model import Row
 from ops import clock, ids
@@ -70,8 +71,15 @@ ROOT_KEYS = [
 ]
 """Keys of the v2 root in AWX's order; those without a route here are left out."""
 _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_inventories"}
-NONE_YET = "workflow_job_templates"
-"""A list that is asked for though there is nothing in it; the root does not name it."""
+NONE_YET = (
+    "applications",
+    "inventory_sources",
+    "notification_templates",
+    "schedules",
+    "system_job_templates",
+    "workflow_job_templates",
+)
+"""Lists that awxkit's export, import and role commands ask though there is nothing in them."""
 BECOME_METHODS = (
     ("sudo", "Sudo"),
     ("su", "Su"),
@@ -97,7 +105,13 @@ def system_handlers() -> list[HTTPRouteHandler]:
         *routes("/api/v2/ping", {"GET": (ANYBODY, ping)}, "Ping"),
         *routes("/api/v2/config", {"GET": (LOGIN, config)}, "Config"),
         *routes("/api/v2/me", {"GET": (LOGIN, me)}, (LOGIN, me_options)),
-        *routes(f"/api/v2/{NONE_YET}", {"GET": (LOGIN, show_none)}, "Workflow Job Template List"),
+        *(
+            handler
+            for name in NONE_YET
+            for handler in routes(
+                f"/api/v2/{name}", {"GET": (LOGIN, show_none)}, (LOGIN, describe_none)
+            )
+        ),
     ]
 
 
@@ -123,11 +137,7 @@ async def v2_root(call: Call) -> Response[Any]:
     served = _served(call.request.app)
     paths = {name: _SEGMENTS.get(name, name) for name in ROOT_KEYS}
     return answer(
-        {
-            name: f"/api/v2/{segment}/"
-            for name, segment in paths.items()
-            if segment in served and segment != NONE_YET
-        }
+        {name: f"/api/v2/{segment}/" for name, segment in paths.items() if segment in served}
     )
 
 
@@ -178,8 +188,16 @@ async def config(call: Call) -> Response[Any]:
 
 
 async def show_none(_call: Call) -> Response[Any]:
-    """List nothing: awxkit's role commands ask this list for its roles before any other."""
+    """List nothing."""
     return answer({"count": 0, "next": None, "previous": None, "results": []})
+
+
+async def describe_none(call: Call) -> Response[Any]:
+    """Describe a list that cannot be added to, and is exported as nothing."""
+    name = call.path.rstrip("/").rsplit("/", 1)[1].replace("_", " ").title()
+    body = options.plain(f"{name} List", (), {"GET": {}})
+    lists = {"search_fields": ["description", "name"], "related_search_fields": []}
+    return answer({**body, **lists, "object_roles": [], "max_page_size": PAGE_SIZE_MAX})
 
 
 async def me(call: Call) -> Response[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from controlplane.domain import task_impact
 from schemas.events.job import JobLaunched, NamedRef, ProjectUpdateLaunch
+from schemas.events.resource import ResourceCreated, ResourceUpdated
+from schemas.registry import Event
 from schemas.status import LaunchType
 
 SCM_FIELDS = frozenset(
@@ -17,6 +19,25 @@ SCM_FIELDS = frozenset(
     }
 )
 """A change of one of these starts an update (AWX 3.11)."""
+
+
+def changed_sources(events: Iterable[Event]) -> Iterator[int]:
+    """Yield the projects whose source these events make or change: each is updated at once."""
+    for event in events:
+        match event:
+            case ResourceCreated(kind="project", id=number, values=values):
+                if values.get("scm_type"):
+                    yield number
+            case ResourceUpdated(kind="project", id=number, changes=changes):
+                if SCM_FIELDS & changes.keys():
+                    yield number
+            case _:
+                continue
+
+
+def update_cause(position: int, project: int) -> str:
+    """Return the key under which a change of a project, at its CONFIG position, has its update."""
+    return f"project-update-{position}-{project}"
 
 
 def update_of(

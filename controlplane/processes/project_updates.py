@@ -1,6 +1,6 @@
 """A new project, or one whose source changed, is updated at once.
 
-One job for each change (AWX 3.11).
+One job for each change (AWX 3.11). The API starts it with its answer; whoever comes first wins.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import structlog
 
 from controlplane.domain.job import Launch
-from controlplane.domain.project_update import SCM_FIELDS, update_of
+from controlplane.domain.project_update import changed_sources, update_cause, update_of
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
 from controlplane.shell.launch_keys import LaunchKeys
@@ -18,7 +18,6 @@ from controlplane.shell.resource_fold import resource_values
 from ops import pull
 from schemas.envelope import Recorded
 from schemas.events.job import NamedRef
-from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.status import LaunchType
 from schemas.streams import CONFIG
 
@@ -51,7 +50,8 @@ class ProjectUpdates:
         if values is None or not values.get("scm_type"):
             return
         keys = LaunchKeys(tools.connection, tools.numbers)
-        job, _ = await keys.job_for(f"project-update-{record.sequence}-{project}")
+        cause = update_cause(record.sequence, project)
+        job, _ = await keys.job_for(cause)
         actor = record.context.actor
         launched = update_of(
             job,
@@ -65,7 +65,7 @@ class ProjectUpdates:
             self.name,
             job,
             Launch(launched=launched),
-            message_id=f"project-update-{record.sequence}-{project}",
+            message_id=cause,
             traceparent=record.context.traceparent,
         )
         log.info("project update", project=project, job=job)
@@ -73,13 +73,4 @@ class ProjectUpdates:
 
 def projects_to_update(record: Recorded) -> Iterator[int]:
     """Yield the projects whose source a transaction made or changed."""
-    for event in record.events:
-        match event:
-            case ResourceCreated(kind="project", id=number, values=values):
-                if values.get("scm_type"):
-                    yield number
-            case ResourceUpdated(kind="project", id=number, changes=changes):
-                if SCM_FIELDS & changes.keys():
-                    yield number
-            case _:
-                continue
+    return changed_sources(record.events)

@@ -189,17 +189,34 @@ async def launch_project_update(
     tools: LaunchTools, view: View, project: Row, context: Context
 ) -> Launched:
     """Append an update of an scm project; raises Unavailable with nothing stored."""
-    actor = context.actor
+    position = await view.value("select position from checkpoint where projection = 'config'")
     job = (await tools.numbers.take(UNIFIED_JOB))[0]
+    return await _update(tools, job, project, context, position)
+
+
+async def update_changed_project(
+    tools: LaunchTools, project: Row, context: Context, position: int
+) -> Launched:
+    """Append the update of a project whose source changed at a CONFIG position.
+
+    The loop ``project_updates`` does the same: whoever comes first launches the one job.
+    """
+    cause = project_update.update_cause(position, project["id"])
+    job, _ = await tools.keys.job_for(cause)
+    return await _update(tools, job, project, msgspec.structs.replace(context, id=cause), position)
+
+
+async def _update(
+    tools: LaunchTools, job: int, project: Row, context: Context, position: int
+) -> Launched:
+    actor = context.actor
     launched = project_update.update_of(
         job,
         project,
         created=context.at,
         launch_type=LaunchType.MANUAL,
         launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
-        config_position=await view.value(
-            "select position from checkpoint where projection = 'config'"
-        ),
+        config_position=position,
     )
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(job=job, position=done.position, record=launched, ignored_fields={})

@@ -153,7 +153,7 @@ async def test_script_is_ansible_inventory(stack: Stack) -> None:
     await stack.client.post(f"{group['url']}hosts/", json={"name": "w1", "variables": "port: 80"})
     found = await stack.client.get(f"{inventory['url']}script/?hostvars=1")
     assert found.json() == {
-        "all": {"children": ["web"], "vars": {"region": "eu"}},
+        "all": {"hosts": [], "children": ["web"], "vars": {"region": "eu"}},
         "web": {"hosts": ["w1"]},
         "_meta": {"hostvars": {"w1": {"port": 80}}},
     }
@@ -264,3 +264,41 @@ async def test_copied_template_keeps_what_is_attached(stack: Stack) -> None:
     assert made.status_code == 201, made.text
     assert made.json()["summary_fields"]["labels"]["count"] == 1
     assert made.json()["organization"] == number
+
+
+async def test_a_new_scm_project_shows_its_update(stack: Stack) -> None:
+    """The answer to a POST, and to a change of the source, names the update it started."""
+    organization = await stack.make("organizations", name="sources")
+    body = {"organization": organization["id"], "scm_type": "git", "scm_url": "https://e.com/a.git"}
+    made = await stack.make("projects", name="shown", **body)
+    first = made["summary_fields"]["current_update"]
+    assert (made["status"], first["status"]) == ("pending", "pending")
+    assert made["related"]["current_update"] == f"/api/v2/project_updates/{first['id']}/"
+    renamed = (await stack.client.patch(made["url"], json={"name": "shown too"})).json()
+    assert renamed["summary_fields"]["current_update"]["id"] == first["id"]
+    moved = await stack.client.patch(made["url"], json={"scm_url": "https://e.com/b.git"})
+    assert moved.json()["summary_fields"]["current_update"]["id"] != first["id"]
+    manual = await stack.make("projects", name="by hand", organization=organization["id"])
+    assert "current_update" not in manual["related"]
+
+
+async def test_a_credential_keeps_its_owner(stack: Stack) -> None:
+    """``user`` and ``team`` are read when a credential is made, and ignored afterwards."""
+    organization = await stack.make("organizations", name="owning")
+    made = await stack.make(
+        "credentials", name="c", organization=organization["id"], credential_type=1, inputs={}
+    )
+    changed = await stack.client.patch(made["url"], json={"user": 1, "description": "d"})
+    assert changed.status_code == 200, changed.text
+    owners = [owner["type"] for owner in changed.json()["summary_fields"]["owners"]]
+    assert owners == ["organization"]
+
+
+async def test_lists_of_what_there_is_not_yet_are_empty(stack: Stack) -> None:
+    """Awxkit's export and import ask every list of AWX's: those of later kinds hold nothing."""
+    root = (await stack.client.get("/api/v2/")).json()
+    for name in ("schedules", "notification_templates", "inventory_sources", "applications"):
+        assert (await stack.client.get(root[name])).json()["results"] == []
+        described = await stack.client.options(root[name])
+        assert "POST" not in described.headers["allow"]
+        assert "name" in described.json()["search_fields"]

@@ -102,6 +102,9 @@ async def test_everything_a_job_needs(stack: Stack) -> None:
     assert json.loads(template["extra_vars"]) == {"x": 1}
     label = await run(stack, "labels", "create", "--name", "l1", "--organization", number)
     assert label["organization"] == organization
+    shown = (await stack.client.get(f"/api/v2/projects/{project['id']}/")).json()
+    canceled = await stack.client.post(f"{shown['related']['current_update']}cancel/")
+    assert canceled.status_code == 202
     for kind, name in (("job_templates", "jt"), ("projects", "p1"), ("groups", "g1")):
         await run(stack, kind, "delete", name)
     await run(stack, "inventory", "delete", "inv")
@@ -151,3 +154,17 @@ async def test_duplicate_is_told(stack: Stack) -> None:
     code, out, problem = await awx(stack, "organizations", "create", "--name", "kit5")
     assert code != 0
     assert "already exists" in out + problem
+
+
+async def test_everything_is_exported(stack: Stack) -> None:
+    """``awx export`` without a choice writes every kind; later kinds are null."""
+    await run(stack, "organizations", "create", "--name", "exported")
+    found = await run(stack, "export")
+    assert "exported" in [each["name"] for each in found["organizations"]]
+    assert found["schedules"] is None
+
+
+async def test_jobs_can_be_listed(stack: Stack) -> None:
+    """Lists of jobs exist for the command, with filters."""
+    for kind in ("jobs", "project_updates", "unified_jobs"):
+        assert (await run(stack, kind, "list", "--status", "failed"))["count"] == 0

@@ -23,13 +23,18 @@ TYPE_FIXED = (
 
 
 def check(draft: Draft, facts: Facts) -> None:
-    """Check owner, type and inputs; mark secret inputs that must be sealed."""
+    """Check owner, type and inputs; mark secret inputs that must be sealed.
+
+    A body names ``user`` or ``team`` only when it creates; later they are ignored.
+    """
     if draft.before is not None and draft.before.get("managed"):
         raise Denied
-    if draft.creating:
+    if draft.before is None:
         _check_owner(draft, facts)
-    elif draft.changed("credential_type") and _in_use(draft.id, facts):
-        draft.error("credential_type", TYPE_FIXED)
+    else:
+        draft.values |= {name: draft.before[name] for name in ("user", "team")}
+        if draft.changed("credential_type") and _in_use(draft.id, facts):
+            draft.error("credential_type", TYPE_FIXED)
     kind = facts.row("credential_type", draft.values["credential_type"])
     if kind is None:
         return
