@@ -22,6 +22,7 @@ from schemas.streams import LEASES
 log = structlog.get_logger()
 
 _TIMEOUT_S = 2.0
+_CANCEL_AGAIN_S = 0.2
 
 
 class Lease:
@@ -54,8 +55,7 @@ class Lease:
         finally:
             renewing.cancel()
             lost = renewing.done() and not renewing.cancelled()
-            if not working.done():
-                working.cancel()
+            await _cancelled(working)
             await asyncio.gather(renewing, return_exceptions=True)
             with contextlib.suppress(asyncio.CancelledError):
                 await working
@@ -130,3 +130,13 @@ class Lease:
         except (nats.errors.Error, JetStreamError, TimeoutError):
             return None
         return message.seq if not message.data else None
+
+
+async def _cancelled(working: asyncio.Future[None]) -> None:
+    """End the work for certain: nobody may go on without the lease.
+
+    ``asyncio.wait_for`` swallows a cancel that meets an answer, so one cancel is not enough.
+    """
+    while not working.done():
+        working.cancel()
+        await asyncio.wait({working}, timeout=_CANCEL_AGAIN_S)

@@ -63,7 +63,8 @@ class BoardKeeper:
             changed = self._changed
             yield
             try:
-                await asyncio.wait_for(changed.wait(), period_s)
+                async with asyncio.timeout(period_s):
+                    await changed.wait()
             except TimeoutError:
                 continue
 

@@ -26,6 +26,8 @@ from ops.telemetry import Tracer
 
 log = structlog.get_logger()
 
+CANCEL_AGAIN_S = 0.5
+
 
 def loops() -> tuple[Loop, ...]:
     """Return every loop of the dispatcher role."""
@@ -73,9 +75,11 @@ async def run_dispatcher(settings: Settings, only: str | None = None) -> None:
     tasks += [asyncio.create_task(keep_running(loop, tools), name=loop.name) for loop in chosen]
     log.info("running", loops=[loop.name for loop in chosen])
     await stop.wait()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    waiting = set(tasks)
+    while waiting:  # a cancel that meets an answer is swallowed by asyncio.wait_for
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
     tools.tracer.flush()
     await connect.close_quietly(connection)
 
