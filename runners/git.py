@@ -11,17 +11,22 @@ from pathlib import Path
 from runners import environment, process_tree
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
-from runners.git_remote import Remote, explain
+from runners.git_remote import Remote, explain, place
 from runners.preparation import Preparation
 from runners.spec import write_private
 
 _ASKPASS = """#!/bin/sh
+scheme=$(cat "$0.scheme") place=$(cat "$0.place") host=$(cat "$0.host")
 case "$1" in
-    Username*) exec cat "$0.username" ;;
-    *passphrase*) exec cat "$0.passphrase" ;;
-    *) exec cat "$0.password" ;;
+    "Enter passphrase for "*) exec cat "$0.passphrase" ;;
+    "Username for '$scheme://$place': ") exec cat "$0.username" ;;
+    "Password for '$scheme://$place': ") exec cat "$0.password" ;;
+    "Password for '$scheme://"*"@$place': ") exec cat "$0.password" ;;
+    *"@$host's password: " | "("*"@$host) "*) exec cat "$0.password" ;;
 esac
+exit 1
 """
+"""Answers for the project's own host only: a submodule may name any other."""
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -55,20 +60,31 @@ class Git:
 
     def run(self, *args: str, at: Path | None = None, accept: tuple[int, ...] = (0,)) -> str:
         """Run a command; return what it printed. Raises GitFailed, Stopped."""
-        return self._run(args, at, accept)[1]
+        return self._run(args, at, accept, self._env)[1]
+
+    def check_out(self, tree: Path, commit: str) -> None:
+        """Check out a commit of our repository; submodules are the remote's. Raises as ``run``."""
+        clone = ("clone", "--quiet", "--no-checkout", "--shared", str(self.directory), str(tree))
+        self._run(clone, None, (0,), {**self._env, "GIT_ALLOW_PROTOCOL": "file"})
+        self.run("remote", "set-url", "origin", self.remote.url, at=tree)
+        self.run("checkout", "--quiet", "--detach", commit, at=tree)
 
     def succeeds(self, *args: str) -> bool:
         """Tell whether a command ends with 0. Raises Stopped."""
-        return self._run(args, None, None)[0] == 0
+        return self._run(args, None, None, self._env)[0] == 0
 
     def _run(
-        self, args: tuple[str, ...], at: Path | None, accept: tuple[int, ...] | None
+        self,
+        args: tuple[str, ...],
+        at: Path | None,
+        accept: tuple[int, ...] | None,
+        env: dict[str, str],
     ) -> tuple[int, str]:
         settings = [part for each in _SETTINGS for part in ("-c", each)]
         process = subprocess.Popen(
             ["git", *settings, *args],
             cwd=at or self.directory,
-            env=self._env,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -99,7 +115,11 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
         key = job.memory / "scm_key"
         write_private(key, (job.secrets.scm_key.rstrip("\n") + "\n").encode())
         ssh += ["-i", str(key), "-o", "IdentitiesOnly=yes"]
+    where = place(remote)
     answers = {
+        "scheme": where.scheme,
+        "place": where.place,
+        "host": where.host,
         "username": remote.username or job.secrets.scm_username,
         "password": remote.password or job.secrets.scm_password,
         "passphrase": job.secrets.scm_key_passphrase,

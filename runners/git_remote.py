@@ -28,6 +28,14 @@ class Remote(Struct, frozen=True, kw_only=True):
     password: str = ""
 
 
+class Place(Struct, frozen=True, kw_only=True):
+    """Whom a password is for: git names ``scheme`` and ``place`` (host and port), ssh ``host``."""
+
+    scheme: str
+    place: str
+    host: str
+
+
 def parse_url(url: str) -> Remote:
     """Read a repository's URL: ``scheme://``, ``user@host:path`` or an absolute path.
 
@@ -43,6 +51,15 @@ def parse_url(url: str) -> Remote:
     if scp is None or scp["host"].startswith("-") or (scp["user"] or "").startswith("-"):
         raise Refused("The repository URL is not usable")
     return Remote(url=url, protocol="ssh")
+
+
+def place(remote: Remote) -> Place:
+    """Return how git and ssh name a remote when they ask for a password."""
+    if "://" not in remote.url:
+        return Place(scheme="ssh", place="", host=remote.url.partition(":")[0].rpartition("@")[2])
+    parts = urlsplit(remote.url)
+    where = parts.netloc.rpartition("@")[2]
+    return Place(scheme=parts.scheme, place=where, host=parts.hostname or "")
 
 
 def secrets_in(url: str) -> tuple[str, ...]:

@@ -189,9 +189,7 @@ def _pack(git: Git, commit: str, archive: Path, *, follow: bool) -> None:
         git.run("archive", "--format=tar", f"--output={archive}", commit)
         return
     tree = archive.parent / "tmp" / "checkout"
-    git.run("clone", "--quiet", "--no-checkout", "--shared", str(git.directory), str(tree))
-    git.run("remote", "set-url", "origin", git.remote.url, at=tree)
-    git.run("checkout", "--quiet", "--detach", commit, at=tree)
+    git.check_out(tree, commit)
     newest = ("--remote",) if follow else ()
     git.run("submodule", "--quiet", "update", "--init", "--recursive", *newest, at=tree)
     committed = int(git.run("show", "--no-patch", "--format=%ct", commit))
