@@ -86,7 +86,8 @@ async def _many(
         await connection.publish(
             f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(request), reply=inbox
         )
-        await asyncio.wait_for(ended.wait(), TIMEOUT_S)
+        async with asyncio.timeout(TIMEOUT_S):
+            await ended.wait()
     finally:
         await subscription.unsubscribe()
     *messages, end = arrived

@@ -178,7 +178,8 @@ class Puller:
         self._heard = False
         for _ in itertools.count():
             try:
-                await asyncio.wait_for(self._ready.wait(), 3 * HEARTBEAT_S)
+                async with asyncio.timeout(3 * HEARTBEAT_S):  # wait_for swallows cancels
+                    await self._ready.wait()
             except TimeoutError:
                 if not self._heard:
                     raise Silent from None

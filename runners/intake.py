@@ -92,7 +92,8 @@ class Intake:
         )
         within = max(0.0, min(wanted, default=PULL_EXPIRES_S) - clock.monotonic())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._site.held.changed.wait(), within)
+            async with asyncio.timeout(within):  # wait_for swallows a cancel that meets a change
+                await self._site.held.changed.wait()
 
     def _class(self, name: str) -> int:
         line = self._lines.get(name)
