@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import os
 import subprocess
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from runners.git_remote import parse_url, place
 from runners.spec import Secrets
+from tests.deployment.test_ssh import PASSPHRASE, Sshd
 from tests.runners.rig import Rig
 from tests.runners.test_project_sync import Repository, failed, names, update
 
@@ -153,3 +155,21 @@ def test_a_server_that_never_answers_is_given_up(rig: Rig, limit: dict[str, Any]
 def test_prompts_name_the_host(url: str, named: tuple[str, str, str]) -> None:
     """The place that a prompt names is the remote's, without its login."""
     assert msgspec.structs.astuple(place(parse_url(url))) == named
+
+
+@pytest.mark.tier_sshd
+def test_a_key_with_a_passphrase_opens_a_project(
+    new_rig: Callable[[], Rig], tmp_path: Path
+) -> None:
+    """Git over ssh uses the credential's locked key; without it the update fails at once."""
+    commit = Repository(tmp_path / "project").commit(site_yml="- hosts: all\n")
+    server = Sshd(tmp_path)
+    url = f"ssh://{getpass.getuser()}@127.0.0.1:{server.port}{tmp_path}/project"
+    key = Secrets(scm_key=server.key.read_text(), scm_key_passphrase=PASSPHRASE)
+    opened, refused = new_rig(), new_rig()
+    try:
+        assert update(opened, url, key).scm_revision == commit
+        assert "Authentication failed" in failed(refused, update(refused, url))
+    finally:
+        server.stop()
+    assert PASSPHRASE.encode() not in opened.raw()
