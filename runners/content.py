@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from runners.spec import write_private
-
 CACHE_DIR = "content-cache"
 CACHE_BYTES_MAX = 4 * 1024**3
+_DIGEST_CHARS = 64
 
-Fetch = Callable[[str], Awaitable[bytes]]
-"""Returns the content of a digest. Raises KeyError when there is none."""
+Fetch = Callable[[str, Path], Awaitable[None]]
+"""Writes the content of a digest to a path, verified, whole or not at all.
+
+Raises KeyError when there is none.
+"""
 
 
 class ContentMissing(Exception):
@@ -43,25 +44,33 @@ class ContentCache:
         async with self._turns.setdefault(digest, asyncio.Lock()):
             kept = self._directory / digest
             if not kept.exists():
-                await self.keep(digest, await self._fetched(digest))
+                await self._fetch_one(digest)
             os.utime(kept)
             await asyncio.to_thread(_copy, kept, target)
 
-    async def keep(self, digest: str, content: bytes) -> None:
-        """Keep content. Raises ContentMissing when it is not what its digest says."""
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ContentMissing(f"Content {digest} is damaged")
-        await asyncio.to_thread(write_private, self._directory / digest, content)
-        self._make_room()
+    async def keep(self, digest: str, source: Path) -> None:
+        """Keep a file that has this digest."""
+        arriving = self._directory / f".{digest}"
+        await asyncio.to_thread(shutil.copyfile, source, arriving)
+        await self._arrived(arriving, digest)
 
-    async def _fetched(self, digest: str) -> bytes:
+    async def _fetch_one(self, digest: str) -> None:
+        arriving = self._directory / f".{digest}"
         try:
-            return await self._fetch(digest)
+            await self._fetch(digest, arriving)
         except KeyError as error:
             raise ContentMissing(f"Content {digest} is not in the log") from error
+        await self._arrived(arriving, digest)
+
+    async def _arrived(self, arriving: Path, digest: str) -> None:
+        """Give content its name once it is on disk: a machine that stops leaves no half of it."""
+        await asyncio.to_thread(_sync, arriving)
+        arriving.rename(self._directory / digest)
+        self._make_room()
 
     def _make_room(self) -> None:
-        found = [(each.stat(), each) for each in self._directory.iterdir()]
+        kept = (each for each in self._directory.iterdir() if _is_digest(each.name))
+        found = [(each.stat(), each) for each in kept]
         found.sort(key=lambda pair: pair[0].st_mtime_ns)
         used = sum(stat.st_size for stat, _ in found)
         for stat, path in found[:-1]:
@@ -79,7 +88,10 @@ def _copy(kept: Path, target: Path) -> None:
     temporary.rename(target)
 
 
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def _is_digest(text: str) -> bool:
-    return len(text) == hashlib.sha256().digest_size * 2 and all(
-        each in "0123456789abcdef" for each in text
-    )
+    return len(text) == _DIGEST_CHARS and all(each in "0123456789abcdef" for each in text)

@@ -41,8 +41,8 @@ async def forget(site: Site, held: HeldAttempt) -> None:
 
 
 async def _upload(site: Site, held: HeldAttempt, digest: str) -> None:
-    content = await asyncio.to_thread((held.directory / CONTENT_FILE).read_bytes)
-    await site.blobs.put(content)
+    content = held.directory / CONTENT_FILE
+    await site.blobs.put_file(content)
     await site.content.keep(digest, content)
 
 

@@ -73,7 +73,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         nats_url=settings.nats_url,
         zygote=zygote,
         watch=watch,
-        content=ContentCache(settings.data, blobs.get),
+        content=ContentCache(settings.data, blobs.get_file),
         blobs=blobs,
         key=SealingKey.load_or_create(settings.data / "runner" / "key"),
         held=Held(register.own_capacity(settings.runner_capacity)),

@@ -22,8 +22,8 @@ class Blobs(Protocol):
     async def put(self, content: bytes) -> str:
         """Store content, acknowledged; returns its sha256."""
 
-    async def get(self, digest: str) -> bytes:
-        """Return content. Raises KeyError when there is none."""
+    async def put_file(self, path: Path) -> str:
+        """Store a file's content, acknowledged, in bounded memory; returns its sha256."""
 
 
 class Key(Protocol):
