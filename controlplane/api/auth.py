@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -69,23 +71,31 @@ class Authenticator:
             return await self._basic(given.strip(), view)
         return None
 
+    def line(self, connection: Connection) -> AbstractAsyncContextManager[None]:
+        """Return where who sends a password waits, before the read model is opened for them."""
+        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return contextlib.nullcontext()
+        try:
+            return self.passwords.line(*_name_and_password(given.strip()))
+        except NotAuthenticated:
+            return contextlib.nullcontext()
+
     async def check_password(self, username: str, password: str, view: View, way: str) -> Row:
-        """Return the user's row when the password is right; raises LoginFailed."""
+        """Return the user's row when the password is right; raises LoginFailed.
+
+        Ask within the ``line`` of the name and password.
+        """
         row = await view.named_row("user_by_name", username.replace("\x00", ""))
         if row is None:
             await self.passwords.waste(password)
             raise LoginFailed(username, None, way)
-        if not await self.passwords.right(row["id"], row["password"], password):
+        if not await self.passwords.right(row, password):
             raise LoginFailed(username, row["id"], way)
         return row
 
     async def _basic(self, given: str, view: View) -> Login:
-        try:
-            username, colon, password = base64.b64decode(given).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-            raise NotAuthenticated from error
-        if not colon:
-            raise NotAuthenticated
+        username, password = _name_and_password(given)
         row = await self.check_password(username, password, view, "basic")
         return Login(principal=await principal_of(row, view), way="basic")
 
@@ -112,6 +122,17 @@ class Authenticator:
         if renew:
             await self.sessions.renew(session_id, session, row["password"])
         return Login(principal=await principal_of(row, view), way="session")
+
+
+def _name_and_password(given: str) -> tuple[str, str]:
+    """Return what a Basic header holds; raises NotAuthenticated."""
+    try:
+        username, colon, password = base64.b64decode(given).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        raise NotAuthenticated from error
+    if not colon:
+        raise NotAuthenticated
+    return username, password
 
 
 def check_csrf(cookies: Mapping[str, str], token: str) -> None:

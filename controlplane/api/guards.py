@@ -79,7 +79,7 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     services: Services = connection.app.state.services
     authenticator: Authenticator = connection.app.state.authenticator
     await _wait_for_position(connection, services)
-    async with services.read.view() as view:
+    async with authenticator.line(connection), services.read.view() as view:
         login = await _identify(connection, authenticator, view)
         if login is not None:
             state["username"] = login.principal.username

@@ -46,7 +46,8 @@ class Lasting:
         """
         self._due = clock.monotonic() + AGAIN_S
         try:
-            async with self._services.read.view() as view:
+            line = self._authenticator.line(self._connection)
+            async with line, self._services.read.view() as view:
                 login = await self._authenticator.identify(self._connection, view, renew=False)
         except (NotAuthenticated, PermissionDenied) as refusal:
             raise LoggedOut from refusal

@@ -55,12 +55,10 @@ async def log_in(call: Call) -> Response[Any]:
     if not _token_fits(call, fields.get("csrfmiddlewaretoken", "")):
         return _page("<!doctype html><h1>Forbidden</h1><p>CSRF verification failed.</p>", 403, "")
     authenticator: Authenticator = call.request.app.state.authenticator
-    username = fields.get("username", "")
+    username, password = fields.get("username", ""), fields.get("password", "")
     try:
-        async with call.read() as view:
-            row = await authenticator.check_password(
-                username, fields.get("password", ""), view, "session"
-            )
+        async with authenticator.passwords.line(username, password), call.read() as view:
+            row = await authenticator.check_password(username, password, view, "session")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, "session", accepted=False)
         token = ids.new_token()

@@ -155,11 +155,10 @@ async def password_grant(call: Call) -> Response[Any]:
     if form.get("grant_type") != "password":
         return answer({"error": "unsupported_grant_type"}, 400)
     authenticator: Authenticator = call.request.app.state.authenticator
+    username, password = form.get("username", ""), form.get("password", "")
     try:
-        async with call.read() as view:
-            row = await authenticator.check_password(
-                form.get("username", ""), form.get("password", ""), view, "token"
-            )
+        async with authenticator.passwords.line(username, password), call.read() as view:
+            row = await authenticator.check_password(username, password, view, "token")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, "token", accepted=False)
         return answer(_BAD_GRANT, 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import httpx
@@ -59,6 +60,17 @@ async def test_changed_password_counts_at_once(stack: Stack) -> None:
     assert changed.status_code == 200, changed.text
     assert (await client.get("/api/v2/me/")).status_code == 401
     assert (await stack.as_user("changing", "second-one").get("/api/v2/me/")).status_code == 200
+
+
+async def test_guessing_passwords_keeps_nobody_out(stack: Stack) -> None:
+    """Guesses wait in line for one another; who was let in before is answered meanwhile."""
+    assert (await stack.client.get("/api/v2/me/")).status_code == 200
+    guessers = [stack.as_user("admin", f"guess {number}") for number in range(40)]
+    guesses = [asyncio.create_task(each.get("/api/v2/me/")) for each in guessers]
+    assert (await stack.client.get("/api/v2/me/")).status_code == 200
+    assert {each.status_code for each in await asyncio.gather(*guesses)} == {401}
+    for each in guessers:
+        await each.aclose()
 
 
 async def test_anonymous_may_read_the_roots(stack: Stack) -> None:

@@ -109,18 +109,22 @@ def _stored(field: Mapping[str, Any], value: Any, before: Any) -> Any:
 
 
 def _problem(field: Mapping[str, Any], value: Any) -> str:
-    """Return why a value does not fit its field, in the words of AWX's schema check."""
+    """Return why a value does not fit its field, in the words of AWX's schema check.
+
+    A secret is not repeated, not even to who sent it: answers are logged by proxies and clients.
+    """
+    shown = ENCRYPTED if field.get("secret") else repr(value)
     if field.get("type", "string") == "boolean":
-        return "" if isinstance(value, bool) else f"{value!r} is not of type 'boolean'"
+        return "" if isinstance(value, bool) else f"{shown} is not of type 'boolean'"
     if not isinstance(value, str):
-        return f"{value!r} is not of type 'string'"
+        return f"{shown} is not of type 'string'"
     choices = field.get("choices")
     if choices and value not in choices:
-        return f"{value!r} is not one of {choices!r}"
+        return f"{shown} is not one of {choices!r}"
     if field["id"] == "vault_id" and "@" in value:
         return "@ is not an allowed character"
     if field.get("format") == "ssh_private_key" and value and not _is_key(value):
-        return f"Invalid certificate or key: {value[:20]}..."
+        return "Invalid certificate or key"
     return ""
 
 
