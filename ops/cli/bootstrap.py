@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed
-from ops import connect, provision
+from ops import connect, ids, provision, settings
+from ops.cli import deployment
+from ops.cli.deployment import Deployment
 from ops.settings import Settings
 from schemas.streams import CONFIG, IDS
 
@@ -27,3 +32,39 @@ async def bootstrap(chosen: Settings, admin_password: Callable[[], str]) -> None
             await numbers.raise_from_log(store)
     finally:
         await connect.close_quietly(connection)
+
+
+async def init(data: Path | None, password_file: Path | None) -> int:
+    """Prepare servers for roles that are started one by one; repeating it changes nothing.
+
+    Raises ValueError when the settings name no NATS, NATS errors when it does not answer.
+    """
+    told = settings.read()
+    if not settings.is_set("nats_url"):
+        raise ValueError("PLAYLOG_NATS_URL names no server; `playlog up` brings its own")
+    told = msgspec.structs.replace(
+        told, admin_password_file=password_file or told.admin_password_file
+    )
+    place = Deployment(data or told.data)
+    place.create()
+    probe = await connect.connect_nats(told.nats_url, told.nats_creds_file, "init", patient=False)
+    await connect.close_quietly(probe)
+    await bootstrap(told, lambda: admin_password(told, place))
+    print("streams and first objects are there")
+    return 0
+
+
+def admin_password(told: Settings, place: Deployment) -> str:
+    """Return the first administrator's password.
+
+    From a file, the environment, or a new one shown once.
+    """
+    if told.admin_password_file is not None:
+        return deployment.read_secret(told.admin_password_file)
+    if told.admin_password:
+        return told.admin_password
+    password = ids.new_password()
+    deployment.write_secret(place.admin_password_file, password)
+    print(f"admin user: {told.admin_user}", flush=True)
+    print(f"admin password (shown once): {password}", flush=True)
+    return password

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -60,7 +61,7 @@ class Deployment:
     def write_state(self, state: State) -> None:
         """Replace the state file atomically."""
         fresh = self.state_file.with_suffix(f".{ids.new_id()}")
-        fresh.write_bytes(msgspec.json.encode(state))
+        write_secret(fresh, msgspec.json.encode(state).decode())
         fresh.replace(self.state_file)
 
     def is_up(self) -> bool:
@@ -88,6 +89,11 @@ def write_secret(path: Path, value: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(value)
+
+
+def append_private(path: Path) -> BinaryIO:
+    """Open a file for appending that is its owner's alone (0600) from the start."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def read_secret(path: Path) -> str:

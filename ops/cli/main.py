@@ -70,13 +70,19 @@ def parser() -> argparse.ArgumentParser:
 def _add_up(commands: Any) -> None:
     up = commands.add_parser("up", help="run all roles on this machine, supervised")
     _data(up)
-    up.add_argument("--port", type=int, default=8052, help="HTTP port; 0 picks a free one")
-    up.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    up.add_argument("--port", type=int, help="HTTP port, 8052 when absent; 0 picks a free one")
+    up.add_argument("--host", help="address to listen on, 127.0.0.1 when absent")
     up.add_argument("--runners", type=int, default=1, help="number of runner agents")
     up.add_argument("--admin-password-file", type=Path, help="file with the admin's password")
     up.add_argument("--nats-port", type=int, help="port of the embedded NATS; free when absent")
     up.add_argument("--postgres-port", type=int, help="port of the embedded Postgres")
     up.set_defaults(call=_up)
+    init = commands.add_parser(
+        "init", help="make streams and first objects on the servers that the settings name"
+    )
+    _data(init)
+    init.add_argument("--admin-password-file", type=Path, help="file with the admin's password")
+    init.set_defaults(call=_init)
 
 
 def _add_roles(commands: Any) -> None:
@@ -142,6 +148,13 @@ def _up(arguments: Arguments) -> int:
         postgres_port=arguments.postgres_port,
     )
     return asyncio.run(up.run(options))
+
+
+def _init(arguments: Arguments) -> int:
+    from ops.cli import bootstrap
+
+    _quiet()
+    return asyncio.run(bootstrap.init(arguments.data, arguments.admin_password_file))
 
 
 def _role(arguments: Arguments) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ops import clock
-from ops.cli.deployment import RoleState
+from ops.cli.deployment import RoleState, append_private
 
 RESTART_DELAY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pause before the n-th restart in a row; the last value repeats."""
@@ -91,7 +91,7 @@ class Role:
             await asyncio.sleep(RESTART_DELAY_S[min(row, len(RESTART_DELAY_S) - 1)])
 
     async def _run_once(self) -> None:
-        with self._log.open("ab") as log:
+        with append_private(self._log) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
                 env=self._env,

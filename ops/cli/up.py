@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ops import ids, settings
-from ops.cli import bootstrap, deployment, ready, servers
-from ops.cli.deployment import Deployment, State
+from ops import settings
+from ops.cli import bootstrap, ready, servers
+from ops.cli.deployment import Deployment, State, append_private
 from ops.cli.supervise import Role
 from ops.settings import Settings
 
@@ -33,8 +33,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The flags of ``playlog up``."""
 
     data: Path | None
-    host: str
-    port: int
+    host: str | None
+    port: int | None
     runners: int
     admin_password_file: Path | None
     nats_port: int | None
@@ -47,9 +47,9 @@ async def run(options: Options) -> int:
     Raises ValueError when another ``up`` holds the data directory or a flag does not fit, OSError
     for what the system refuses.
     """
-    _check(options)
-    base = settings.read()
-    place = Deployment(options.data or base.data)
+    base = _with_flags(settings.read(), options)
+    _check(options, base)
+    place = Deployment(base.data)
     place.create()
     with _locked(place):
         stop = asyncio.Event()
@@ -58,14 +58,13 @@ async def run(options: Options) -> int:
         chosen = msgspec.structs.replace(
             base,
             data=place.data,
-            host=options.host,
-            port=options.port or servers.free_port(),
+            port=base.port or servers.free_port(),
             master_key_file=base.master_key_file or place.master_key_file,
         )
         async with servers.started(options.nats_port, options.postgres_port, chosen) as running:
             complete, below = running
             if not await _unless(
-                stop, bootstrap.bootstrap(complete, lambda: _admin_password(options, base, place))
+                stop, bootstrap.bootstrap(complete, lambda: bootstrap.admin_password(base, place))
             ):
                 return 0
             async with _roles(options.runners, complete, place, below):
@@ -73,12 +72,24 @@ async def run(options: Options) -> int:
     return 0
 
 
-def _check(options: Options) -> None:
+def _with_flags(told: Settings, options: Options) -> Settings:
+    """Return the settings with the flags over them."""
+    source = options.admin_password_file or told.admin_password_file
+    return msgspec.structs.replace(
+        told,
+        data=options.data or told.data,
+        host=options.host or told.host,
+        port=told.port if options.port is None else options.port,
+        admin_password_file=source,
+    )
+
+
+def _check(options: Options, told: Settings) -> None:
     """Refuse flags that cannot work before anything is started."""
     if options.runners < 0:
         raise ValueError(f"--runners: {options.runners} is less than none")
     for flag, host, port in (
-        ("--port", options.host, options.port),
+        ("--port", told.host, told.port),
         ("--nats-port", "127.0.0.1", options.nats_port or 0),
         ("--postgres-port", "127.0.0.1", options.postgres_port or 0),
     ):
@@ -90,7 +101,7 @@ def _check(options: Options) -> None:
 @contextlib.contextmanager
 def _locked(place: Deployment) -> Iterator[None]:
     """Hold the data directory; `status` asks for the lock too, for an instant."""
-    with place.lock_file.open("w") as file:
+    with append_private(place.lock_file) as file:
         for attempt in range(LOCK_ATTEMPTS):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -115,23 +126,6 @@ async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> boo
     with contextlib.suppress(asyncio.CancelledError):
         await working
     return done
-
-
-def _admin_password(options: Options, base: Settings, place: Deployment) -> str:
-    """Return the first administrator's password.
-
-    From the flag, the environment, or a new one shown once.
-    """
-    source = options.admin_password_file or base.admin_password_file
-    if source is not None:
-        return deployment.read_secret(source)
-    if base.admin_password:
-        return base.admin_password
-    password = ids.new_password()
-    deployment.write_secret(place.admin_password_file, password)
-    print(f"admin user: {base.admin_user}", flush=True)
-    print(f"admin password (shown once): {password}", flush=True)
-    return password
 
 
 async def _until_stopped(
