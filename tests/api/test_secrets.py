@@ -1,0 +1,120 @@
+"""Secrets at rest and in answers: what a client gives once is seen nowhere again."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from ops import pull
+from schemas.streams import BUCKETS, STREAMS
+from tests.api.stack import PASSWORD, Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CANARY = "c4nary"
+
+
+async def _everything_stored(stack: Stack) -> list[tuple[str, bytes]]:
+    """Return subject and body of every message of every stream and bucket."""
+    nats, found = stack.services.nats, list[tuple[str, bytes]]()
+    names = [each.name for each in STREAMS] + [f"KV_{each.name}" for each in BUCKETS]
+    for name in names:
+        state = (await nats.jetstream().stream_info(name)).state
+        async for messages in pull.read(nats, name, max(1, state.first_seq), state.last_seq):
+            found += [(f"{name} {each.subject}", each.data) for each in messages]
+    return found
+
+
+async def _type(stack: Stack, name: str) -> int:
+    found = await stack.client.get("/api/v2/credential_types/", params={"name": name})
+    number: int = found.json()["results"][0]["id"]
+    return number
+
+
+async def test_no_secret_is_stored_readable(stack: Stack) -> None:
+    """Passwords, credential inputs and tokens, right or wrong, are in no message of any stream."""
+    machine = {"username": "root", "password": f"{CANARY}-machine", "become_password": "ASK"}
+    made = await stack.make(
+        "credentials",
+        name="sealed",
+        organization=None,
+        user=1,
+        credential_type=await _type(stack, "Machine"),
+        inputs=machine,
+    )
+    assert made["inputs"] == {**machine, "password": "$encrypted$"}
+    await stack.make("users", username="holder", password=f"{CANARY}-user")
+    token = (await stack.client.post("/api/v2/tokens/", json={})).json()["token"]
+    await stack.as_user("admin", f"{CANARY}-wrong").get("/api/v2/me/")
+    await stack.as_user("holder", f"{CANARY}-user").get("/api/v2/me/")
+    async with stack.anonymous() as client:
+        await client.get("/api/v2/me/", headers={"Authorization": f"Bearer {CANARY}-bearer"})
+        form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
+        granted = (await client.post("/api/o/token/", data=form)).json()["access_token"]
+    stored = await _everything_stored(stack)
+    assert len(stored) > len(STREAMS)
+    secrets = [CANARY, token, granted, PASSWORD]
+    marks = [
+        each for text in secrets for each in (text.encode(), base64.b64encode(text.encode())[:-2])
+    ]
+    assert [subject for subject, data in stored if any(mark in data for mark in marks)] == []
+
+
+async def test_a_secret_shown_as_encrypted_is_kept_when_sent_back(stack: Stack) -> None:
+    """``$encrypted$`` leaves the sealed value as it is; another value replaces it."""
+    made = await stack.make(
+        "credentials",
+        name="kept",
+        user=1,
+        credential_type=await _type(stack, "Vault"),
+        inputs={"vault_password": f"{CANARY}-vault", "vault_id": "one"},
+    )
+
+    async def sealed() -> str:
+        async with stack.services.read.view() as view:
+            row = await view.row('select "inputs" from "credential" where "id" = $1', made["id"])
+        assert row is not None
+        found: str = json.loads(row["inputs"])["vault_password"]
+        return found
+
+    before = await sealed()
+    changed = await stack.client.patch(
+        made["url"], json={"inputs": {"vault_password": "$encrypted$", "vault_id": "two"}}
+    )
+    assert changed.json()["inputs"] == {"vault_password": "$encrypted$", "vault_id": "two"}
+    assert await sealed() == before
+    await stack.client.patch(made["url"], json={"inputs": {"vault_password": f"{CANARY}-new"}})
+    assert await sealed() != before
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        ("Machine", {"password": [f"{CANARY}-list"]}),
+        ("Machine", {"password": {"deep": f"{CANARY}-object"}}),
+        ("Machine", {"ssh_key_data": f"{CANARY}-no-key"}),
+        ("Vault", {"vault_password": 7, f"{CANARY}": 1}),
+        ("Machine", f"{CANARY}-text"),
+    ],
+)
+async def test_an_error_does_not_repeat_a_secret(stack: Stack, kind: str, inputs: object) -> None:
+    """What was wrong with a secret is said without it."""
+    body = {"name": "x", "user": 1, "credential_type": await _type(stack, kind), "inputs": inputs}
+    answered = await stack.client.post("/api/v2/credentials/", json=body)
+    assert answered.status_code == 400
+    assert f"{CANARY}-" not in answered.text
+
+
+async def test_a_filter_tells_nothing_about_a_secret(stack: Stack) -> None:
+    """Nobody finds a hash or a sealed value letter by letter."""
+    for path in (
+        "/api/v2/users/?password__startswith=a",
+        "/api/v2/tokens/?token__startswith=a",
+        "/api/v2/tokens/?user__password__startswith=a",
+        "/api/v2/organizations/?created_by__password__startswith=a",
+        "/api/v2/users/?order_by=password",
+    ):
+        answered = await stack.client.get(path)
+        assert answered.status_code == 403, path
