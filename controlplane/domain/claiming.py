@@ -13,6 +13,7 @@ from msgspec import Struct
 from controlplane.domain.board import Board
 from controlplane.domain.errors import NotFound, Refused, Unavailable
 from controlplane.domain.job import Claim, Fail, JobState
+from controlplane.domain.reporting import Heard
 from schemas.status import Status
 from schemas.work import ClaimRequest
 
@@ -22,8 +23,8 @@ class Asked(Struct, frozen=True, kw_only=True):
 
     request: ClaimRequest
     state: JobState
-    reported: bool
-    """The attempt's own reports say that it has started, or more."""
+    heard: Heard
+    """What the attempt's own reports say, whether or not the state shows it yet."""
     at: datetime
 
 
@@ -39,7 +40,7 @@ def verdict(asked: Asked, board: Board) -> Claim | Fail:
     claim = Claim(attempt=request.attempt, runner=request.runner)
     if not state.active or request.attempt != state.attempt:
         return claim
-    if asked.reported:
+    if asked.heard is not Heard.NOTHING:
         raise Refused({"detail": f"attempt {request.attempt} has started"}, 409)
     gone = board.gone(launched)
     if gone:
@@ -52,6 +53,9 @@ def verdict(asked: Asked, board: Board) -> Claim | Fail:
             status=Status.CANCELED,
             holder=request.runner,
         )
+    if state.lost:
+        # It may be given up any moment: first the runner must be seen to hold it.
+        raise Unavailable(f"Attempt {request.attempt} counts as lost.")
     _member(request, state, board)
     return claim
 

@@ -154,6 +154,8 @@ class GiveUp(Struct, frozen=True, kw_only=True):
     attempt: int
     at: datetime
     explanation: str
+    unstarted: bool = False
+    """Its runner is there, does not hold it and never reported: nothing of it has run."""
 
 
 class Fail(Struct, frozen=True, kw_only=True):
@@ -424,7 +426,7 @@ def _give_up(command: GiveUp, state: JobState) -> tuple[JobEvent, ...]:
         return ()
     if state.cancel_requested:
         status, explanation = Status.CANCELED, state.cancel_explanation
-    elif _tried_again(state):
+    elif _tried_again(command, state):
         return (JobRequeued(attempt=state.attempt, explanation=command.explanation),)
     else:
         status, explanation = Status.ERROR, command.explanation
@@ -438,9 +440,10 @@ def _give_up(command: GiveUp, state: JobState) -> tuple[JobEvent, ...]:
     )
 
 
-def _tried_again(state: JobState) -> bool:
+def _tried_again(command: GiveUp, state: JobState) -> bool:
     policy = state.launched.lost_policy if state.launched else "error"
-    return policy == "retry" and state.lost_attempts + 1 < LOST_ATTEMPTS_MAX
+    unstarted = command.unstarted and not state.started
+    return (policy == "retry" or unstarted) and state.lost_attempts + 1 < LOST_ATTEMPTS_MAX
 
 
 def _fail(command: Fail, state: JobState) -> tuple[JobEvent, ...]:

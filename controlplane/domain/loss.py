@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
+import msgspec
+
 from controlplane.domain.board import Board
 from controlplane.domain.job import GiveUp, JobState, MarkLost, MarkRecovered
+from controlplane.domain.reporting import Heard
 from schemas.events.instance import InstanceAvailable, InstanceUnavailable
 
 UNKNOWN_GRACE_S = 30.0
@@ -76,10 +79,26 @@ class LossWatch:
         if missed < patience:
             return None
         if not state.lost:
-            grace = f"{self._grace_s:.0f}"
-            text = f"Runner {runner} does not answer; waiting {grace} s for it to come back."
+            what = "does not answer" if running is None else "does not know the job"
+            text = f"Runner {runner} {what}; waiting {self._grace_s:.0f} s for it to come back."
             return MarkLost(runner=runner, explanation=text)
         if missed > patience + self._grace_s:
-            text = f"Runner {runner} was lost while the job ran."
-            return GiveUp(attempt=state.attempt, at=at, explanation=text)
+            unstarted = running is not None and not state.started
+            what = "did not keep the job" if unstarted else "was lost while the job ran"
+            text = f"Runner {runner} {what}."
+            return GiveUp(attempt=state.attempt, at=at, explanation=text, unstarted=unstarted)
         return None
+
+
+def confirmed(command: GiveUp, heard: Heard) -> GiveUp | None:
+    """Return what to give up by what the attempt itself has reported, None when it has ended.
+
+    Its end is on its way to the job, however late: trying again would run it twice.
+    """
+    match heard:
+        case Heard.ENDED:
+            return None
+        case Heard.STARTED:
+            return msgspec.structs.replace(command, unstarted=False)
+        case Heard.NOTHING:
+            return command

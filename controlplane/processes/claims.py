@@ -8,17 +8,18 @@ from datetime import timedelta
 import msgspec
 import structlog
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
 
 from controlplane.domain import claiming
 from controlplane.domain.errors import NotFound, Refused, Rejected, Unavailable
 from controlplane.domain.job import JOB, Claim
+from controlplane.domain.reporting import Heard
+from controlplane.processes import newest_report
 from controlplane.processes.loop import Tools
 from controlplane.shell.job_secrets import job_secrets
 from controlplane.shell.transact import fold_history
-from ops import clock, direct, sealing
+from ops import clock, sealing
 from schemas import subjects
-from schemas.streams import CONFIG, REPORTS
+from schemas.streams import CONFIG
 from schemas.subjects import Attempt
 from schemas.work import ClaimRequest, Grant
 
@@ -98,21 +99,11 @@ class Claims:
         config = await tools.store.last_sequence(CONFIG.name)
         await tools.keeper.reached(0, config)
         state = fold_history(JOB, await tools.store.load(subjects.job(request.job)))
-        reported = False
+        heard = Heard.NOTHING
         if state.launched is not None and state.runner == request.runner:
             attempt = Attempt(state.launched.organization or 0, request.job, request.attempt)
-            reported = await self._reported(tools, attempt)
-        return claiming.Asked(request=request, state=state, reported=reported, at=clock.now())
-
-    @staticmethod
-    async def _reported(tools: Tools, attempt: Attempt) -> bool:
-        """Tell whether an attempt has reported: those transitions may not be in JOBS yet."""
-        subject = subjects.report(attempt)
-        try:
-            await direct.last_on_subject(tools.connection, REPORTS.name, subject)
-        except NotFoundError:
-            return False
-        return True
+            heard = await newest_report.heard_of(tools.connection, attempt)
+        return claiming.Asked(request=request, state=state, heard=heard, at=clock.now())
 
     @staticmethod
     async def _sealed(tools: Tools, asked: claiming.Asked) -> tuple[str, str]:

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import contextlib
 
+from controlplane.domain import loss
 from controlplane.domain.errors import NotFound
+from controlplane.domain.job import GiveUp, MarkLost, MarkRecovered
 from controlplane.domain.loss import LossWatch
+from controlplane.processes import newest_report
 from controlplane.processes.loop import Tools
 from controlplane.processes.presence import held_by, present_runners
 from controlplane.shell.event_store import Conflict, SubjectPosition
 from ops import clock
 from schemas import subjects
 from schemas.events.instance import InstanceAvailable, InstanceUnavailable
+from schemas.events.job import JobLaunched
+from schemas.subjects import Attempt
+
+Command = MarkLost | MarkRecovered | GiveUp
 
 PERIOD_S = 1.0
 
@@ -35,8 +42,21 @@ class LostRunners:
             for number, event in list(watch.instances(board, present, now_s, at)):
                 await self._append(tools, number, event)
             for job, command in list(watch.jobs(board, present, now_s, at)):
-                with contextlib.suppress(NotFound):
-                    await tools.job(self.name, job, command)
+                state = board.active.get(job)
+                if state is not None and state.launched is not None:
+                    await self._do(tools, state.launched, command)
+
+    async def _do(self, tools: Tools, launched: JobLaunched, command: Command) -> None:
+        """Do what the watch decided, unless the attempt's own reports know better."""
+        if isinstance(command, GiveUp):
+            attempt = Attempt(launched.organization or 0, launched.id, command.attempt)
+            heard = await newest_report.heard_of(tools.connection, attempt)
+            given_up = loss.confirmed(command, heard)
+            if given_up is None:
+                return
+            command = given_up
+        with contextlib.suppress(NotFound):
+            await tools.job(self.name, launched.id, command)
 
     async def _append(
         self, tools: Tools, number: int, event: InstanceAvailable | InstanceUnavailable

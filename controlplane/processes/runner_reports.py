@@ -6,10 +6,11 @@ import msgspec
 import structlog
 
 from controlplane.domain.errors import NotFound, Rejected
-from controlplane.domain.reporting import command_of
+from controlplane.domain.job import ReportFinished, ReportStarted
+from controlplane.domain.reporting import command_of, unreadable
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
-from ops import pull, signals
+from ops import clock, pull, signals
 from ops.blobs import Blobs
 from schemas import subjects
 from schemas.output import Report, StoredReport
@@ -38,15 +39,16 @@ class RunnerReports:
     async def _handle(self, tools: Tools, message: pull.StreamMessage) -> None:
         """Turn one report into a command.
 
-        A report that nobody can read is left to the projection.
+        A report that nobody can read is left to the projection; when it was the attempt's last,
+        the job ends by that.
         """
         try:
             place = subjects.parse_attempt(message.subject)
-            report = await self._read(tools, message)
-        except (msgspec.DecodeError, ValueError, KeyError) as error:
+            stored = _stored.decode(message.data)
+        except (msgspec.DecodeError, ValueError) as error:
             log.warning("report cannot be read", sequence=message.sequence, why=str(error))
             return
-        command = command_of(place.attempt, report)
+        command = await self._command(tools, place.attempt, stored)
         if command is None:
             return
         signals.reach(signals.Point.REPORT_BEFORE_APPEND)
@@ -60,10 +62,16 @@ class RunnerReports:
             log.warning("report refused", job=place.job, why=str(error))
 
     @staticmethod
-    async def _read(tools: Tools, message: pull.StreamMessage) -> Report:
-        stored = _stored.decode(message.data)
+    async def _command(
+        tools: Tools, attempt: int, stored: StoredReport
+    ) -> ReportStarted | ReportFinished | None:
         if stored.report is not None:
-            return stored.report
+            return command_of(attempt, stored.report)
         if stored.blob is None:
-            raise ValueError("a report without content")
-        return _report.decode(await Blobs(tools.connection).get(stored.blob))
+            return None
+        try:
+            report = _report.decode(await Blobs(tools.connection).get(stored.blob))
+        except (msgspec.DecodeError, KeyError):
+            log.exception("last report cannot be read", blob=stored.blob)
+            return unreadable(attempt, clock.now())
+        return command_of(attempt, report)

@@ -182,6 +182,15 @@ def test_after_the_grace_the_policy_decides() -> None:
     given(PLACED, CLAIMED).when(command).nothing()
 
 
+def test_an_attempt_that_never_started_is_tried_again_whatever_the_policy() -> None:
+    """Nothing of it has run; what JOBS says has started is another matter."""
+    command = GiveUp(attempt=1, at=NOW, explanation="lost", unstarted=True)
+    requeued = JobRequeued(attempt=1, explanation="lost")
+    ended = JobFinished(status="error", finished=NOW, attempt=1, explanation="lost")
+    given(PLACED, CLAIMED, LOST).when(command).then(requeued)
+    given(PLACED, CLAIMED, STARTED, LOST).when(command).then(ended)
+
+
 def test_a_returning_runner_completes_the_record_of_an_ended_job() -> None:
     """The job's status stays; its output becomes complete."""
     ended = JobFinished(status="error", finished=NOW, attempt=1)

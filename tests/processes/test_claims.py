@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from controlplane.domain.job import Claim, ConfirmCancel, GiveUp, MarkLost, Place, RequestCancel
+from controlplane.domain.job import (
+    Claim,
+    ConfirmCancel,
+    GiveUp,
+    MarkLost,
+    MarkRecovered,
+    Place,
+    RequestCancel,
+)
 from controlplane.processes.claims import Claims
 from schemas import subjects
 from schemas.events.resource import ResourceCreated, ResourceDeleted
@@ -116,6 +124,17 @@ async def test_a_job_whose_secrets_no_key_opens_ends(floor: Floor) -> None:
     assert (refused.granted, refused.retry) == (False, False)
     state = await floor.state(1)
     assert (state.status, "secrets" in state.explanation) == ("error", True)
+
+
+async def test_an_attempt_that_counts_as_lost_is_not_granted_now(floor: Floor) -> None:
+    """It may be given up any moment; once its runner is seen to hold it it is granted again."""
+    await _placed(floor)
+    await floor.job(1, Claim(attempt=1, runner="r1"))
+    await floor.job(1, MarkLost(runner="r1", explanation="gone"))
+    refused = await floor.claim("r1", 1)
+    assert (refused.granted, refused.retry) == (False, True)
+    await floor.job(1, MarkRecovered(attempt=1, runner="r1"))
+    assert (await floor.claim("r1", 1)).granted
 
 
 async def test_an_ended_job_stays_ended(floor: Floor) -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from nats.aio.msg import Msg
 
+from controlplane.domain import loss
 from controlplane.domain.job import Claim, Place, ReportStarted, RequestCancel
 from controlplane.processes import position
 from controlplane.processes.cancels import Cancels
@@ -179,11 +180,44 @@ async def test_reports_become_transitions_once(new_floor: NewFloor) -> None:
 
 
 async def test_a_report_that_cannot_be_read_holds_up_nobody(floor: Floor) -> None:
-    """The next one is handled."""
+    """The next one is handled; a last report whose content is missing ends its job."""
     await _running(floor)
+    await _running(floor, 2)
     context = floor.connection.jetstream()
     await context.publish("report.1.1.1", b"{")
-    await context.publish("report.1.1.1", b'{"blob":"' + b"0" * 64 + b'"}')
+    await context.publish("report.1.1.1", b"{}")
+    await context.publish("report.1.2.1", b'{"blob":"' + b"0" * 64 + b'"}')
     floor.run(RunnerReports())
     await floor.report(1, finished().report)
     await floor.becomes(1, "successful")
+    assert "cannot be read" in (await floor.becomes(2, "error")).explanation
+
+
+async def test_a_job_whose_end_is_reported_is_not_tried_again(floor: Floor) -> None:
+    """The report stands in the log although the loop that reads it hangs."""
+    await floor.runner("r1", 1)
+    await _running(floor, 1, lost_policy="retry")
+    await _running(floor, 2, lost_policy="retry")
+    await floor.report(1, finished().report)
+    floor.run(LostRunners())
+    await floor.becomes(2, "pending")
+    state = await floor.state(1)
+    assert (state.status, state.lost) == ("running", True)
+    floor.run(RunnerReports())
+    await floor.becomes(1, "successful")
+
+
+async def test_a_runner_that_never_started_the_job_does_not_fail_it(floor: Floor) -> None:
+    """It lost its grant and is there: the job is placed anew, whatever its policy."""
+    watch, now = loss.LossWatch(1.0, 1.0), 0.0
+    await floor.launch(1)
+    await floor.job(1, Place(group="default", work_class=4))
+    await floor.job(1, Claim(attempt=1, runner="r1"))
+    while (await floor.state(1)).active and (await floor.state(1)).runner:
+        await floor.tools.keeper.ready()
+        await floor.tools.keeper.caught_up()
+        for job, command in watch.jobs(floor.tools.keeper.board, {"r1": ()}, now, NOW):
+            await floor.job(job, command)
+        now += 1.0
+    state = await floor.state(1)
+    assert (state.status, state.explanation) == ("pending", "Runner r1 did not keep the job.")

@@ -6,8 +6,9 @@ from controlplane.domain import dispatch
 from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
 from controlplane.domain.dispatch import Outbox
-from controlplane.domain.job import JobCommand, JobState, Withdraw
+from controlplane.domain.job import GiveUp, JobCommand, JobState, Withdraw
 from controlplane.domain.loss import Present
+from controlplane.domain.reporting import Heard
 from schemas.work import ClaimRequest, Grant
 from tests.simulation.control import Control
 
@@ -53,6 +54,14 @@ class _Told(Deliveries):
     def due(self, board: Board, present: Present, now_s: float) -> list[Delivery]:
         """Tell nobody again."""
         return [each for each in super().due(board, present, now_s) if each.wanted]
+
+
+class GivesUpUnheard(Control):
+    """Tries a job again although the lost attempt's end stands in REPORTS."""
+
+    def confirmed(self, command: GiveUp, heard: Heard) -> GiveUp | None:
+        """Do not look."""
+        return command
 
 
 class TellsOnce(Control):

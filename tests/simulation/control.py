@@ -12,11 +12,11 @@ from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
 from controlplane.domain.dispatch import Outbox
 from controlplane.domain.errors import Rejected, Unavailable
-from controlplane.domain.job import JOB, Claim, ConfirmCancel, JobCommand, Launch
-from controlplane.domain.loss import LossWatch
+from controlplane.domain.job import JOB, Claim, ConfirmCancel, GiveUp, JobCommand, Launch
+from controlplane.domain.loss import LossWatch, confirmed
 from controlplane.domain.owners import LOST_GRACE_S, PRESENCE_TTL_S
 from controlplane.domain.project_update import update_of
-from controlplane.domain.reporting import command_of
+from controlplane.domain.reporting import Heard, command_of
 from controlplane.processes.project_updates import projects_to_update
 from controlplane.processes.work_order import order_of
 from controlplane.shell.event_store import Conflict
@@ -35,6 +35,8 @@ LEASE_S = 3.0
 PERIOD_S = 1.0
 SNAPSHOT_S = 10.0
 ANSWER_S = 2.0
+STALL_S = 150.0
+"""So long a loop may hang, on its own."""
 Control2Agent = Callable[[str, CancelRequest, Reply, "Control"], None]
 
 
@@ -129,6 +131,10 @@ class Control(Process):
         """The memory of what was delivered."""
         return Deliveries()
 
+    def confirmed(self, command: GiveUp, heard: Heard) -> GiveUp | None:
+        """What to give up by what the attempt itself has reported."""
+        return confirmed(command, heard)
+
     def verdicts(self) -> list[tuple[int, dispatch.Verdict]]:
         """What must happen to jobs that cannot run, or not where they were placed."""
         return list(dispatch.verdicts(self.board, self.scheduler.at))
@@ -188,8 +194,13 @@ class Control(Process):
                     continue
                 yield self._moment()
             for job, command in list(watch.jobs(self.board, present, now_s, at)):
-                self.job(job, command)
+                wanted: JobCommand | None = command
+                if isinstance(command, GiveUp):
+                    attempt = self._attempt(job, command.attempt)
+                    wanted = self.confirmed(command, self.server.heard_of(attempt))
                 yield self._moment()
+                if wanted is not None:
+                    self.job(job, wanted)
             yield self._change()
 
     def _cancels(self) -> Steps:
@@ -223,6 +234,8 @@ class Control(Process):
                     self.job(filed.attempt.job, command, f"report-{position + 1}")
                 yield self._moment()
                 position += 1
+                if self.scheduler.random.random() < self.network.faults.stall:
+                    yield STALL_S
                 if self.scheduler.random.random() < 0.5:
                     self.server.buckets["runner_reports"] = position
             self.server.buckets["runner_reports"] = position
@@ -278,10 +291,14 @@ class Control(Process):
     def _asked(self, request: ClaimRequest) -> claiming.Asked:
         history = at_once(self.server.store.load(subjects.job(request.job)))
         state = fold_history(JOB, history)
-        organization = (state.launched.organization if state.launched else None) or 0
-        attempt = subjects.Attempt(organization, request.job, request.attempt)
-        reported = state.runner == request.runner and self.server.reported(attempt)
-        return claiming.Asked(request=request, state=state, reported=reported, at=self.scheduler.at)
+        heard = Heard.NOTHING
+        if state.runner == request.runner:
+            heard = self.server.heard_of(self._attempt(request.job, request.attempt))
+        return claiming.Asked(request=request, state=state, heard=heard, at=self.scheduler.at)
+
+    def _attempt(self, job: int, attempt: int) -> subjects.Attempt:
+        launched = self.server.store.states[job].launched
+        return subjects.Attempt((launched.organization if launched else None) or 0, job, attempt)
 
     def granted(self, request: ClaimRequest, command: JobCommand) -> Grant:
         """Append what answers the claim; raises Rejected."""

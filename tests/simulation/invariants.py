@@ -15,6 +15,8 @@ from tests.domain.test_job_laws import LEGAL
 
 STALE_START_S = 15.0
 """A claim granted before a deletion may start so much later, never more."""
+ZOMBIE_S = 60.0
+"""A machine that was reached for so long plays nothing that its job has left."""
 Key = tuple[int, int]
 
 
@@ -32,6 +34,10 @@ class Witness:
         """Living playbooks and the machine of each."""
         self.deleted: dict[str, float] = {}
         """When each resource was deleted."""
+        self.reported: dict[Key, float] = {}
+        """When each attempt's last report was stored."""
+        self.unreached: dict[str, float] = {}
+        """Until when each machine was cut off or without its agent, last."""
         self.states: Mapping[int, JobState] = {}
 
     def configured(self, record: Recorded) -> None:
@@ -53,6 +59,9 @@ class Witness:
             raise Violation(f"job {job}: {before.status} -> {after.status}")
         if after.status is Status.WAITING:
             self._alone(job, after, states)
+        ended = self.reported.get((job, before.attempt), self._now())
+        if after.status is Status.PENDING and self._now() - ended > STALE_START_S:
+            raise Violation(f"job {job} is tried again although its end was reported long ago")
 
     @staticmethod
     def _alone(job: int, state: JobState, states: Mapping[int, JobState]) -> None:
@@ -80,6 +89,9 @@ class Witness:
         for name in depends:
             if self._now() - self.deleted.get(name, self._now()) > STALE_START_S:
                 raise Violation(f"job {job} started although {name} was deleted long ago")
+        for other, where in self.playing.items():
+            if other[0] == job and self._now() - self.unreached.get(where, 0.0) > ZOMBIE_S:
+                raise Violation(f"attempts {other[1]} and {attempt} of job {job} play at once")
         self.playing[key] = machine
 
     def ends(self, key: Key) -> None:

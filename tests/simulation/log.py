@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from controlplane.domain.job import INITIAL, JobState, evolve
+from controlplane.domain.reporting import Heard, heard
 from controlplane.shell.event_store import Conflict, Expectation, SubjectPosition
 from schemas import subjects
 from schemas.envelope import SYSTEM, Context, Recorded
-from schemas.output import Report
+from schemas.output import AttemptFinished, Report, StoredReport
 from schemas.registry import Event
 from schemas.work import WorkOrder
 from tests.simulation.invariants import Witness
@@ -128,6 +129,7 @@ class Server(Process):
 
     def __init__(self, scheduler: Scheduler, witness: Witness) -> None:
         super().__init__(scheduler, "server")
+        self._witness = witness
         self.store = Store(witness)
         self.reports: list[Filed] = []
         self.output: dict[Key, int] = defaultdict(int)
@@ -199,12 +201,15 @@ class Server(Process):
         if name not in self._report_ids:
             self._report_ids.add(name)
             self.reports.append(Filed(attempt=attempt, report=report))
+            if isinstance(report, AttemptFinished):
+                self._witness.reported[attempt.job, attempt.attempt] = self.scheduler.now
             for told in self.store.appended:
                 told()
 
-    def reported(self, attempt: subjects.Attempt) -> bool:
-        """Tell whether an attempt has any report."""
-        return any(each.attempt == attempt for each in self.reports)
+    def heard_of(self, attempt: subjects.Attempt) -> Heard:
+        """What an attempt's newest report says."""
+        mine = [each.report for each in self.reports if each.attempt == attempt]
+        return heard(StoredReport(report=mine[-1]) if mine else None)
 
 
 def context(scheduler: Scheduler, number: str) -> Context:

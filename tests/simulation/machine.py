@@ -92,7 +92,7 @@ class Agent(Process):
 
     def __init__(self, machine: Machine, server: Server, network: Network) -> None:
         super().__init__(server.scheduler, f"agent {machine.name}")
-        self._machine = machine
+        self.machine = machine
         self._server = server
         self._network = network
         self.capacity = 8
@@ -102,10 +102,10 @@ class Agent(Process):
     def boot(self) -> None:
         """Take back what is on disk; the ended attempts are forgotten."""
         self._ended: set[Key] = set()
-        self._held: set[Key] = set(self._machine.disk)
+        self._held: set[Key] = set(self.machine.disk)
         self._cancel: set[Key] = set()
-        self.reserved = {key: each.order.impact for key, each in self._machine.disk.items()}
-        for key in self._machine.disk:
+        self.reserved = {key: each.order.impact for key, each in self.machine.disk.items()}
+        for key in self.machine.disk:
             self.run(self._resume(key))
         self.run(self._beat())
 
@@ -117,7 +117,7 @@ class Agent(Process):
         return self.scheduler.random.random() * self._network.faults.delay_s[1] / 4
 
     def _beat(self) -> Steps:
-        name = self._machine.name
+        name = self.machine.name
         while True:
             held = frozenset(self.reserved)
 
@@ -134,7 +134,7 @@ class Agent(Process):
         if not self.alive:
             return False
         if ordered.runner is not None:
-            return ordered.runner == self._machine.name and self._fits(1)
+            return ordered.runner == self.machine.name and self._fits(1)
         return ordered.group in self.groups and self._fits(
             work_class(ordered.order.impact) // 2 + 1
         )
@@ -173,7 +173,7 @@ class Agent(Process):
                 self._tell("term", lambda: self._server.settled(ordered))
             return
         yield self._moment()
-        self._machine.disk[key] = Entry(ordered.order)
+        self.machine.disk[key] = Entry(ordered.order)
         self._held.add(key)
         yield self._moment()
         acked = Reply(ANSWER_S)
@@ -188,22 +188,20 @@ class Agent(Process):
 
     def _ask(self, key: Key) -> Generator[Any, Any, Grant]:
         reply = Reply(ANSWER_S)
-        request = ClaimRequest(
-            runner=self._machine.name, job=key[0], attempt=key[1], sealing_key=""
-        )
+        request = ClaimRequest(runner=self.machine.name, job=key[0], attempt=key[1], sealing_key="")
         self.claims(request, self, reply)
         answer: Grant | None = yield reply
         return answer or Grant(granted=False, retry=True)
 
     def _resume(self, key: Key) -> Steps:
-        entry = self._machine.disk[key]
+        entry = self.machine.disk[key]
         if not entry.started:
             grant = Grant(granted=False, retry=True)
             while grant.retry:
                 grant = yield from self._ask(key)
                 yield 1.0
             if not grant.granted:
-                del self._machine.disk[key]
+                del self.machine.disk[key]
                 self._held.discard(key)
                 self.reserved.pop(key, None)
                 return
@@ -217,22 +215,22 @@ class Agent(Process):
         if key not in self._held:
             return CANCEL_UNKNOWN
         self._cancel.add(key)
-        entry = self._machine.disk[key]
+        entry = self.machine.disk[key]
         entry.signalled = entry.started
         return CANCEL_SIGNALLED
 
     def _execute(self, key: Key) -> Steps:
-        entry = self._machine.disk[key]
+        entry = self.machine.disk[key]
         if not entry.started:
             yield self._moment()
             if key in self._cancel:
                 entry.final = "canceled"
             else:
-                self._machine.play(key, entry)
+                self.machine.play(key, entry)
         entry.signalled = entry.signalled or key in self._cancel
         attempt = subjects.Attempt(entry.order.organization, *key)
         if entry.started:
-            begun = AttemptStarted(at=self.scheduler.at, runner=self._machine.name)
+            begun = AttemptStarted(at=self.scheduler.at, runner=self.machine.name)
             yield from self._insist(
                 f"report {key} started", lambda: self._server.file(attempt, "started", begun)
             )
@@ -242,7 +240,7 @@ class Agent(Process):
             f"report {key} {told.status}", lambda: self._server.file(attempt, "finished", told)
         )
         yield self._moment()
-        del self._machine.disk[key]
+        del self.machine.disk[key]
         self._held.discard(key)
         self.reserved.pop(key, None)
         self._ended.add(key)
@@ -259,7 +257,7 @@ class Agent(Process):
                 published = counter
             if entry.final and published == entry.frames:
                 return
-            if not entry.final and not self._machine.plays(key):
+            if not entry.final and not self.machine.plays(key):
                 entry.final = "canceled" if key in self._cancel else "error"
             else:
                 yield 0.4
@@ -282,7 +280,7 @@ class Agent(Process):
         synced = isinstance(entry.order.payload, ProjectSync) and entry.final == "successful"
         return AttemptFinished(
             at=at,
-            runner=self._machine.name,
+            runner=self.machine.name,
             started=at if entry.started else None,
             status=entry.final,
             last_counter=last,

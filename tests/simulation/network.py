@@ -18,12 +18,14 @@ class Faults(Struct, frozen=True, kw_only=True):
     """Probability that a message is lost."""
     repeat: float = 0.0
     delay_s: tuple[float, float] = (0.001, 0.001)
+    stall: float = 0.0
+    """Probability that a loop hangs at a report."""
     crash_every_s: float = 0.0
     """Mean time between deaths of some process; 0 for none."""
 
 
 CALM = Faults()
-ROUGH = Faults(drop=0.12, repeat=0.1, delay_s=(0.0005, 1.5), crash_every_s=9.0)
+ROUGH = Faults(drop=0.12, repeat=0.1, delay_s=(0.0005, 1.5), stall=0.03, crash_every_s=9.0)
 
 
 class Kill(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from tests.simulation.control import Control
 from tests.simulation.invariants import Violation
 from tests.simulation.world import SMALL, Plan, World, kill_each, simulate
 
-SEEDS = 120
+SEEDS = 80
 
 
 def test_every_job_ends_whatever_is_lost_and_whoever_dies() -> None:
@@ -22,7 +22,7 @@ def test_every_job_ends_whatever_is_lost_and_whoever_dies() -> None:
     assert ends == {Status.SUCCESSFUL, Status.FAILED, Status.ERROR, Status.CANCELED}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_message_may_be_lost_once(seed: int) -> None:
     """Each message of a small run is lost once, and once its receiver dies of it."""
     runs = 0
@@ -56,6 +56,7 @@ def test_a_calm_world_loses_nothing() -> None:
         (careless.SendsOnce, "wedged"),
         (careless.LeavesPlaced, "wedged"),
         (careless.TellsOnce, "wedged"),
+        (careless.GivesUpUnheard, "although its end was reported"),
     ],
 )
 def test_a_broken_rule_is_found(control: type[Control], what: str) -> None:

@@ -197,6 +197,7 @@ class World:
         def mend() -> None:
             self.scheduler.tell(f"{agent.name} is reached again")
             self.network.cut.discard(agent.name)
+            self._missed(agent)
 
         self.scheduler.after(away_s, mend)
 
@@ -207,6 +208,12 @@ class World:
         )
         if not victim.alive and not lost:
             victim.start()
+        if machine is not None:
+            self._missed(machine.agent)
+
+    def _missed(self, agent: Agent) -> None:
+        """A machine was out of reach until now."""
+        self.witness.unreached[agent.machine.name] = self.scheduler.now
 
     def _calm(self) -> None:
         """Faults stop; what is away comes back by itself, if it does."""
