@@ -1,0 +1,183 @@
+"""The dispatcher's board: what it folds, and that a snapshot with its tail is the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controlplane.domain.board import OUTCOMES_KEPT, Board
+from controlplane.domain.decider import fold
+from controlplane.domain.job import JOB, Launch
+from schemas import subjects
+from schemas.envelope import Recorded
+from schemas.events.instance import InstanceAdjusted, InstanceRegistered, InstanceUnavailable
+from schemas.events.job import JobClaimed, JobFinished, JobPlaced, PlaybookLaunch
+from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.registry import Event
+from tests.domain.test_job_laws import COMMANDS, decided
+from tests.factories import NOW, context, launched, update_launched
+
+GIB = 1 << 30
+PLACED = JobPlaced(attempt=1, group="default", work_class=4)
+
+
+class Log:
+    """Builds records in stream order and applies them to a board."""
+
+    def __init__(self) -> None:
+        self.board = Board()
+        self._jobs = self._config = 0
+
+    def job(self, number: int, *events: Event) -> Board:
+        """Append to a job."""
+        self._jobs += 1
+        self.board.apply_job(recorded(self._jobs, subjects.job(number), *events))
+        return self.board
+
+    def config(self, kind: str, number: int, *events: Event) -> Board:
+        """Append to CONFIG."""
+        self._config += 1
+        self.board.apply_config(recorded(self._config, subjects.config(kind, number), *events))
+        return self.board
+
+    def runner(self, name: str, number: int) -> Board:
+        """Register a runner of eight forks."""
+        event = InstanceRegistered(
+            id=number,
+            hostname=name,
+            uuid=name,
+            node_type="execution",
+            groups=("default",),
+            cpu=2.0,
+            memory=3 * GIB,
+            version="1",
+            at=NOW,
+        )
+        return self.config("instance", number, event)
+
+
+def recorded(sequence: int, subject: str, *events: Event) -> Recorded:
+    """One stored transaction."""
+    made = context(f"m{sequence}")
+    return Recorded(sequence=sequence, subject=subject, context=made, keys=(), events=events)
+
+
+def _decisions(board: Board) -> dict[int, Any]:
+    return {each.job: each for each in board.decisions(NOW)}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), COMMANDS), max_size=40),
+    st.integers(0, 40),
+)
+def test_a_snapshot_and_the_tail_are_the_whole(steps: list[Any], cut: int) -> None:
+    """Wherever the snapshot was taken: after it was stored and read, the tail leads to the same."""
+    states: dict[int, Any] = {}
+    records: list[Recorded] = []
+    for job, command in steps:
+        if isinstance(command, Launch):
+            named = msgspec.structs.replace(command.launched, id=job)
+            command = Launch(launched=named)  # noqa: PLW2901 - each job under its own id
+        events = decided(command, states.get(job, JOB.initial))
+        if events:
+            states[job] = fold(JOB, events, states.get(job, JOB.initial))
+            records.append(recorded(len(records) + 1, subjects.job(job), *events))
+    whole, early = Board(), Board()
+    for record in records:
+        whole.apply_job(record)
+    for record in records[:cut]:
+        early.apply_job(record)
+    late = msgspec.json.decode(msgspec.json.encode(early), type=Board)
+    for record in records[cut:]:
+        late.apply_job(record)
+    assert late == whole
+    assert set(whole.active) == {job for job, state in states.items() if state.active}
+
+
+def test_a_run_waits_for_the_first_update_of_its_project() -> None:
+    """It was launched before the project had any content; a manual project needs none."""
+    log = Log()
+    log.runner("r1", 1)
+    log.config("project", 2, ResourceCreated(kind="project", id=2, values={"scm_type": "git"}))
+    log.job(1, launched(1))
+    held = _decisions(log.board)[1]
+    assert (held.rule, held.explanation) == (
+        "dependency",
+        "waiting for the first update of project 2",
+    )
+    log.job(2, update_launched(2))
+    ended = JobFinished(status="successful", finished=NOW, attempt=1, content="c", revision="r")
+    log.job(2, PLACED, JobClaimed(attempt=1, runner="r1"), ended)
+    assert _decisions(log.board)[1].group == "default"
+    assert log.board.projects[2].content == "c"
+    manual = Log()
+    manual.runner("r1", 1)
+    manual.config("project", 2, ResourceCreated(kind="project", id=2, values={"scm_type": ""}))
+    manual.job(1, launched(1))
+    assert _decisions(manual.board)[1].group == "default"
+
+
+def test_a_run_fails_when_its_project_has_nothing() -> None:
+    """A failed update leaves the content of the one before; without any there is nothing to run."""
+    log = Log()
+    log.job(1, launched(1))
+    log.job(2, update_launched(2), JobFinished(status="failed", finished=NOW))
+    assert "Missing a revision" in log.board.unmet(launched(1))
+    log.job(3, update_launched(3))
+    log.job(3, JobFinished(status="successful", finished=NOW, content="c", revision="r"))
+    log.job(4, update_launched(4), JobFinished(status="failed", finished=NOW))
+    assert log.board.unmet(launched(1)) == ""
+    assert log.board.projects[2].content == "c"
+
+
+def test_a_dependency_that_failed_ends_the_job() -> None:
+    """In AWX's words; one that ended well does not."""
+    log = Log()
+    for job, status in ((1, "failed"), (2, "successful")):
+        log.job(job, launched(job), JobFinished(status=status, finished=NOW))
+    assert log.board.unmet(launched(5, waits_for=(1,))).startswith("Previous Task Failed")
+    assert log.board.unmet(launched(5, waits_for=(2,))) == ""
+
+
+def test_what_a_deletion_took_is_named() -> None:
+    """As a person reads it; what still stands is not."""
+    log = Log()
+    deleted = ResourceDeleted(kind="job_template", id=7)
+    assert log.board.gone(launched()) == ""
+    assert log.config("job_template", 7, deleted).gone(launched()) == "job template 7"
+
+
+def test_only_so_many_outcomes_are_kept() -> None:
+    """The oldest go first."""
+    log = Log()
+    ended = JobFinished(status="successful", finished=NOW)
+    for job in range(1, OUTCOMES_KEPT + 3):
+        log.job(job, launched(job, record=_bare()), ended)
+    assert len(log.board.outcomes) == OUTCOMES_KEPT
+    assert min(log.board.outcomes) == 3
+
+
+def _bare() -> PlaybookLaunch:
+    return PlaybookLaunch(job_template=7, inventory=3, project=None, playbook="site.yml")
+
+
+def test_a_placement_is_claimable_while_its_runner_may_take_it() -> None:
+    """Gone, disabled or never there: then nobody will come for it."""
+    log = Log()
+    anyone = log.job(1, launched(1), PLACED).active[1]
+    own = JobPlaced(attempt=1, group="default", work_class=4, runner="r1")
+    reserved = log.job(2, launched(2), own).active[2]
+    assert log.board.unclaimable(anyone) == "No enabled runner is present in default."
+    assert "r1" in log.board.unclaimable(reserved)
+    log.runner("r1", 1)
+    assert log.board.unclaimable(anyone) == log.board.unclaimable(reserved) == ""
+    log.runner("r2", 2)
+    log.config("instance", 1, InstanceUnavailable(id=1, at=NOW, reason="lapsed"))
+    assert log.board.unclaimable(anyone) == ""
+    assert "r1" in log.board.unclaimable(reserved)
+    log.config("instance", 2, InstanceAdjusted(id=2, enabled=False, capacity_adjustment=1.0))
+    assert log.board.unclaimable(anyone) == "No enabled runner is present in default."
