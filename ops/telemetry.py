@@ -15,7 +15,9 @@ import hashlib
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -23,7 +25,7 @@ from msgspec import Struct
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
@@ -32,10 +34,16 @@ from ops import clock, ids
 
 SEND_SPANS = 1000
 """Spans in one export."""
+HELD_SPANS_MAX = 200_000
+"""Spans of finished attempts that may wait for the collector."""
+ANSWER_WITHIN_S = 5.0
+"""How long a collector may take for one export, retries included."""
+FLUSH_WITHIN_S = 5.0
 
 Attributes = Mapping[str, str | int | float | bool]
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
+_log = structlog.get_logger()
 _current: contextvars.ContextVar[str | None] = contextvars.ContextVar("traceparent", default=None)
 
 
@@ -65,6 +73,16 @@ def current() -> str | None:
     return _current.get()
 
 
+@contextlib.contextmanager
+def within(traceparent: str | None) -> Iterator[None]:
+    """Let a block run as part of a span that stands elsewhere; its log lines name the trace."""
+    token = _current.set(traceparent if _trace_id(traceparent) is not None else current())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 class Recorded(Struct, frozen=True, kw_only=True):
     """A span that is over: where it stands in its trace, and when it was."""
 
@@ -77,18 +95,67 @@ class Recorded(Struct, frozen=True, kw_only=True):
     failure: str = ""
 
 
+class _Sender:
+    """A thread that exports the spans of whole attempts, one after another.
+
+    It keeps ``HELD_SPANS_MAX`` spans while the collector is slow; beyond, and of an attempt whose
+    export has failed, the rest is dropped.
+    """
+
+    def __init__(self, exporter: OTLPSpanExporter) -> None:
+        self._exporter = exporter
+        self._waiting: deque[list[ReadableSpan]] = deque()
+        self._held = 0
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="spans", daemon=True).start()
+
+    def put(self, spans: list[ReadableSpan]) -> None:
+        """Take the spans of one attempt."""
+        with self._changed:
+            if self._held and self._held + len(spans) > HELD_SPANS_MAX:
+                _log.warning("spans dropped", count=len(spans))
+                return
+            self._held += len(spans)
+            self._waiting.append(spans)
+            self._changed.notify_all()
+
+    def drain(self, within_s: float) -> None:
+        """Wait until all is sent or dropped, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held, within_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                spans = self._waiting.popleft()
+            self._export(spans)
+            with self._changed:
+                self._held -= len(spans)
+                self._changed.notify_all()
+
+    def _export(self, spans: list[ReadableSpan]) -> None:
+        for begin in range(0, len(spans), SEND_SPANS):
+            part = spans[begin : begin + SEND_SPANS]
+            if self._exporter.export(part) is not SpanExportResult.SUCCESS:
+                _log.warning("spans dropped", count=len(spans) - begin)
+                return
+
+
 class Tracer:
     """Records spans of one role; without an endpoint it only passes parents through."""
 
     def __init__(self, role: str, endpoint: str) -> None:
         """Export to ``<endpoint>/v1/traces`` when ``endpoint`` is not empty."""
         self._processor: BatchSpanProcessor | None = None
-        self._exporter: OTLPSpanExporter | None = None
+        self._sender: _Sender | None = None
         self._resource = Resource.create({"service.name": f"playlog-{role}"})
         self._scope = InstrumentationScope("playlog")
         if endpoint:
-            self._exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-            self._processor = BatchSpanProcessor(self._exporter, schedule_delay_millis=500)
+            url = f"{endpoint.rstrip('/')}/v1/traces"
+            exporter = OTLPSpanExporter(endpoint=url, timeout=ANSWER_WITHIN_S)
+            self._processor = BatchSpanProcessor(exporter, schedule_delay_millis=500)
+            self._sender = _Sender(OTLPSpanExporter(endpoint=url, timeout=ANSWER_WITHIN_S))
 
     @property
     def enabled(self) -> bool:
@@ -165,29 +232,20 @@ class Tracer:
         )
         return mine
 
-    def send(self, spans: Iterable[Recorded]) -> None:
-        """Export many finished spans at once, in the calling thread.
+    def send(self, spans: Sequence[Recorded]) -> None:
+        """Export many finished spans behind the caller's back.
 
-        The background queue is bounded and drops what does not fit, so a large job's spans go
-        here; what the collector does not take is logged by the exporter and dropped.
+        The processor's queue drops what does not fit, so a large job's spans go another way.
         """
-        if self._exporter is None:
-            return
-        batch: list[ReadableSpan] = []
-        for span in spans:
-            built = self._build(span)
-            if built is not None:
-                batch.append(built)
-            if len(batch) >= SEND_SPANS:
-                self._exporter.export(batch)
-                batch = []
-        if batch:
-            self._exporter.export(batch)
+        if self._sender is not None:
+            built = (self._build(span) for span in spans)
+            self._sender.put([span for span in built if span is not None])
 
     def flush(self) -> None:
-        """Send what is buffered; called before a role ends."""
-        if self._processor is not None:
-            self._processor.force_flush()
+        """Send what is buffered, for ``FLUSH_WITHIN_S`` at most; called before a role ends."""
+        if self._processor is not None and self._sender is not None:
+            self._processor.force_flush(int(FLUSH_WITHIN_S * 1000))
+            self._sender.drain(FLUSH_WITHIN_S)
 
     def _emit(self, span: Recorded) -> None:
         built = self._build(span)
@@ -220,6 +278,11 @@ def traceparent_for(parent: str | None, key: str) -> str | None:
         return None
     span_id = hashlib.sha256(f"{trace_id}/{key}".encode()).hexdigest()[:16]
     return f"00-{trace_id}-{span_id}-01"
+
+
+def headers(traceparent: str | None) -> dict[str, str]:
+    """Return the message headers that carry a place in a trace; none without one."""
+    return {} if traceparent is None else {"traceparent": traceparent}
 
 
 def _trace_id(traceparent: str | None) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 
-from ops import clock, connect, nats_grants, signals
+from ops import clock, connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
 from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
@@ -51,6 +51,12 @@ class Execution:
         user, which may write this attempt's subjects and no others. Raises ValueError when that
         user's credentials were not sealed to us.
         """
+        order = self._held.record.order
+        bound = structlog.contextvars.bound_contextvars(job=order.job)
+        with telemetry.within(order.traceparent), bound:
+            await self._run(secrets)
+
+    async def _run(self, secrets: Secrets | Unstarted) -> None:
         unstarted = await self._start(secrets)
         sealed = self._held.record.nats_creds
         if not sealed:
@@ -169,7 +175,7 @@ class Execution:
     def _trace(self, told: AttemptFinished) -> None:
         """Tell the attempt's spans; a collector that is away costs the spans, not the job."""
         reader = JournalReader(self._held.directory / JOURNAL_FILE)
-        self._site.tracer.send(spans.spans(self._held.record, told, _events(reader)))
+        self._site.tracer.send(list(spans.spans(self._held.record, told, _events(reader))))
 
     async def _finish(self, final: Final) -> None:
         end = report.End(
@@ -180,10 +186,11 @@ class Execution:
         )
         summary, hosts = self._emitter.summary, self._emitter.hosts
         told = report.finished(self._site.name, self._held.record, summary, hosts, end)
+        signals.reach(signals.Point.FRAMES_BEFORE_REPORT)
+        await finish.tell(self._site, self._held, self._outlet, told)
         if self._site.tracer.enabled:
             await asyncio.to_thread(self._trace, told)
-        signals.reach(signals.Point.FRAMES_BEFORE_REPORT)
-        await finish.finish(self._site, self._held, self._outlet, told)
+        await finish.forget(self._site, self._held)
         _log.info(
             "attempt.finished",
             attempt=self._held.record.ident,

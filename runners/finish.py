@@ -22,16 +22,12 @@ REPORT_BYTES_MAX = 512 * 1024
 _encoder = msgspec.json.Encoder()
 
 
-async def finish(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
-    """Report the end once, then forget the attempt. Its last frame must be acknowledged before.
-
-    Raises Erased.
-    """
+async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
+    """Report the end once. The attempt's last frame must be acknowledged before. Raises Erased."""
     if told.content:
         await insist("upload", lambda: _upload(site, held, told.content))
     await insist("report", lambda: _report(site, held, outlet, told))
     signals.reach(signals.Point.REPORT_BEFORE_REMOVAL)
-    await forget(site, held)
 
 
 async def forget(site: Site, held: HeldAttempt) -> None:

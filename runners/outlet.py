@@ -16,6 +16,7 @@ import nats.js.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
+from ops import telemetry
 from schemas import streams, subjects
 from schemas.output import AttemptErased, Frame, StoredReport
 
@@ -91,18 +92,24 @@ class Outlet:
         """Store a frame. Raises Lost, Conflict: then call ``last_frame``."""
         body = _encoder.encode(frame)
         self._frame_sequence = await self._publish(
-            self._output, body, message_id, self._frame_sequence
+            self._output, body, message_id, self._frame_sequence, frame.traceparent
         )
 
     async def report(self, report: StoredReport, message_id: str) -> None:
         """Store a report. Raises Lost, Conflict: then call ``last_report``."""
         body = _encoder.encode(report)
         self._report_sequence = await self._publish(
-            self._report, body, message_id, self._report_sequence
+            self._report, body, message_id, self._report_sequence, report.traceparent
         )
 
-    async def _publish(self, subject: str, body: bytes, message_id: str, behind: int) -> int:
-        headers = {"Nats-Msg-Id": message_id, _EXPECTED: str(behind)}
+    async def _publish(
+        self, subject: str, body: bytes, message_id: str, behind: int, traceparent: str | None
+    ) -> int:
+        headers = {
+            "Nats-Msg-Id": message_id,
+            _EXPECTED: str(behind),
+            **telemetry.headers(traceparent),
+        }
         try:
             ack = await self._jetstream.publish(
                 subject, body, headers=headers, timeout=_ACK_WITHIN_S

@@ -19,7 +19,7 @@ from controlplane.domain.extra_vars import NotVariables
 from controlplane.domain.job import Fail, JobCommand, JobState, Place
 from controlplane.processes.loop import Tools
 from controlplane.processes.work_order import order_of
-from ops import clock, signals
+from ops import clock, signals, telemetry
 from schemas import subjects
 from schemas.events.job import JobPlaced
 from schemas.work import WorkOrder
@@ -107,5 +107,7 @@ class Dispatcher:
             minute = int(clock.now().timestamp() // timedelta(minutes=1).total_seconds())
             message_id = f"{message_id}-{minute}"
         await tools.connection.jetstream().publish(
-            subject, msgspec.json.encode(order), headers={"Nats-Msg-Id": message_id}
+            subject,
+            msgspec.json.encode(order),
+            headers={"Nats-Msg-Id": message_id, **telemetry.headers(order.traceparent)},
         )

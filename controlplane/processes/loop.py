@@ -65,8 +65,12 @@ class Tools(Struct, frozen=True, kw_only=True):
         message_id: str | None = None,
         traceparent: str | None = None,
     ) -> Transacted:
-        """Decide a command on a job and append what it decides; raises Rejected."""
-        context = self.context(process, message_id=message_id, traceparent=traceparent)
+        """Decide a command on a job and append what it decides; raises Rejected.
+
+        Without a traceparent the job's own goes on.
+        """
+        trace = traceparent or self.keeper.board.traces.get(job)
+        context = self.context(process, message_id=message_id, traceparent=trace)
         return await transact(self.store, subjects.job(job), JOB, command, context)
 
 

@@ -26,10 +26,10 @@ from controlplane.shell.event_store import (
     StreamPosition,
     SubjectPosition,
 )
-from ops import direct, pull, signals
+from ops import direct, pull, signals, telemetry
 from ops.blobs import Blobs
 from ops.telemetry import Tracer
-from schemas import envelope
+from schemas import envelope, subjects
 from schemas.envelope import Context, Recorded
 from schemas.registry import Event
 from schemas.streams import ACCESS, CONFIG, JOBS
@@ -77,7 +77,11 @@ class JetStreamStore:
         expect: Expectation,
     ) -> int:
         body = await self._body(context, tuple(events), tuple(keys))
-        headers = {"Nats-Msg-Id": context.id, **_expectation(expect)}
+        headers = {
+            "Nats-Msg-Id": context.id,
+            **_expectation(expect),
+            **telemetry.headers(context.traceparent),
+        }
         uncertain = False
         while True:
             try:
@@ -99,6 +103,7 @@ class JetStreamStore:
                 msgspec.json.decode(answer.data), subject, context.id, expect
             )
             if sequence is not None:
+                _tell(subject, context, sequence)
                 return sequence
             await asyncio.sleep(RETRY_S)
 
@@ -183,6 +188,15 @@ class JetStreamStore:
         if wire.blob is not None:
             events = envelope.decode_events(await self._blobs.get(wire.blob))
         return envelope.recorded(message.sequence, message.subject, wire, events)
+
+
+def _tell(subject: str, context: Context, position: int) -> None:
+    """Write the transaction's line of the log: what finds a job, an event and a trace there."""
+    about: dict[str, int | str] = {"subject": subject}
+    if subject.startswith("job."):
+        about["job"] = subjects.parse_job(subject)
+    with telemetry.within(context.traceparent):
+        log.info("appended", event_id=context.id, position=position, **about)
 
 
 def _expectation(expect: Expectation) -> dict[str, str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,8 +16,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.deployment.conftest import Deployment
+from tests.deployment.conftest import PASSWORD, Deployment
 from tests.waiting import eventually
+
+HELD_UP_S = 15.0
+"""A job that waited for a hanging collector would end later than this."""
 
 pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
 
@@ -26,15 +31,22 @@ class Collector:
     def __init__(self) -> None:
         """Serve on a free port."""
         self.spans: list[Span] = []
-        keep = self.spans
+        self.resources: list[dict[str, str]] = []
+        self.answers = threading.Event()
+        """Cleared: exports are taken and never answered."""
+        self.answers.set()
+        keep, resources, answers = self.spans, self.resources, self.answers
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
+                answers.wait(60)
                 request = ExportTraceServiceRequest.FromString(body)
                 for resource in request.resource_spans:
+                    named = resource.resource.attributes
+                    resources.append({each.key: each.value.string_value for each in named})
                     for scope in resource.scope_spans:
                         keep.extend(scope.spans)
                 self.send_response(200)
@@ -103,3 +115,78 @@ def test_a_launch_is_one_trace_down_to_each_task_on_a_host(collector: Collector)
     assert sum(name.startswith("play ") for name in names) == 1
     assert names.count("task greet") == 2
     assert len(ids) == len(spans)
+    _stand_in_line(spans)
+    services = {each["service.name"] for each in collector.resources}
+    assert services >= {"playlog-api", "playlog-dispatcher", "playlog-runner"}
+    told = str([*collector.resources, *spans])
+    assert PASSWORD not in told
+
+
+def _stand_in_line(spans: list[Span]) -> None:
+    """Check who stands below whom, and that nobody begins before who caused it."""
+    by_id = {span.span_id: span for span in spans}
+    above = {span.name: by_id[span.parent_span_id] for span in spans if span.parent_span_id}
+    play = next(span for span in spans if span.name.startswith("play "))
+    assert above["task greet"] is play
+    assert above[play.name].name == "run"
+    assert {above[name].name for name in ("claim", "content", "spawn", "run")} == {"attempt"}
+    root = next(span for span in spans if not span.parent_span_id)
+    for span in spans:
+        assert span.start_time_unix_nano <= span.end_time_unix_nano
+        assert root.start_time_unix_nano <= span.start_time_unix_nano
+    run = above[play.name]
+    assert run.start_time_unix_nano <= play.start_time_unix_nano
+    assert play.end_time_unix_nano <= run.end_time_unix_nano
+    hosts = {
+        each.value.string_value
+        for span in spans
+        if span.name == "task greet"
+        for each in span.attributes
+        if each.key == "ansible.host"
+    }
+    assert hosts == {"one", "two"}
+
+
+def test_a_collector_that_hangs_holds_up_no_job(collector: Collector) -> None:
+    """Spans wait or are lost; requests, jobs and the stop do not wait for them."""
+    directory = Path(tempfile.mkdtemp(prefix="pl-"))
+    deployment = Deployment(directory)
+    deployment.start(PLAYLOG_OTLP_ENDPOINT=collector.url)
+    try:
+        deployment.prepare()
+        template = deployment.template("traced", "site.yml")
+        collector.answers.clear()
+        for _ in range(2):
+            found = deployment.ended(deployment.launch(template))
+            assert found["status"] == "successful"
+            ended = datetime.fromisoformat(found["finished"])
+            assert (datetime.now(UTC) - ended).total_seconds() < HELD_UP_S
+        assert deployment.stop() == 0
+    finally:
+        collector.answers.set()
+        deployment.client.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_log_lines_and_messages_name_the_trace(deployment: Deployment) -> None:
+    """Without a collector the caller's trace is passed on: in the log, in messages, in events."""
+    trace_id = "ab" * 16
+    template = deployment.template("named", "site.yml")
+    answered = deployment.client.post(
+        f"/api/v2/job_templates/{template}/launch/",
+        headers={"traceparent": f"00-{trace_id}-{'cd' * 8}-01"},
+    )
+    job = answered.json()["job"]
+    deployment.ended(job)
+    told = deployment.playlog("replay", "--job", str(job), "--json").splitlines()
+    events = [each for each in map(json.loads, told) if "tag" in each]
+    launched = events[0]
+    assert {trace_id in (each["traceparent"] or "") for each in events} == {True}
+    for role in ("api", "dispatcher", "runner-1"):
+        log = (deployment.data / "log" / f"{role}.log").read_text().splitlines()
+        lines = [json.loads(each) for each in log if each.startswith("{")]
+        assert any(each.get("job") == job and each.get("trace_id") == trace_id for each in lines), (
+            role
+        )
+        if role == "api":
+            assert any(each.get("event_id") == launched["id"] for each in lines)
