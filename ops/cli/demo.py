@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ HOSTS = {
     "cache1": "cache",
     "queue1": "queue",
 }
+INTERRUPTED = 130
 PLAYLOG = (sys.executable, "-m", "ops.cli.main")
 
 
@@ -35,6 +37,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="leave Playlog running")
     parser.add_argument("--port", type=int, default=0, help="HTTP port; free when absent")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = Path(tempfile.mkdtemp(prefix="playlog-demo-"))
     process = _start(home / "data", arguments.port)
     try:
@@ -43,6 +46,11 @@ def main() -> int:
             print(f"Playlog keeps running: stop it with `kill {process.pid}`.")
             print(f"Its data: {home / 'data'}")
             return code
+    except KeyboardInterrupt:
+        _stop(process)
+        shutil.rmtree(home, ignore_errors=True)
+        print("\ndemo: interrupted; everything is stopped and removed", file=sys.stderr)
+        return INTERRUPTED
     except BaseException:
         _stop(process)
         print(f"what happened stands in {home / 'data' / 'log'}", file=sys.stderr)
