@@ -9,7 +9,7 @@ from ops import clock
 from tests.simulation.invariants import Violation
 from tests.simulation.world import Plan, World, kill_each, simulate
 
-SECONDS = 45.0
+SECONDS = 35.0
 
 
 def main() -> int:
