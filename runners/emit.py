@@ -24,7 +24,7 @@ from runners.spec import JOURNAL_FILE
 from runners.summary import Summary
 from schemas.output import FRAME_BYTES_MAX, StoredReport
 
-LINGER_S = 0.02
+LINGER_S = 0.05
 """Longest wait of an event that follows another for more to share its frame (seconds)."""
 
 _log = structlog.get_logger()

@@ -64,12 +64,15 @@ class _Capture:
         if self._opened:
             self._opened[-1][1].append(text)
             return len(text)
-        return self._real.write(text)
+        with contextlib.suppress(OSError):  # who reads it may have been killed: the play goes on
+            self._real.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Flush the real stream."""
         if not self._opened:
-            self._real.flush()
+            with contextlib.suppress(OSError):
+                self._real.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +52,13 @@ from tests.waiting import soon
 
 ROOT = Path(__file__).parent.parent.parent
 RUNNER = "runner-1"
+PATIENCE_S = 90.0
+"""How long a whole agent may take for one step on a busy machine."""
+
+
+async def patiently(predicate: Callable[[], object]) -> None:
+    """Wait for a predicate as long as a whole agent may need."""
+    await soon(predicate, PATIENCE_S)
 
 
 class ControlPlane:
@@ -100,7 +108,7 @@ class ControlPlane:
             return False
 
         await asyncio.to_thread(self.server.start)
-        await soon(answers)
+        await patiently(answers)
 
     async def order(self, job: int, files: dict[str, str], **changed: Any) -> WorkOrder:
         """Store a playbook's content and place an order for it."""
@@ -154,7 +162,7 @@ class ControlPlane:
             for each in await self._stored("REPORTS", subject)
         ]
 
-    async def finished(self, job: int, within_s: float = 90.0) -> AttemptFinished:
+    async def finished(self, job: int, within_s: float = PATIENCE_S) -> AttemptFinished:
         """Wait for the report of the end; there is one only."""
 
         async def ends() -> list[AttemptFinished]:

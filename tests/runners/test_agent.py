@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from schemas.work import Grant
-from tests.runners.agent_rig import AgentProcess, ControlPlane
+from tests.runners.agent_rig import AgentProcess, ControlPlane, patiently
 from tests.runners.rig import play
-from tests.waiting import eventually, soon
+from tests.waiting import eventually
 
 GREETS = play("{name: greets, debug: {msg: hello}}")
+pytestmark = pytest.mark.timeout(240)
 SLEEPS = play("{name: waits, command: sleep 600}")
 
 
@@ -29,8 +32,8 @@ async def test_an_order_becomes_a_record(plane: ControlPlane, agent: AgentProces
     assert {each.name for each in told.phases} == {
         *("queue", "claim", "content", "spawn", "run", "publish")
     }
-    await soon(lambda: plane.released)
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: plane.released)
+    await patiently(lambda: agent.has_left(1))
     assert await plane.has_orders(0)
 
 
@@ -38,9 +41,9 @@ async def test_work_is_pulled_only_when_it_fits(plane: ControlPlane, agent: Agen
     """What does not fit beside what runs stays in the stream, unclaimed, until there is room."""
     plane.capacity = 4
     agent.start()
-    await soon(lambda: plane.registrations)
+    await patiently(lambda: plane.registrations)
     await plane.order(1, SLEEPS, impact=3)
-    await soon(lambda: agent.processes(1))
+    await patiently(lambda: agent.processes(1))
     await plane.order(2, GREETS, impact=2)
     await plane.order(3, GREETS, impact=1)
     await plane.ended_well(3)
@@ -48,7 +51,7 @@ async def test_work_is_pulled_only_when_it_fits(plane: ControlPlane, agent: Agen
     await plane.cancel(1)
     assert (await plane.finished(1)).status == "canceled"
     await plane.ended_well(2)
-    await soon(lambda: _used(plane, 0))
+    await patiently(lambda: _used(plane, 0))
 
 
 async def _used(plane: ControlPlane, units: int) -> bool:
@@ -60,8 +63,8 @@ async def test_a_refused_claim_drops_the_order(plane: ControlPlane, agent: Agent
     plane.grants[1] = Grant(granted=False, reason="canceled")
     agent.start()
     await plane.order(1, GREETS)
-    await soon(lambda: plane.claims)
-    await soon(lambda: plane.has_orders(0))
+    await patiently(lambda: plane.claims)
+    await patiently(lambda: plane.has_orders(0))
     await plane.order(2, GREETS)
     await plane.ended_well(2)
     assert [each.job for each in plane.claims] == [1, 2]
@@ -85,7 +88,7 @@ async def test_an_agent_killed_while_it_asks_asks_again(
     plane.deaf = 1
     agent.start()
     await plane.order(1, GREETS)
-    await soon(lambda: plane.claims)
+    await patiently(lambda: plane.claims)
     agent.kill()
     await plane.drop_orders()
     agent.start()
@@ -99,10 +102,10 @@ async def test_an_undecided_claim_is_asked_until_it_is(
     plane.grants[1] = Grant(granted=False, retry=True, reason="Postgres is away")
     agent.start()
     await plane.order(1, GREETS)
-    await soon(lambda: len(plane.claims) > 2)
+    await patiently(lambda: len(plane.claims) > 2)
     del plane.grants[1]
     await plane.ended_well(1)
-    await soon(lambda: plane.has_orders(0))
+    await patiently(lambda: plane.has_orders(0))
 
 
 async def test_missing_content_is_an_error_that_names_it(
@@ -115,7 +118,7 @@ async def test_missing_content_is_an_error_that_names_it(
     assert (told.status, told.started) == ("error", None)
     assert "project" in told.explanation
     assert "0" * 64 in told.explanation
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: agent.has_left(1))
 
 
 async def test_a_stopped_agent_leaves_the_playbook_to_the_next(
@@ -124,7 +127,7 @@ async def test_a_stopped_agent_leaves_the_playbook_to_the_next(
     """SIGTERM ends the agent cleanly and no job; the next one takes its place."""
     agent.start()
     await plane.order(1, play("{name: one, debug: {msg: one}}", "{name: naps, command: sleep 3}"))
-    await soon(lambda: plane.events(1))
+    await patiently(lambda: plane.events(1))
     assert agent.stop() == 0
     assert agent.processes(1) != []
     assert await plane.has_orders(0)
@@ -143,7 +146,7 @@ async def test_time_limits_leave_no_process(plane: ControlPlane, agent: AgentPro
     assert silent.status == "failed"
     assert "no output for 2 seconds" in silent.explanation
     assert agent.processes(1) + agent.processes(2) == []
-    await soon(lambda: agent.has_left(1) and agent.has_left(2))
+    await patiently(lambda: agent.has_left(1) and agent.has_left(2))
 
 
 async def test_a_cancel_is_carried_out_while_nats_is_away(
@@ -152,26 +155,26 @@ async def test_a_cancel_is_carried_out_while_nats_is_away(
     """A cancel that was taken is carried out and told, however NATS fares meanwhile."""
     agent.start()
     await plane.order(1, SLEEPS)
-    await soon(lambda: agent.processes(1))
+    await patiently(lambda: agent.processes(1))
     assert await plane.cancel(1) == b"signalled"
     plane.server.kill()
     eventually(lambda: not agent.processes(1), 40)
     await plane.recover()
     told = await plane.finished(1)
     assert told.status == "canceled"
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: agent.has_left(1))
 
 
 async def test_an_erased_attempt_is_dropped(plane: ControlPlane, agent: AgentProcess) -> None:
     """The record of a job that was deleted meanwhile is not told again, its playbook ended."""
     agent.start()
     await plane.order(1, SLEEPS)
-    await soon(lambda: plane.events(1))
+    await patiently(lambda: plane.events(1))
     agent.kill()
     await plane.erase(1)
     agent.start()
-    await soon(lambda: plane.released)
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: plane.released)
+    await patiently(lambda: agent.has_left(1))
     assert [frame.erased for frame in await plane.frames(1)] == [True]
     await plane.order(2, GREETS)
     await plane.ended_well(2)

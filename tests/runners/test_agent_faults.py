@@ -17,17 +17,33 @@ from ops.signals import Point
 from runners import process_tree
 from runners.zygote_client import SupervisorHandle
 from schemas.output import AnsibleEvent
-from tests.runners.agent_rig import AgentProcess, ControlPlane
+from tests.runners.agent_rig import AgentProcess, ControlPlane, patiently
 from tests.runners.rig import play
-from tests.waiting import eventually, soon
+from tests.waiting import eventually
 
-ROUNDS = 5
+ROUNDS = 3
 GATE = (
     "{name: gate, wait_for: {path: '{{ playbook_dir }}/../go', sleep: 1, timeout: 100, msg: never}}"
 )
 ITEMS = "{name: items, debug: {msg: '{{ item }}'}, loop: '{{ range(60) | list }}'}"
 GATED = play("{name: first, debug: {msg: one}}", GATE, ITEMS)
 BACKLOG_ITEMS = 2000
+PRINTS = {
+    "callback_plugins/prints.py": '''
+"""Prints where no event is open: to the terminal that the supervisor reads."""
+import sys
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_NAME = "prints"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def v2_runner_item_on_ok(self, result):
+        sys.stdout.write("stray\\n")
+        sys.stdout.flush()
+'''
+}
 
 WITNESS = '''
 """Writes every task result on its own, in the order it happens."""
@@ -79,7 +95,7 @@ async def test_an_agent_killed_at_random_loses_nothing(
         await plane.order(job, witnessed(play(ITEMS, "{name: runs, command: 'true'}"), witness))
         for _ in range(chance.choice((1, 1, 2))):
             due = clock.monotonic() + chance.choice((0.0, 0.0, chance.uniform(0, 2)))
-            await soon(lambda: clock.monotonic() >= due)  # noqa: B023 - waited for here
+            await patiently(lambda: clock.monotonic() >= due)  # noqa: B023 - waited for here
             agent.kill()
             agent.start()
         events = await plane.ended_well(job)
@@ -106,10 +122,10 @@ async def test_an_agent_killed_at_a_named_point_loses_nothing(
     assert await asyncio.to_thread(agent.wait) == -signal.SIGKILL
     agent.start()
     events = await plane.ended_well(1)
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: agent.has_left(1))
     assert as_witnessed(events) == [line.strip() for line in witness.read_text().splitlines()]
     assert len(as_witnessed(events)) == 61
-    await soon(lambda: plane.has_orders(0), 40)  # one not acknowledged comes again and is dropped
+    await patiently(lambda: plane.has_orders(0))  # one not acknowledged comes again and is dropped
 
 
 def kill_supervisor(agent: AgentProcess) -> None:
@@ -139,13 +155,13 @@ async def test_a_playbook_outlives_what_started_it(
 ) -> None:
     """It runs to its end, its record is whole, and the next job starts as if nothing were."""
     agent.start()
-    await plane.order(1, GATED)
-    await soon(lambda: _at_gate(plane))
+    await plane.order(1, GATED | PRINTS, run={"verbosity": 3})
+    await patiently(lambda: _at_gate(plane))
     kill(agent)
     (agent.directory(1) / "go").touch()
     events = await plane.ended_well(1)
     assert [each.event for each in events].count("runner_item_on_ok") == 60
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: agent.has_left(1))
     await plane.order(2, play(ITEMS))
     await plane.ended_well(2)
 
@@ -160,13 +176,13 @@ async def test_a_supervisor_lost_with_its_playbook_is_an_error(
     """When neither lives on, the job ends, says so, and leaves nothing."""
     agent.start()
     await plane.order(1, GATED)
-    await soon(lambda: _at_gate(plane))
+    await patiently(lambda: _at_gate(plane))
     kill_supervisor(agent)
     process_tree.sweep_marked(agent.directory(1))
     told = await plane.finished(1)
     assert (told.status, told.explanation) == ("error", "The supervisor of the job was lost")
     assert told.last_counter == len(await plane.events(1))
-    await soon(lambda: agent.has_left(1))
+    await patiently(lambda: agent.has_left(1))
 
 
 async def test_a_journal_grows_while_nats_is_away_and_drains_in_order(
@@ -176,7 +192,7 @@ async def test_a_journal_grows_while_nats_is_away_and_drains_in_order(
     many = f"{{name: many, debug: {{msg: said}}, loop: '{{{{ range({BACKLOG_ITEMS}) | list }}}}'}}"
     agent.start()
     await plane.order(1, play("{name: first, debug: {msg: one}}", GATE, many))
-    await soon(lambda: _at_gate(plane))
+    await patiently(lambda: _at_gate(plane))
     plane.server.kill()
     (agent.directory(1) / "go").touch()
     eventually(lambda: len(agent.journal(1)) > BACKLOG_ITEMS, 90)
@@ -208,7 +224,7 @@ async def _more(plane: ControlPlane, count: int) -> None:
         frames = await plane.frames(1)
         return bool(frames) and frames[-1].last > count
 
-    await soon(there, 60)
+    await patiently(there)
 
 
 async def test_an_agent_killed_while_it_drains_sends_no_frame_twice(
@@ -218,7 +234,7 @@ async def test_an_agent_killed_while_it_drains_sends_no_frame_twice(
     many = "{name: many, debug: {msg: said}, loop: '{{ range(1500) | list }}'}"
     agent.start()
     await plane.order(1, play(GATE, many))
-    await soon(lambda: _at_gate(plane))
+    await patiently(lambda: _at_gate(plane))
     agent.kill()
     (agent.directory(1) / "go").touch()
     eventually(lambda: not agent.processes(1), 90)
