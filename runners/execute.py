@@ -173,9 +173,12 @@ class Execution:
         return found
 
     def _trace(self, told: AttemptFinished) -> None:
-        """Tell the attempt's spans; a collector that is away costs the spans, not the job."""
+        """Tell the attempt's spans; what is wrong with them costs the spans, not the job."""
         reader = JournalReader(self._held.directory / JOURNAL_FILE)
-        self._site.tracer.send(list(spans.spans(self._held.record, told, _events(reader))))
+        try:
+            self._site.tracer.send(list(spans.spans(self._held.record, told, _events(reader))))
+        except Exception:  # noqa: BLE001 - a play says what it likes in its events
+            _log.exception("attempt.untraced", attempt=self._held.record.ident)
 
     async def _finish(self, final: Final) -> None:
         end = report.End(
