@@ -79,7 +79,8 @@ class Machine(Process):
                 break
             entry.frames += 1
         else:
-            entry.final = "failed" if self.scheduler.random.random() < 0.2 else "successful"
+            fails = 0.05 if isinstance(entry.order.payload, ProjectSync) else 0.2
+            entry.final = "failed" if self.scheduler.random.random() < fails else "successful"
         self.witness.ends(key)
 
     def plays(self, key: Key) -> bool:
