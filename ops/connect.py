@@ -14,7 +14,7 @@ import nats
 import structlog
 from nats.aio.client import Client
 
-from ops import nats_identity
+from ops import nats_identity, settings
 
 log = structlog.get_logger()
 
@@ -56,7 +56,11 @@ async def connect_nats(
         except (OSError, nats.errors.Error, TimeoutError) as error:
             if not patient:
                 raise
-            log.warning("nats is not there", url=url, error=str(error) or type(error).__name__)
+            log.warning(
+                "nats is not there",
+                url=settings.split_login(url)[0],
+                error=str(error) or type(error).__name__,
+            )
             await asyncio.sleep(RECONNECT_WAIT_S)
 
 
@@ -75,7 +79,9 @@ def connection_options(name: str, creds: nats_identity.Creds | None) -> dict[str
         "pending_size": PENDING_BYTES_MAX,
         "error_cb": on_error,
     }
-    if creds is not None:
+    if creds is not None and creds.user:
+        options |= {"user": creds.user, "password": creds.password}
+    elif creds is not None:
         key = nats_identity.signing_key(creds.seed)
         options["user_jwt_cb"] = creds.jwt.encode
         options["signature_cb"] = lambda nonce: base64.b64encode(key.sign(nonce.encode()))

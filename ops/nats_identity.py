@@ -39,10 +39,12 @@ _JETSTREAM = {"mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": 
 
 
 class Creds(Struct, frozen=True, kw_only=True):
-    """What one NATS user logs in with."""
+    """What one NATS user logs in with: token and seed, or name and password."""
 
-    jwt: str
-    seed: str
+    jwt: str = ""
+    seed: str = ""
+    user: str = ""
+    password: str = ""
 
 
 class Stored(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
@@ -85,6 +86,20 @@ def environment(chosen: Settings) -> dict[str, str]:
             continue
         told[variable] = ",".join(value) if isinstance(value, tuple) else str(value)
     return told
+
+
+def split_login(url: str) -> tuple[str, str, str]:
+    """Return an address without its password, and the user and password that stood in it.
+
+    A user without password stays where it is.
+    """
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url, "", ""
+    user, password = unquote(parts.username or ""), unquote(parts.password)
+    login, _, host = parts.netloc.rpartition("@")
+    place = f"{login.partition(':')[0]}@{host}"
+    return urlunsplit(parts._replace(netloc=place)), user, password
 
 
 _PATHS = {

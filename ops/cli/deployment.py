@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from ops import ids, settings
+from ops import ids, nats_identity, settings
 from ops.settings import Settings
 
 
@@ -99,6 +99,25 @@ def append_private(path: Path) -> BinaryIO:
 def read_secret(path: Path) -> str:
     """Return a secret file's content without the final newline."""
     return path.read_text().rstrip("\n")
+
+
+def with_private_logins(told: Settings) -> Settings:
+    """Move passwords that stand in addresses to 0600 files, so that no child or answer has them."""
+    secrets = Deployment(told.data).secrets
+    dsn, _, word = settings.split_login(told.postgres_dsn)
+    if word:
+        file = told.postgres_password_file or secrets / "postgres_password"
+        if told.postgres_password_file is None:
+            write_secret(file, word)
+        told = msgspec.structs.replace(told, postgres_dsn=dsn, postgres_password_file=file)
+    url, user, word = settings.split_login(told.nats_url)
+    if word:
+        creds = secrets / "nats.creds.json"
+        nats_identity.write_creds(creds, nats_identity.Creds(user=user, password=word))
+        scheme, _, rest = url.partition("://")
+        host = rest.rpartition("@")[2]
+        told = msgspec.structs.replace(told, nats_url=f"{scheme}://{host}", nats_creds_file=creds)
+    return told
 
 
 def client_settings(data: Path | None) -> Settings:

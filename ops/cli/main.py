@@ -136,8 +136,10 @@ def _data(command: argparse.ArgumentParser) -> None:
 
 
 def _up(arguments: Arguments) -> int:
+    from ops import telemetry
     from ops.cli import up
 
+    telemetry.setup_logging("up", "WARNING")
     options = up.Options(
         data=arguments.data,
         host=arguments.host,

@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from ops import connect, postgres
 from ops.cli.deployment import Deployment, RoleState, client_settings
-from ops.settings import Settings
+from ops.settings import Settings, split_login
 from schemas.streams import PRESENCE, STREAMS
 from schemas.work import Presence
 
@@ -42,9 +42,9 @@ async def collect(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
     problems = [f"`playlog up` does not run on {place.data}"] if state and not up else []
     report: dict[str, Any] = {
         "http": state.http if state else None,
-        "nats_url": chosen.nats_url,
+        "nats_url": split_login(chosen.nats_url)[0],
         "nats_creds_file": _text(chosen.nats_creds_file),
-        "postgres_dsn": chosen.postgres_dsn,
+        "postgres_dsn": split_login(chosen.postgres_dsn)[0],
         "postgres_password_file": _text(chosen.postgres_password_file),
         "roles": [
             msgspec.to_builtins(_seen(role, up=up)) for role in (state.roles if state else ())
@@ -72,7 +72,7 @@ async def _from_nats(
             chosen.nats_url, chosen.nats_creds_file, "status", patient=False
         )
     except (OSError, nats.errors.Error, TimeoutError) as error:
-        problems.append(f"NATS at {chosen.nats_url} does not answer: {_why(error)}")
+        problems.append(f"NATS at {report['nats_url']} does not answer: {_why(error)}")
         return {}
     try:
         stream_context = connection.jetstream()

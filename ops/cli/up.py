@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ops import settings
 from ops.cli import bootstrap, ready, servers
-from ops.cli.deployment import Deployment, State, append_private
+from ops.cli.deployment import Deployment, State, append_private, with_private_logins
 from ops.cli.supervise import Role
 from ops.settings import Settings
 
@@ -52,6 +52,7 @@ async def run(options: Options) -> int:
     place = Deployment(base.data)
     place.create()
     with _locked(place):
+        base = with_private_logins(base)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
