@@ -21,13 +21,14 @@ class TableDigest(Struct, frozen=True, kw_only=True):
 async def table_digest(postgres: Connection, schema: str, table: str) -> TableDigest:
     """Return a table's digest: every row as text, ordered by that text in the C collation.
 
-    Needs a transaction, for its cursor.
+    Times are written in UTC, so that digests of different machines compare.
     """
     sha = hashlib.sha256()
     count = 0
     row = 'ROW(t.*)::text COLLATE "C"'
     query = f'SELECT {row} AS line FROM "{schema}"."{table}" t ORDER BY 1'
     async with postgres.transaction():
+        await postgres.execute("SET LOCAL timezone TO 'UTC'; SET LOCAL datestyle TO 'ISO'")
         async for record in postgres.cursor(query, prefetch=FETCH_ROWS):
             sha.update(record["line"].encode())
             sha.update(b"\n")
