@@ -41,6 +41,12 @@ class NatsServer:
         """Its address."""
         return f"nats://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and wait until it greets."""
         server = embedded_nats.prepare(self.directory, self._port, self._auth)
@@ -72,6 +78,12 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.dsn = ""
         self.password = ""
+
+    @property
+    def pid(self) -> int:
+        """Its process, all others below it."""
+        assert self._process is not None
+        return self._process.pid
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""

@@ -77,6 +77,12 @@ class Deployment:
         lines = iter(self._process.stdout.readline, "")
         assert any(line.startswith(f"ready {self.url}") for line in lines), self.logs()
 
+    @property
+    def pid(self) -> int:
+        """Its process, all others below it."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> int:
         """End it by SIGTERM; returns its exit code."""
         assert self._process is not None
