@@ -149,6 +149,7 @@ def register_job_tables() -> None:
             },
             order=("start_line", "id"),
             search=("stdout",),
+            wide=True,
         )
     )
     register(

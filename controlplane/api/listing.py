@@ -88,10 +88,12 @@ async def _find(
     keys += [_order_key(statement, key) for key in order[1]]
     order_by = ", ".join(keys)
     facts = visibility.fact_columns(table.kind)
-    sql = (
-        f"select t.*{facts} from {table.source} t where {condition}"  # noqa: S608 - values are bound
-        f" order by {order_by} limit {page.size} offset {page.offset}"
-    )
+    cut = f" order by {order_by} limit {page.size} offset {page.offset}"
+    picked = condition
+    if table.wide:
+        ids = f'select t."id" from {table.source} t where {condition}{cut}'  # noqa: S608 - as below
+        picked, cut = f'{condition} and t."id" = any(array({ids}))', f" order by {order_by}"
+    sql = f"select t.*{facts} from {table.source} t where {picked}{cut}"  # noqa: S608 - values are bound
     return Found(page=page, count=count, rows=await view.fetch(sql, *statement.args))
 
 

@@ -48,6 +48,8 @@ class Table(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     polymorphic: bool = False
     """True where ``type`` tells rows of several kinds apart and picks some of them."""
+    wide: bool = False
+    """True where rows are large and many: a page is found by ids alone, then its rows are read."""
 
 
 _STATUS = {
