@@ -19,13 +19,13 @@ from controlplane.api.routing import routes
 from controlplane.api.tables import Column, Relation, Table, column, register
 from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.domain.instance import Adjust
 from controlplane.domain.numerals import whole
 from controlplane.domain.resource import Link, Unlink
 from controlplane.shell.access_commands import adjust_instance
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.resource_commands import prepare_for
 from ops import clock
-from schemas.events.instance import InstanceAdjusted
 
 register(
     Table(
@@ -171,13 +171,12 @@ async def _change(call: Call) -> Response[Any]:
         raise Missing("Instance")
     if body.get("hostname", row["hostname"]) != row["hostname"]:
         raise BadRequest({"hostname": ["Cannot change hostname."]})
-    event = InstanceAdjusted(
-        id=row["id"],
+    command = Adjust(
         enabled=_flag(body, "enabled", row),
-        capacity_adjustment=_adjustment(body, row),
+        adjustment=_adjustment(body, row),
         managed_by_policy=_flag(body, "managed_by_policy", row),
     )
-    appended = await submit(call, adjust_instance(event))
+    appended = await submit(call, adjust_instance(row["id"], command, call.services.store))
     await caught_up(call, appended)
     async with call.read() as view:
         return answer(await _one(call, view, row["id"]), 200, position_header(appended))

@@ -12,10 +12,10 @@ from datetime import datetime
 
 from msgspec import Struct, field
 
-from controlplane.domain import placement
+from controlplane.domain import instance, placement
+from controlplane.domain.instance import InstanceState
 from controlplane.domain.job import INITIAL, JobState, evolve
 from controlplane.domain.placement import Held, RunnerFacts, Waiting
-from schemas.capacity import capacity
 from schemas.envelope import Recorded
 from schemas.events.instance import (
     InstanceAdjusted,
@@ -36,29 +36,6 @@ from schemas.status import JobKind, Status
 DEFAULT_GROUPS = ("default",)
 CONTROL_GROUPS = ("controlplane", "default")
 OUTCOMES_KEPT = 10_000
-
-
-class InstanceFacts(Struct, kw_only=True):
-    """One instance as registered and adjusted."""
-
-    id: int
-    hostname: str
-    groups: tuple[str, ...]
-    cpu: float
-    memory: int
-    enabled: bool = True
-    available: bool = True
-    adjustment: float = 1.0
-
-    @property
-    def usable(self) -> bool:
-        """True when it may be given work."""
-        return self.enabled and self.available
-
-    @property
-    def capacity(self) -> int:
-        """Its capacity in forks."""
-        return capacity(self.cpu, self.memory, min(max(self.adjustment, 0.0), 1.0)).total
 
 
 class ProjectContent(Struct, frozen=True, kw_only=True):
@@ -83,7 +60,7 @@ class Board(Struct, kw_only=True):
     outcomes: dict[int, str] = field(default_factory=dict)
     """Status words of jobs that ended lately, for those that wait for them."""
     projects: dict[int, ProjectContent] = field(default_factory=dict)
-    instances: dict[int, InstanceFacts] = field(default_factory=dict)
+    instances: dict[int, InstanceState] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     """``kind:id`` of deleted resources."""
 
@@ -138,16 +115,14 @@ class Board(Struct, kw_only=True):
                     self.deleted.add(f"{event.kind}:{event.id}")
                 case ResourceCreated(kind="project", id=number, values=values):
                     self._note_manual(number, values.get("scm_type", ""))
-                case InstanceRegistered():
-                    self._registered(event)
-                case InstanceAdjusted():
-                    instance = self.instances[event.id]
-                    instance.enabled = event.enabled
-                    instance.adjustment = event.capacity_adjustment
-                case InstanceUnavailable():
-                    self.instances[event.id].available = False
-                case InstanceAvailable():
-                    self.instances[event.id].available = True
+                case (
+                    InstanceRegistered()
+                    | InstanceAdjusted()
+                    | InstanceUnavailable()
+                    | InstanceAvailable()
+                ):
+                    before = self.instances.get(event.id, instance.INITIAL)
+                    self.instances[event.id] = instance.evolve(before, event)
                 case _:
                     continue
 
@@ -155,19 +130,7 @@ class Board(Struct, kw_only=True):
         if not scm_type:
             self.projects.setdefault(project, ProjectContent(job=0))
 
-    def _registered(self, event: InstanceRegistered) -> None:
-        before = self.instances.get(event.id)
-        self.instances[event.id] = InstanceFacts(
-            id=event.id,
-            hostname=event.hostname,
-            groups=event.groups,
-            cpu=event.cpu,
-            memory=event.memory,
-            enabled=before.enabled if before else True,
-            adjustment=before.adjustment if before else 1.0,
-        )
-
-    def instance_named(self, hostname: str) -> InstanceFacts | None:
+    def instance_named(self, hostname: str) -> InstanceState | None:
         """Return the instance of a runner's name."""
         return next((each for each in self.instances.values() if each.hostname == hostname), None)
 
@@ -286,4 +249,4 @@ def _launched(state: JobState) -> JobLaunched:
     return state.launched
 
 
-__all__ = ["Board", "InstanceFacts", "ProjectContent", "held_of", "waiting_of"]
+__all__ = ["Board", "ProjectContent", "held_of", "waiting_of"]

@@ -8,9 +8,9 @@ from datetime import datetime
 import msgspec
 
 from controlplane.domain.board import Board
+from controlplane.domain.instance import MarkAvailable, MarkUnavailable
 from controlplane.domain.job import GiveUp, JobState, MarkLost, MarkRecovered
 from controlplane.domain.reporting import Heard
-from schemas.events.instance import InstanceAvailable, InstanceUnavailable
 
 UNKNOWN_GRACE_S = 30.0
 """A present runner that does not know an attempt it claimed has lost it after this time."""
@@ -33,19 +33,19 @@ class LossWatch:
 
     def instances(
         self, board: Board, present: Present, now_s: float, at: datetime
-    ) -> Iterator[tuple[int, InstanceAvailable | InstanceUnavailable]]:
-        """Yield of each instance that came or went the fact; a new one has time to show up."""
+    ) -> Iterator[tuple[int, MarkAvailable | MarkUnavailable]]:
+        """Yield what to say of each instance that came or went; a new one has time to show up."""
         for instance in list(board.instances.values()):
             name = instance.hostname
             if name in present:
                 self._absent.pop(name, None)
                 if not instance.available:
-                    yield instance.id, InstanceAvailable(id=instance.id, at=at)
+                    yield instance.id, MarkAvailable(at=at)
             elif instance.available:
                 since = self._absent.setdefault(name, now_s)
                 if now_s - since > self._presence_ttl_s:
                     reason = "The runner's presence lapsed."
-                    yield instance.id, InstanceUnavailable(id=instance.id, at=at, reason=reason)
+                    yield instance.id, MarkUnavailable(at=at, reason=reason)
 
     def jobs(
         self, board: Board, present: Present, now_s: float, at: datetime

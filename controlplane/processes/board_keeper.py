@@ -23,7 +23,7 @@ from schemas.streams import CONFIG, JOBS, SNAPSHOTS
 log = structlog.get_logger()
 
 SNAPSHOT_EVERY_S = 30.0
-SNAPSHOT = "board-v1"
+SNAPSHOT = "board-v2"
 _encoder = msgspec.json.Encoder()
 
 

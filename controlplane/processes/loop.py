@@ -13,7 +13,8 @@ from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain.errors import Rejected
-from controlplane.domain.job import JOB, JobCommand
+from controlplane.domain.instance import INSTANCE, InstanceCommand, InstanceState
+from controlplane.domain.job import JOB, JobCommand, JobState
 from controlplane.processes.board_keeper import BoardKeeper
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
@@ -46,7 +47,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     def context(
         self, process: str, *, message_id: str | None = None, traceparent: str | None = None
     ) -> Context:
-        """Return the context of a transaction of a loop."""
+        """Return the context of a transaction of a loop; raises Lost without its lease."""
+        leases.still_held()
         own = message_id or ids.new_id()
         return Context(
             id=own,
@@ -64,7 +66,7 @@ class Tools(Struct, frozen=True, kw_only=True):
         *,
         message_id: str | None = None,
         traceparent: str | None = None,
-    ) -> Transacted:
+    ) -> Transacted[JobState]:
         """Decide a command on a job and append what it decides; raises Rejected.
 
         Without a traceparent the job's own goes on.
@@ -72,6 +74,14 @@ class Tools(Struct, frozen=True, kw_only=True):
         trace = traceparent or self.keeper.board.traces.get(job)
         context = self.context(process, message_id=message_id, traceparent=trace)
         return await transact(self.store, subjects.job(job), JOB, command, context)
+
+    async def instance(
+        self, process: str, number: int, command: InstanceCommand
+    ) -> Transacted[InstanceState]:
+        """Decide a command on an instance and append what it decides; raises Rejected."""
+        subject, keys = subjects.config("instance", number), (f"instance:{number}",)
+        context = self.context(process)
+        return await transact(self.store, subject, INSTANCE, command, context, keys=keys)
 
 
 class Loop(Protocol):
@@ -102,6 +112,7 @@ async def keep_running(loop: Loop, tools: Tools) -> None:
             OSError,
             TimeoutError,
             Rejected,
+            leases.Lost,
             asyncpg.PostgresError,
             asyncpg.InterfaceError,
             nats.errors.Error,

@@ -14,10 +14,7 @@ from controlplane.domain.loss import LossWatch
 from controlplane.processes import newest_report
 from controlplane.processes.loop import Tools
 from controlplane.processes.presence import held_by, present_runners
-from controlplane.shell.event_store import Conflict, SubjectPosition
 from ops import clock
-from schemas import subjects
-from schemas.events.instance import InstanceAvailable, InstanceUnavailable
 from schemas.events.job import JobLaunched
 from schemas.subjects import Attempt
 
@@ -39,8 +36,9 @@ class LostRunners:
             present = held_by(await present_runners(tools.connection))
             await tools.keeper.caught_up()
             board, now_s, at = tools.keeper.board, clock.monotonic(), clock.now()
-            for number, event in list(watch.instances(board, present, now_s, at)):
-                await self._append(tools, number, event)
+            for number, said in list(watch.instances(board, present, now_s, at)):
+                done = await tools.instance(self.name, number, said)
+                await tools.keeper.reached(0, done.position)
             for job, command in list(watch.jobs(board, present, now_s, at)):
                 state = board.active.get(job)
                 if state is not None and state.launched is not None:
@@ -57,21 +55,3 @@ class LostRunners:
             command = given_up
         with contextlib.suppress(NotFound):
             await tools.job(self.name, launched.id, command)
-
-    async def _append(
-        self, tools: Tools, number: int, event: InstanceAvailable | InstanceUnavailable
-    ) -> None:
-        subject = subjects.config("instance", number)
-        history = await tools.store.load(subject)
-        expected = SubjectPosition(history[-1].sequence if history else 0)
-        try:
-            position = await tools.store.append(
-                subject,
-                tools.context(self.name),
-                (event,),
-                keys=(f"instance:{number}",),
-                expect=expected,
-            )
-        except Conflict:
-            return
-        await tools.keeper.reached(0, position)

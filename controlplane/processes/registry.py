@@ -8,12 +8,10 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from controlplane.domain.board import InstanceFacts
+from controlplane.domain.instance import InstanceState, Register
 from controlplane.processes.loop import Tools
-from controlplane.shell.event_store import Conflict, SubjectPosition
 from ops import clock, ids, work_lines
 from schemas import subjects
-from schemas.events.instance import InstanceRegistered
 from schemas.streams import CONFIG
 from schemas.work import Registered, RegisterRunner
 
@@ -57,12 +55,8 @@ class Registry:
         config = await tools.store.last_sequence(CONFIG.name)
         await tools.keeper.reached(0, config)
         known = tools.keeper.board.instance_named(request.runner)
-        if known is None or _differs(known, request):
-            await self._append(tools, request, known)
-            known = tools.keeper.board.instance_named(request.runner)
+        known = await self._stored(tools, request, known)
         await work_lines.ensure(tools.connection, request.runner, request.groups)
-        if known is None:
-            return Registered(refused="try again")
         return Registered(
             instance=known.id,
             capacity=known.capacity,
@@ -70,38 +64,11 @@ class Registry:
             groups=known.groups,
         )
 
-    async def _append(
-        self, tools: Tools, request: RegisterRunner, known: InstanceFacts | None
-    ) -> None:
+    async def _stored(
+        self, tools: Tools, request: RegisterRunner, known: InstanceState | None
+    ) -> InstanceState:
         number = known.id if known else (await tools.numbers.take(SEQUENCE))[0]
-        event = InstanceRegistered(
-            id=number,
-            hostname=request.runner,
-            uuid=ids.new_id(),
-            node_type=request.node_type,
-            groups=request.groups,
-            cpu=request.cpu,
-            memory=request.memory,
-            version=request.version,
-            at=clock.now(),
-        )
-        subject = subjects.config("instance", number)
-        history = await tools.store.load(subject)
-        expected = SubjectPosition(history[-1].sequence if history else 0)
-        context = tools.context(self.name)
-        try:
-            position = await tools.store.append(
-                subject, context, (event,), keys=(f"instance:{number}",), expect=expected
-            )
-        except Conflict:
-            log.info("registered meanwhile", runner=request.runner)
-            return
-        await tools.keeper.reached(0, position)
-
-
-def _differs(known: InstanceFacts, request: RegisterRunner) -> bool:
-    return not known.available or (known.groups, known.cpu, known.memory) != (
-        request.groups,
-        request.cpu,
-        request.memory,
-    )
+        command = Register(id=number, uuid=ids.new_id(), runner=request, at=clock.now())
+        done = await tools.instance(self.name, number, command)
+        await tools.keeper.reached(0, done.position)
+        return done.state

@@ -11,7 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from controlplane.domain.errors import NotFound
+from controlplane.domain.instance import INSTANCE, Adjust
 from controlplane.shell.config_writer import ConfigView, Prepare, Prepared
+from controlplane.shell.event_store import EventStore
+from controlplane.shell.transact import fold_history
 from schemas import subjects
 from schemas.events.access import (
     RoleGranted,
@@ -20,7 +23,6 @@ from schemas.events.access import (
     TokenRevoked,
     TokenUpdated,
 )
-from schemas.events.instance import InstanceAdjusted
 from schemas.registry import Event
 from schemas.resource import RESOURCES
 from schemas.roles import ObjectRole
@@ -81,17 +83,16 @@ def revoke_token(token: int) -> Prepare:
     return prepare
 
 
-def adjust_instance(event: InstanceAdjusted) -> Prepare:
+def adjust_instance(number: int, command: Adjust, store: EventStore) -> Prepare:
     """Return the command that changes what an instance may take."""
+    subject = subjects.config("instance", number)
 
-    async def prepare(view: ConfigView) -> Prepared:
-        sql = 'select 1 from "instance" where "id" = $1'
-        if await view.connection.fetchval(sql, event.id) is None:
-            raise NotFound("Instance")
-        keys = frozenset({f"instance:{event.id}"})
+    async def prepare(_view: ConfigView) -> Prepared:
+        state = fold_history(INSTANCE, await store.load(subject))
+        keys = frozenset({f"instance:{number}"})
         return Prepared(
-            subject=subjects.config("instance", event.id),
-            events=(event,),
+            subject=subject,
+            events=INSTANCE.decide(command, state),
             reads=keys,
             writes=keys,
         )

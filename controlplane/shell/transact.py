@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -19,15 +19,13 @@ S = TypeVar("S")
 ATTEMPTS = 50
 
 
-class Transacted(Struct, frozen=True, kw_only=True):
-    """What a command led to: the position its events stand at (the last one before.
-
-    Without any).
-    """
+class Transacted(Struct, Generic[S], frozen=True, kw_only=True):
+    """What a command led to: its events and the state behind them."""
 
     position: int
+    """Where its events stand; without any, the last transaction of the aggregate."""
     events: tuple[Event, ...]
-    state: object
+    state: S
 
 
 def fold_history(decider: Decider[C, Any, S], history: Sequence[Recorded]) -> S:
@@ -43,7 +41,7 @@ async def transact(
     context: Context,
     *,
     keys: Sequence[str] = (),
-) -> Transacted:
+) -> Transacted[S]:
     """Decide a command on its aggregate and append what it decides, exactly once.
 
     Raises domain Rejected as the decider does, and Unavailable when the log cannot be reached or

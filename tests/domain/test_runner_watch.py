@@ -8,10 +8,11 @@ from controlplane.domain import claiming, loss
 from controlplane.domain.board import Board
 from controlplane.domain.canceling import LEFT_AFTER_S, REPEAT_S, Deliveries
 from controlplane.domain.errors import Rejected
+from controlplane.domain.instance import MarkAvailable, MarkUnavailable
 from controlplane.domain.job import Claim, Fail, GiveUp, MarkLost, MarkRecovered
 from controlplane.domain.loss import UNKNOWN_GRACE_S, LossWatch
 from controlplane.domain.reporting import Heard, heard
-from schemas.events.instance import InstanceAvailable, InstanceUnavailable
+from schemas.events.instance import InstanceUnavailable
 from schemas.events.job import (
     JobCancelDelivered,
     JobCancelRequested,
@@ -100,10 +101,11 @@ def test_instances_come_and_go_with_their_presence() -> None:
     log.runner("r1", 1)
     assert _types(watch.instances(log.board, {}, 0.0, NOW)) == []
     [(number, gone)] = watch.instances(log.board, {}, 16.0, NOW)
-    assert isinstance(gone, InstanceUnavailable)
-    log.config("instance", number, gone)
+    assert isinstance(gone, MarkUnavailable)
+    event = InstanceUnavailable(id=number, at=gone.at, reason=gone.reason)
+    log.config("instance", number, event)
     assert _types(watch.instances(log.board, {}, 17.0, NOW)) == []
-    assert _types(watch.instances(log.board, {"r1": ()}, 18.0, NOW)) == [InstanceAvailable]
+    assert _types(watch.instances(log.board, {"r1": ()}, 18.0, NOW)) == [MarkAvailable]
 
 
 def test_a_cancel_is_repeated_until_the_job_is_over() -> None:

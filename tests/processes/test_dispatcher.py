@@ -6,6 +6,7 @@ import msgspec
 
 from controlplane.domain.board import Board
 from controlplane.domain.job import Place
+from controlplane.processes.board_keeper import SNAPSHOT
 from controlplane.processes.dispatcher import Dispatcher
 from controlplane.processes.work_order import order_of
 from schemas import subjects
@@ -68,7 +69,7 @@ async def test_a_board_starts_from_its_snapshot_and_the_tail(new_floor: NewFloor
     await first.job(1, Place(group="default", work_class=4))
     stored = await _whole(first)
     context = first.connection.jetstream()
-    await context.publish(subjects.kv(SNAPSHOTS.name, "board-v1"), msgspec.json.encode(stored))
+    await context.publish(subjects.kv(SNAPSHOTS.name, SNAPSHOT), msgspec.json.encode(stored))
     await first.job(2, Place(group="default", work_class=4))
     await first.launch(4)
     expected = await _whole(first)
@@ -81,7 +82,7 @@ async def test_a_board_starts_from_its_snapshot_and_the_tail(new_floor: NewFloor
 async def test_a_snapshot_that_cannot_be_read_costs_the_tail_only_time(floor: Floor) -> None:
     """The board is made anew from the log."""
     context = floor.connection.jetstream()
-    await context.publish(subjects.kv(SNAPSHOTS.name, "board-v1"), b"{broken")
+    await context.publish(subjects.kv(SNAPSHOTS.name, SNAPSHOT), b"{broken")
     await floor.launch(1)
     await floor.tools.keeper.ready()
     await floor.tools.keeper.caught_up()

@@ -12,15 +12,16 @@ from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
 from controlplane.domain.dispatch import Outbox
 from controlplane.domain.errors import Rejected, Unavailable
-from controlplane.domain.job import JOB, Claim, ConfirmCancel, GiveUp, JobCommand, Launch
+from controlplane.domain.instance import INSTANCE
+from controlplane.domain.job import JOB, Claim, ConfirmCancel, GiveUp, JobCommand, JobState, Launch
 from controlplane.domain.loss import LossWatch, confirmed
 from controlplane.domain.owners import LOST_GRACE_S, PRESENCE_TTL_S
 from controlplane.domain.project_update import update_of
 from controlplane.domain.reporting import Heard, command_of
 from controlplane.processes.project_updates import projects_to_update
 from controlplane.processes.work_order import order_of
-from controlplane.shell.event_store import Conflict
 from controlplane.shell.transact import Transacted, fold_history, transact
+from ops.leases import Lost
 from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import JobLaunched, JobPlaced, NamedRef
@@ -57,6 +58,7 @@ class Control(Process):
         self.board = msgspec.json.decode(stored, type=Board) if stored else Board()
         self._led: set[str] = set()
         self._waiting: list[Reply] = []
+        self._renewed = self.scheduler.now
         self._holder = f"{self.name}-{self._life}"
         self.catch_up()
         self.after(0.0, self._lead)
@@ -106,11 +108,30 @@ class Control(Process):
             "project_updates": self._project_updates,
         }
         for name, loop in loops.items():
-            if self.server.leads(name, self._holder, LEASE_S) and name not in self._led:
+            if not self.server.leads(name, self._holder, LEASE_S):
+                self._led.discard(name)
+            elif name not in self._led:
                 self.scheduler.tell(f"{self.name} leads {name}")
                 self._led.add(name)
-                self.run(loop())
+                self.run(self._keep(name, loop()))
+        self._renewed = self.scheduler.now
         self.after(PERIOD_S, self._lead)
+
+    def _keep(self, name: str, steps: Steps) -> Steps:
+        """Run a loop while its lease is held."""
+        value = None
+        while name in self._led:
+            try:
+                wanted = steps.send(value)
+            except (StopIteration, Lost):
+                self._led.discard(name)
+                return
+            value = yield wanted
+
+    def still_held(self) -> None:
+        """Raise Lost when the leases have run out by this process's own clock."""
+        if self.scheduler.now - self._renewed >= 0.9 * LEASE_S:
+            raise Lost
 
     def _change(self) -> Reply:
         reply = Reply(PERIOD_S)
@@ -186,12 +207,10 @@ class Control(Process):
             present = self.server.present()
             self.catch_up()
             now_s, at = self.scheduler.now, self.scheduler.at
-            for number, event in list(watch.instances(self.board, present, now_s, at)):
+            for number, said in list(watch.instances(self.board, present, now_s, at)):
                 subject = subjects.config("instance", number)
-                try:
-                    at_once(self.server.store.append(subject, self._context(), (event,)))
-                except Conflict:
-                    continue
+                self.still_held()
+                at_once(transact(self.server.store, subject, INSTANCE, said, self._context()))
                 yield self._moment()
             for job, command in list(watch.jobs(self.board, present, now_s, at)):
                 wanted: JobCommand | None = command
@@ -309,12 +328,13 @@ class Control(Process):
 
     def job(self, job: int, command: JobCommand, message_id: str = "") -> int:
         """Decide a command and return the position behind it; a refusal concerns its job alone."""
+        self.still_held()
         try:
             return self._transact(job, command, message_id or self._new_id()).position
         except Rejected:
             return 0
 
-    def _transact(self, job: int, command: JobCommand, message_id: str) -> Transacted:
+    def _transact(self, job: int, command: JobCommand, message_id: str) -> Transacted[JobState]:
         done = at_once(
             transact(
                 self.server.store,
