@@ -13,15 +13,15 @@ from tests.bench import deployed, ingest, measures, placing
 from tests.bench.measures import Measure, Sizes
 
 RESULTS = Path(__file__).parent.parent.parent / "build" / "bench.json"
-GROUPS = ("ingest", "deployment", "placement")
+GROUPS = ("ingest", *deployed.PARTS, "placement")
 
 
 async def _collect(sizes: Sizes, only: str | None) -> list[Measure]:
     found: list[Measure] = []
     if only in (None, "ingest"):
         found += await ingest.measure(sizes)
-    if only in (None, "deployment"):
-        found += await deployed.measure(sizes)
+    if only is None or only in deployed.PARTS:
+        found += await deployed.measure(sizes, only)
     if only in (None, "placement"):
         found += placing.measure()
     return found

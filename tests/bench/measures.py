@@ -71,6 +71,41 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total
 
 
+class Meter:
+    """Adds up what a tree of processes uses, those that end included: look often.
+
+    A process is seen until its last look, so what it used after that is missing.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._first: dict[int, float] = {}
+        self._last: dict[int, float] = {}
+        self._before = tree(pid)
+        self.look()
+
+    def look(self) -> None:
+        """Note what each process has used by now."""
+        for pid in tree(self._pid) | set(self._last):
+            used = _own_s(pid)
+            if used is not None:
+                self._first.setdefault(pid, used if pid in self._before else 0.0)
+                self._last[pid] = used
+
+    def used_s(self) -> float:
+        """Return the processor seconds used since the meter was made."""
+        self.look()
+        return sum(used - self._first[pid] for pid, used in self._last.items())
+
+
+def _own_s(pid: int) -> float | None:
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return sum(map(int, fields[11:13])) * _TICKS_S
+
+
 def memory_mb(pids: Iterable[int]) -> float:
     """Return the memory of processes (proportional set size)."""
     total = 0
