@@ -14,6 +14,8 @@ log = structlog.get_logger()
 SCHEMA = "playlog"
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 20.0
+"""A reader is a person's request: better an error that may be retried than a long silence."""
 RETRY_S = 0.2
 
 
@@ -24,11 +26,10 @@ async def connect_pool(
 
     Raises OSError or asyncpg.PostgresError when it does not answer.
     """
+    chosen = {**options(password_file), "command_timeout": READ_TIMEOUT_S}
     while True:
         try:
-            return await asyncpg.create_pool(
-                dsn, min_size=1, max_size=size, **options(password_file)
-            )
+            return await asyncpg.create_pool(dsn, min_size=1, max_size=size, **chosen)
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
             if not wait:
                 raise

@@ -78,13 +78,16 @@ class ReadModel:
     async def view(self) -> AsyncIterator[View]:
         """Open a snapshot.
 
-        Raises Unavailable when the connection dies under it, else whatever its user raises.
+        Raises Unavailable when the connection dies under it or Postgres does not answer in time (a
+        rollback would wait as long again), else whatever its user raises.
         """
         async with self._pool.acquire() as connection:
             try:
                 await connection.execute(_BEGIN)
                 yield View(connection)
             except Exception as error:
+                if isinstance(error, TimeoutError):
+                    connection.terminate()
                 if connection.is_closed():
                     raise Unavailable("The read model is not available.") from error
                 raise
