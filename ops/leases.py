@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 
 import nats.errors
 import structlog
@@ -25,6 +26,10 @@ _TIMEOUT_S = 2.0
 _CANCEL_AGAIN_S = 0.2
 
 
+class Lost(Exception):
+    """The lease that the work runs under has run out; somebody else may lead already."""
+
+
 class Lease:
     """One named lease and the identity that wants it."""
 
@@ -34,8 +39,14 @@ class Lease:
         self._subject = f"$KV.{LEASES.name}.{name}"
         self._holder = holder.encode()
         self._ttl_s = ttl_s
+        self._renewed = 0.0
         self.revision = 0
         """The fencing token: the stream sequence of this holder's last renewal."""
+
+    @property
+    def holds(self) -> bool:
+        """True while nobody else can have it, by this process's own clock."""
+        return clock.monotonic() - self._renewed < self._ttl_s * 0.9
 
     async def acquire(self) -> None:
         """Wait until the lease is ours."""
@@ -48,7 +59,9 @@ class Lease:
         Returns when the work ended or the lease was lost; what the work raises is raised.
         """
         await self.acquire()
+        token = _under.set(self)
         working = asyncio.ensure_future(work())
+        _under.reset(token)
         renewing = asyncio.create_task(self._renew())
         try:
             await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,15 +99,10 @@ class Lease:
 
     async def _renew(self) -> None:
         """Renew at a third of the TTL; returns when the lease is lost."""
-        renewed = clock.monotonic()
-        while clock.monotonic() - renewed < self._ttl_s * 0.9:
+        while self.holds:
             await asyncio.sleep(self._ttl_s / 3)
-            outcome = await self._put(self.revision)
-            if outcome is None:
-                continue
-            if not outcome:
+            if await self._put(self.revision) is False:
                 break
-            renewed = clock.monotonic()
         log.warning("lease lost", lease=self._subject)
 
     async def _try(self, expected: int) -> bool:
@@ -105,6 +113,7 @@ class Lease:
 
     async def _put(self, expected: int) -> bool | None:
         """Write the entry on this expectation; None when the server did not answer."""
+        asked = clock.monotonic()
         try:
             answer = await self._context.publish(
                 self._subject,
@@ -118,7 +127,7 @@ class Lease:
             return False
         except (nats.errors.Error, JetStreamError, TimeoutError):
             return None
-        self.revision = answer.seq
+        self.revision, self._renewed = answer.seq, asked
         return True
 
     async def _deleted(self) -> int | None:
@@ -130,6 +139,19 @@ class Lease:
         except (nats.errors.Error, JetStreamError, TimeoutError):
             return None
         return message.seq if not message.data else None
+
+
+_under: ContextVar[Lease | None] = ContextVar("lease", default=None)
+
+
+def still_held() -> None:
+    """Raise Lost when the caller works under a lease that has run out.
+
+    A process that was stopped for a while learns it here, before it does what another does now.
+    """
+    lease = _under.get()
+    if lease is not None and not lease.holds:
+        raise Lost
 
 
 async def _cancelled(working: asyncio.Future[None]) -> None:

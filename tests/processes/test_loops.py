@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from ops.leases import Lease
+import pytest
+
+from ops.leases import Lease, Lost
 from tests.processes.floor import WITHIN_S, Floor
 from tests.waiting import soon
 
@@ -32,6 +34,20 @@ async def test_work_ends_with_its_lease_even_if_it_misses_a_cancel(floor: Floor)
     await asyncio.wait_for(ended.wait(), WITHIN_S)
     assert swallowed == ["working", "swallowed"]
     await asyncio.wait_for(Lease(floor.connection, "x", "b", 1).acquire(), WITHIN_S)
+
+
+async def test_nobody_appends_whose_lease_ran_out(floor: Floor) -> None:
+    """A process that stood still does not know yet that another leads: its clock tells it."""
+    lease = Lease(floor.connection, "x", "a", 2)
+
+    async def work() -> None:
+        floor.tools.context("x")
+        lease._renewed -= 10.0  # as after ten seconds in which the process stood still
+        floor.tools.context("x")
+
+    with pytest.raises(Lost):
+        await asyncio.wait_for(lease.run(work), WITHIN_S)
+    floor.tools.context("x")
 
 
 async def test_a_board_that_starts_again_is_not_shown_before_it_is_current(floor: Floor) -> None:

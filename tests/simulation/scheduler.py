@@ -81,6 +81,7 @@ class Process:
         self.name = name
         self.alive = False
         self._life = 0
+        self._still_until = 0.0
 
     def start(self) -> None:
         """Begin a life with no memory of an earlier one."""
@@ -103,10 +104,19 @@ class Process:
         life = self._life
 
         def do() -> None:
-            if self.alive and self._life == life:
+            if not self.alive or self._life != life:
+                return
+            if self._still_until > self.scheduler.now:
+                self.scheduler.after(self._still_until - self.scheduler.now, do)
+            else:
                 act()
 
         self.scheduler.after(delay_s, do)
+
+    def stand_still(self, for_s: float) -> None:
+        """Do nothing for a while, and know nothing of it."""
+        self.scheduler.tell(f"{self.name} stands still")
+        self._still_until = self.scheduler.now + for_s
 
     def run(self, steps: Steps) -> None:
         """Run a task from its first step on; any of them may be this life's last."""

@@ -178,7 +178,9 @@ class World:
         chance = self.scheduler.random
         agents = [machine.agent for machine in self.machines.values()]
         away = chance.choice((0.5, 3.0, 20.0, 100.0))
-        if chance.random() < 0.2:
+        if chance.random() < 0.15:
+            chance.choice(self.controls).stand_still(chance.choice((1.0, 5.0, 20.0)))
+        elif chance.random() < 0.2:
             self._cut(chance.choice(agents), away)
         else:
             victim = chance.choice([*self.controls, *agents, *agents, *self.machines.values()])
