@@ -58,6 +58,7 @@ class How(Struct, frozen=True, kw_only=True):
 
 
 BY_HAND = How()
+STOPPED = "The read model of jobs is stopped; `playlog status` says why."
 
 
 class Launched(Struct, frozen=True, kw_only=True):
@@ -121,6 +122,16 @@ def _credential(row: Row) -> CredentialFact:
     )
 
 
+async def _refuse_when_stopped(view: View) -> None:
+    """Raise Unavailable while the projection of JOBS is stopped: nobody would see the job."""
+    stopped = await view.value(
+        "select 1 from projection_state where projection = 'jobs'"
+        " and state in ('stopped', 'truncated')"
+    )
+    if stopped:
+        raise Unavailable(STOPPED)
+
+
 async def launch_template(
     tools: LaunchTools,
     view: View,
@@ -134,6 +145,7 @@ async def launch_template(
 
     The same idempotency key of the same user answers with the job that the first launch made.
     """
+    await _refuse_when_stopped(view)
     actor = context.actor
     if how.idempotency_key:
         job, new = await tools.keys.job_for(f"{actor.id}:{how.idempotency_key}")
@@ -189,6 +201,7 @@ async def launch_project_update(
     tools: LaunchTools, view: View, project: Row, context: Context
 ) -> Launched:
     """Append an update of an scm project; raises Unavailable with nothing stored."""
+    await _refuse_when_stopped(view)
     position = await view.value("select position from checkpoint where projection = 'config'")
     job = (await tools.numbers.take(UNIFIED_JOB))[0]
     return await _update(tools, job, project, context, position)

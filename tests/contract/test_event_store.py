@@ -174,3 +174,8 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     ]
     assert sorted(stored) == sorted(acknowledged)
     assert len(set(stored)) == 8 * 150
+
+
+def test_what_is_acknowledged_is_on_disk(nats_server: NatsServer) -> None:
+    """The embedded server syncs before it answers: no power cut takes an acknowledged append."""
+    assert "sync_interval: always" in (nats_server.directory / "nats.conf").read_text()
