@@ -78,9 +78,16 @@ async def note(postgres: Connection, stream: str, message: StreamMessage, why: s
 
 
 async def retry(
-    connection: Client, postgres: Connection, projections: Sequence[Projection]
+    connection: Client,
+    postgres: Connection,
+    projections: Sequence[Projection],
+    *,
+    drop: bool = False,
 ) -> list[Retried]:
-    """Apply every dead letter of these projections again; those that now fit are settled."""
+    """Apply every dead letter of these projections again; those that now fit are settled.
+
+    ``drop`` settles the others too: what they held is given up.
+    """
     end = (await connection.jetstream().stream_info(DEADLETTER.name)).state.last_seq
     by_stream = {each.stream: each for each in projections}
     outcomes: list[Retried] = []
@@ -91,7 +98,7 @@ async def retry(
             if projection is None:
                 continue
             problem = await _apply(connection, postgres, projection, letter)
-            if not problem:
+            if drop or not problem:
                 await _settle(connection, postgres, letter, message.sequence)
             outcomes.append(Retried(letter=letter, problem=problem))
     return outcomes

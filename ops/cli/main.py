@@ -125,6 +125,7 @@ def _add_clients(commands: Any) -> None:
     rebuild.set_defaults(call=_rebuild)
     retry = actions.add_parser("retry", help="apply again what was set aside in DEADLETTER")
     _data(retry)
+    retry.add_argument("--drop", action="store_true", help="give up what still does not fit")
     retry.set_defaults(call=_retry)
     doctor = commands.add_parser("doctor", help="look for what is wrong and say what to do")
     _data(doctor)
@@ -242,7 +243,7 @@ def _rebuild(arguments: Arguments) -> int:
 def _retry(arguments: Arguments) -> int:
     from ops.cli import rebuild
 
-    return asyncio.run(rebuild.retry(arguments.data))
+    return asyncio.run(rebuild.retry(arguments.data, drop=arguments.drop))
 
 
 def _doctor(arguments: Arguments) -> int:

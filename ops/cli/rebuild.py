@@ -52,8 +52,8 @@ async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
     return 0
 
 
-async def retry(data: Path | None) -> int:
-    """Apply every dead letter again; returns 1 when any still cannot be applied."""
+async def retry(data: Path | None, *, drop: bool) -> int:
+    """Apply every dead letter again; returns 1 when any is left, with ``drop`` none is."""
     told = client_settings(data)
     connection = await connect.connect_nats(
         told.nats_url, told.nats_creds_file, "retry", patient=False
@@ -61,15 +61,17 @@ async def retry(data: Path | None) -> int:
     try:
         own = await _connect(told)
         try:
-            outcomes = await dead_letters.retry(connection, own, PROJECTIONS)
+            outcomes = await dead_letters.retry(connection, own, PROJECTIONS, drop=drop)
         finally:
             await own.close()
     finally:
         await connect.close_quietly(connection)
     for each in outcomes:
         place = f"{each.letter.stream} {each.letter.sequence} {each.letter.subject}"
-        print(f"{place}: {each.problem or 'applied'}")
-    left = [each for each in outcomes if each.problem]
+        print(
+            f"{place}: {each.problem or 'applied'}{' (dropped)' if drop and each.problem else ''}"
+        )
+    left = [] if drop else [each for each in outcomes if each.problem]
     print(f"{len(outcomes) - len(left)} of {len(outcomes)} dead letters settled")
     return 1 if left else 0
 

@@ -99,6 +99,9 @@ async def test_a_dead_letter_is_applied_when_the_cause_is_mended(log: Log) -> No
     assert await log.reader.fetchval("SELECT count(*) FROM dead_letter") == 1
     again = await dead_letters.retry(log.connection, log.reader, [Output()])
     assert [each.letter.sequence for each in again] == [3]
+    await dead_letters.retry(log.connection, log.reader, [Output()], drop=True)
+    assert await dead_letters.retry(log.connection, log.reader, [Output()]) == []
+    assert await log.reader.fetchval("SELECT count(*) FROM dead_letter") == 0
 
 
 async def _config(log: Log, number: int, body: bytes | None = None) -> int:
