@@ -83,6 +83,11 @@ class Deployment:
         assert self._process is not None
         return self._process.pid
 
+    def reap(self) -> None:
+        """Wait for it to be gone, however it was ended."""
+        assert self._process is not None
+        self._process.wait(60)
+
     def stop(self) -> int:
         """End it by SIGTERM; returns its exit code."""
         assert self._process is not None
