@@ -75,6 +75,5 @@ PRESENCE = BucketSpec(name="presence", allow_ttl=True)
 LAUNCH_KEYS = BucketSpec(name="launch-keys", ttl_s=DAY_S)
 SESSIONS = BucketSpec(name="sessions", allow_ttl=True)
 SNAPSHOTS = BucketSpec(name="snapshots")
-KNOWN_TAGS = BucketSpec(name="known-tags", allow_ttl=True)
 
-BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, SNAPSHOTS, KNOWN_TAGS)
+BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, SNAPSHOTS)

@@ -26,7 +26,7 @@ from nats.js.errors import NotFoundError
 from controlplane.domain.errors import Refused, Rejected, Unavailable
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.event_store import Conflict, EventStore, StreamPosition
-from ops import direct, ids
+from ops import clock, direct, ids
 from ops.leases import Lease
 from schemas.envelope import Context
 from schemas.registry import Event
@@ -128,6 +128,8 @@ class _Command:
         self.answer: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
         self.prepared: Prepared | None = None
         self.conflicts = 0
+        self.sent = False
+        """True once it may be stored: from then on only the log knows what became of it."""
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, unless the caller is gone."""
@@ -166,17 +168,29 @@ class ConfigWriter:
         self._within_s = within_s
         self._queue: list[_Command] = []
         self._arrived = asyncio.Event()
+        self._appending_since: float | None = None
         self._turn = Lease(connection, TURN, ids.new_id(), TURN_TTL_S)
 
     async def submit(self, prepare: Prepare, context: Context) -> Appended:
         """Prepare a command and append what it decides.
 
-        Raises Rejected as the command does, and Unavailable with nothing stored.
+        Raises Rejected as the command does, and Unavailable with nothing stored: also when an
+        append before it has no outcome for long, for it may not overtake that one.
         """
         command = _Command(prepare, context)
         self._queue.append(command)
         self._arrived.set()
-        return await command.answer
+        try:
+            while not (await asyncio.wait({command.answer}, timeout=self._within_s))[0]:
+                if self._stuck() and not command.sent:
+                    command.fail(Unavailable("The event log is not available."))
+            return command.answer.result()
+        finally:
+            command.answer.cancel()
+
+    def _stuck(self) -> bool:
+        since = self._appending_since
+        return since is not None and clock.monotonic() - since > self._within_s
 
     async def run(self) -> None:
         """Work through the queue until cancelled."""
@@ -264,11 +278,13 @@ class ConfigWriter:
         while queue:
             command = queue[0]
             prepared = command.prepared
-            if prepared is None or not prepared.events:
+            if prepared is None or not prepared.events or command.answer.done():
                 if prepared is not None:
                     command.succeed(prepared, position)
                 queue.pop(0)
                 continue
+            command.sent = True
+            self._appending_since = clock.monotonic()
             try:
                 expected = await self._store.append(
                     prepared.subject,
@@ -279,6 +295,7 @@ class ConfigWriter:
                 )
             except Conflict:
                 expected, touched = await self._written_since(expected)
+                command.sent = False
                 for each in queue:
                     each.conflicts += 1
                 hit = [each for each in queue if _touches(each, touched)]
@@ -289,6 +306,8 @@ class ConfigWriter:
                 command.fail(error)
                 queue.pop(0)
                 continue
+            finally:
+                self._appending_since = None
             command.succeed(prepared, expected)
             queue.pop(0)
         return again

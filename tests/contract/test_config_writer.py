@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import asyncpg
 import pytest
+from nats.aio.client import Client
 
 from controlplane.domain.errors import Refused, Rejected, Unavailable
 from controlplane.shell.catch_up import CatchUp
@@ -41,15 +43,31 @@ async def log(nats_url: str, postgres_dsn: str) -> AsyncIterator[Log]:
         yield started
 
 
+class SlowStore(JetStreamStore):
+    """A log that takes an append only when told, as one does whose acknowledgement was lost."""
+
+    def __init__(self, connection: Client, told: asyncio.Event) -> None:
+        """Append over ``connection`` once ``told`` is set."""
+        super().__init__(connection)
+        self._told = told
+
+    async def append(self, *arguments: Any, **options: Any) -> int:
+        """Wait, then store."""
+        await self._told.wait()
+        return await super().append(*arguments, **options)
+
+
 @contextlib.asynccontextmanager
-async def writing(log: Log) -> AsyncIterator[ConfigWriter]:
-    """A writer with connections of its own, as another process has."""
+async def writing(
+    log: Log, within_s: float = 20.0, held: asyncio.Event | None = None
+) -> AsyncIterator[ConfigWriter]:
+    """A writer with connections of its own, as another process has; ``held`` delays its appends."""
     connection = await connect.connect_nats(log.url, None, "writer")
     pool = await postgres.connect_pool(log.dsn, None, size=3)
     catch_up = CatchUp(pool)
     await catch_up.start(connection)
-    store = JetStreamStore(connection)
-    writer = ConfigWriter(store, postgres_views(pool), catch_up, connection, 20.0)
+    store = SlowStore(connection, held) if held else JetStreamStore(connection)
+    writer = ConfigWriter(store, postgres_views(pool), catch_up, connection, within_s)
     task = asyncio.create_task(writer.run())
     try:
         yield writer
@@ -212,6 +230,22 @@ async def test_a_log_that_is_killed_loses_and_doubles_nothing(
     kept = Counter(name for name in names if name.startswith("c"))
     assert kept == Counter(stored)
     assert not set(refused) & set(kept)
+
+
+async def test_who_waits_behind_an_append_without_outcome_is_refused(log: Log) -> None:
+    """Nothing of theirs is stored; the append itself is answered when the log has spoken."""
+    told = asyncio.Event()
+    async with writing(log, 0.5, told) as writer:
+        first = asyncio.create_task(submit(writer, create("first")))
+        behind = [asyncio.create_task(submit(writer, create(f"b{n}"))) for n in range(3)]
+        assert [type(await each) for each in behind] == [Unavailable] * 3
+        assert not first.done()
+        told.set()
+        assert isinstance(await first, Appended)
+        assert isinstance(await submit(writer, create("last")), Appended)
+    await log.passed("config", 2)
+    names = [row["name"] for row in await log.reader.fetch("select name from organization")]
+    assert sorted(names) == ["first", "last"]
 
 
 async def test_lost_postgres_connections_refuse_for_a_moment(log: Log) -> None:

@@ -40,7 +40,6 @@ FAMILIES = (
     "$KV.leases.dispatcher",
     "$KV.sessions.x",
     "$KV.launch-keys.x",
-    "$KV.known-tags.x",
     "$KV.snapshots.x",
     "$JS.API.INFO",
     "$JS.API.STREAM.NAMES",
