@@ -22,6 +22,8 @@ _PLACE_CHARS = 12
 _SWEEP_PAUSE_S = 0.005
 _HURRY_POLL_S = 0.1
 _SWEEP_WITHIN_S = 30.0
+_KEY_AGENT = "ssh-agent"
+_KEY_AGENT_WITHIN_S = 1.0
 
 
 def become_subreaper() -> None:
@@ -119,7 +121,7 @@ def end_groups(leaders: Iterable[int], grace_s: float, hurry: Callable[[], bool]
 
 def sweep() -> int:
     """Kill and reap every descendant of this process; return how many living ones were found."""
-    killed: set[int] = set()
+    killed: set[int] = _dismiss_key_agents(descendants(os.getpid()))
     deadline = clock.monotonic() + _SWEEP_WITHIN_S
     while below := descendants(os.getpid()):
         killed |= {each for each in below if _kill(each)}
@@ -135,7 +137,7 @@ def sweep_marked(job_dir: Path) -> int:
 
     Return how many.
     """
-    killed: set[int] = set()
+    killed: set[int] = _dismiss_key_agents(marked(job_dir))
     deadline = clock.monotonic() + _SWEEP_WITHIN_S
     while found := marked(job_dir):
         below = [each for pid in found for each in descendants(pid)]
@@ -153,6 +155,36 @@ def _stat(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text.rpartition(")")[2].split()
+
+
+def _dismiss_key_agents(pids: Iterable[int]) -> set[int]:
+    """Ask the ssh-agents among these processes to end; return who was asked.
+
+    One that is killed leaves its socket behind in /tmp: it is setgid, so no TMPDIR reaches it.
+    """
+    asked: set[int] = set()
+    fds: list[int] = []
+    for pid in pids:
+        if _name(pid) == _KEY_AGENT:
+            try:
+                fds.append(os.pidfd_open(pid))
+                os.kill(pid, signal.SIGTERM)
+            except (ProcessLookupError, PermissionError):
+                continue
+            asked.add(pid)
+    try:
+        _wait_all(fds, _KEY_AGENT_WITHIN_S, lambda: False)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return asked
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _kill(pid: int) -> bool:

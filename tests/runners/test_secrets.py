@@ -87,9 +87,17 @@ def test_no_secret_in_argv_or_job_directory(rig: Rig) -> None:
     for secret in secrets.known():
         assert all(secret.encode() not in each for each in (*shown, *files))
     assert any(b"ssh-agent" in each or b"ssh-add" in each for each in shown)
+    sockets = {
+        Path(variable.partition(b"=")[2].decode())
+        for each in shown
+        for variable in each.split(b"\0")
+        if variable.startswith(b"SSH_AUTH_SOCK=")
+    }
     assert rig.finish().status == "successful"
     assert not memory_dir(rig.dir).exists()
     assert process_tree.marked(rig.dir) == []
+    assert sockets
+    assert not any(each.parent.exists() for each in sockets)
 
 
 def test_secret_variables_win_and_files_have_paths(rig: Rig) -> None:
