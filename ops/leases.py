@@ -18,12 +18,12 @@ from nats.js.errors import APIError
 from nats.js.errors import Error as JetStreamError
 
 from ops import clock
+from ops.stopping import stopped
 from schemas.streams import LEASES
 
 log = structlog.get_logger()
 
 _TIMEOUT_S = 2.0
-_CANCEL_AGAIN_S = 0.2
 
 
 class Lost(Exception):
@@ -66,10 +66,8 @@ class Lease:
         try:
             await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            renewing.cancel()
-            lost = renewing.done() and not renewing.cancelled()
-            await _cancelled(working)
-            await asyncio.gather(renewing, return_exceptions=True)
+            lost = renewing.done()
+            await stopped([working, renewing])
             with contextlib.suppress(asyncio.CancelledError):
                 await working
             if not lost:
@@ -152,13 +150,3 @@ def still_held() -> None:
     lease = _under.get()
     if lease is not None and not lease.holds:
         raise Lost
-
-
-async def _cancelled(working: asyncio.Future[None]) -> None:
-    """End the work for certain: nobody may go on without the lease.
-
-    ``asyncio.wait_for`` swallows a cancel that meets an answer, so one cancel is not enough.
-    """
-    while not working.done():
-        working.cancel()
-        await asyncio.wait({working}, timeout=_CANCEL_AGAIN_S)

@@ -11,6 +11,7 @@ import structlog
 
 from ops import connect, postgres
 from ops.settings import Settings
+from ops.stopping import stopped
 from projections.checkpoint import Connection
 from projections.job_events import Output
 from projections.jobs import Jobs
@@ -53,7 +54,5 @@ async def run_projector(settings: Settings, only: str | None = None) -> None:
     log.info("projecting", projections=[each.name for each in chosen])
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({stopping})
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await stopped(tasks)
     await connect.close_quietly(connection)

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
+from ops.stopping import stopped
 from runners import cancel, heartbeat, register, take, take_back
 from runners.execute import Execution
 from runners.held import HeldAttempt
@@ -84,11 +85,11 @@ class Agent:
 
     async def _drain(self, serving: list[asyncio.Task[Any]]) -> None:
         """Take nothing more, let claims come to their start, leave the rest to the next agent."""
-        await _cancelled(serving)
+        await stopped(serving)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._intake.stop(), DRAIN_WITHIN_S)
         _log.info("runner.drained", running=len(self._running))
-        await _cancelled(list(self._running))
+        await stopped(list(self._running))
 
     async def _beat(self) -> None:
         await heartbeat.beat(self._site, self._pace.heartbeat_s, self._pace.presence_ttl_s)
@@ -146,9 +147,3 @@ class Agent:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("runner.task_failed", task=task.get_name(), exc_info=error)
-
-
-async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from ops import clock, connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
+from ops.stopping import stopped
 from runners import adopt, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
@@ -150,9 +151,7 @@ class Execution:
                     if each.done():
                         each.result()
         finally:
-            for each in working:
-                each.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            await stopped(working)
 
     def _hosts(self) -> Mapping[str, int]:
         try:

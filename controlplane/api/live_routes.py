@@ -27,6 +27,7 @@ from controlplane.domain.access import Principal
 from controlplane.domain.numerals import whole
 from controlplane.shell.live import TooSlow
 from ops import clock
+from ops.stopping import stopped
 from schemas import subjects
 from schemas.output import event_id
 from schemas.status import TERMINAL, Status
@@ -108,9 +109,7 @@ async def _serve(
         await _say_why(socket, session, next(iter(done)).exception())
     finally:
         session.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopped(tasks)
 
 
 async def _say_why(

@@ -21,6 +21,7 @@ from controlplane.shell.vault import MasterKey, Vault
 from ops import connect, nats_identity, postgres
 from ops.blobs import Blobs
 from ops.settings import Settings
+from ops.stopping import stopped
 from ops.telemetry import Tracer
 
 log = structlog.get_logger()
@@ -98,8 +99,7 @@ async def run_api(settings: Settings, _only: str | None = None) -> None:
         loop.add_signal_handler(number, stop)
     log.info("serving", host=settings.host, port=settings.port)
     await serving
-    writing.cancel()
-    await asyncio.gather(writing, return_exceptions=True)
+    await stopped([writing])
     services.tracer.flush()
     await services.pool.close()
     await connect.close_quietly(services.nats)

@@ -22,11 +22,10 @@ from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
 from ops import connect, nats_identity
 from ops.settings import Settings
+from ops.stopping import stopped
 from ops.telemetry import Tracer
 
 log = structlog.get_logger()
-
-CANCEL_AGAIN_S = 0.5
 
 
 def loops() -> tuple[Loop, ...]:
@@ -75,11 +74,7 @@ async def run_dispatcher(settings: Settings, only: str | None = None) -> None:
     tasks += [asyncio.create_task(keep_running(loop, tools), name=loop.name) for loop in chosen]
     log.info("running", loops=[loop.name for loop in chosen])
     await stop.wait()
-    waiting = set(tasks)
-    while waiting:  # a cancel that meets an answer is swallowed by asyncio.wait_for
-        for task in waiting:
-            task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
+    await stopped(tasks)
     tools.tracer.flush()
     await connect.close_quietly(connection)
 

@@ -14,6 +14,7 @@ import schemas.catalog  # noqa: F401 - knows every tag that is decoded here
 from ops import blobs, connect, direct, pull
 from ops.cli.deployment import client_settings
 from ops.settings import Settings
+from ops.stopping import stopped
 from schemas import envelope, subjects
 from schemas.events.job import JobDeleted, JobFinished, JobLaunched
 from schemas.output import Frame
@@ -82,9 +83,7 @@ class _Tail:
                 for task in done - {waiting}:
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stopped(tasks)
         sys.stdout.flush()
         print(self._ending(), file=sys.stderr)
         return 0 if self._end is not None and self._end.status == "successful" else 1

@@ -30,6 +30,7 @@ from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, postgres, provision
 from ops.blobs import Blobs
 from ops.settings import Settings
+from ops.stopping import stopped
 from ops.telemetry import Tracer
 from projections.main import PROJECTIONS
 from projections.projector import Projector
@@ -110,9 +111,7 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     finally:
         server.should_exit = True
         await asyncio.gather(tasks[-1], return_exceptions=True)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stopped(tasks)
         await pool.close()
         await connect.close_quietly(connection)
 

@@ -24,6 +24,7 @@ from controlplane.shell.config_writer import (
 )
 from controlplane.shell.jetstream_store import JetStreamStore
 from ops import connect, ids, postgres
+from ops.stopping import stopped
 from projections.resources import Config
 from schemas.events.resource import ResourceCreated
 from tests.factories import context
@@ -72,8 +73,7 @@ async def writing(
     try:
         yield writer
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await stopped([task])
         await pool.close()
         await connect.close_quietly(connection)
 

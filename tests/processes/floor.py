@@ -20,6 +20,7 @@ from controlplane.shell.transact import fold_history
 from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, pull, sealing
 from ops.settings import Settings
+from ops.stopping import stopped
 from ops.telemetry import Tracer
 from schemas import subjects
 from schemas.events.instance import InstanceRegistered
@@ -74,9 +75,7 @@ class Floor:
 
     async def stop(self) -> None:
         """End every task."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stopped(self._tasks)
 
     # -- in place of the API -----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 from nats.aio.client import Client
 
 from ops import connect, ids, postgres, provision
+from ops.stopping import stopped
 from projections import checkpoint
 from projections.checkpoint import Connection
 from projections.compare import TableDigest, table_digest
@@ -192,9 +193,7 @@ class Log:
 
     async def stop(self) -> None:
         """End all projectors."""
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await stopped(self.tasks)
         self.tasks = []
 
     async def publish(self, *frames: Frame | bytes) -> int:
