@@ -201,7 +201,8 @@ def test_launch_with_a_key_happens_once(deployment: Deployment) -> None:
     ]
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["job"] for answer in answers}) == 1
-    deployment.ended(answers[0].json()["job"])
+    job = answers[0].json()["job"]
+    assert deployment.ended(job)["status"] == "successful", _story(deployment, job)
 
 
 def test_a_deleted_job_leaves_every_table_and_the_log(deployment: Deployment) -> None:
@@ -237,12 +238,14 @@ def test_status_and_replay_tell_the_story(deployment: Deployment) -> None:
     assert PASSWORD not in text
     secret = Path(report["postgres_password_file"]).read_text()
     assert secret not in text
-    job = deployment.get("/api/v2/jobs/", order_by="-id")["results"][0]["id"]
-    lines = deployment.playlog("replay", "--job", str(job), "--json").splitlines()
+    job = deployment.launch(deployment.template("told", "site.yml"))
+    deployment.ended(job)
+    story = _story(deployment, job)
+    lines = story.splitlines()
     tags = [json.loads(line)["tag"] for line in lines[:-1]]
     assert tags[0] == "job.launched.v1"
     assert tags[-1] == "job.finished.v1"
-    assert json.loads(lines[-1])["state"]["status"] == "successful"
+    assert json.loads(lines[-1])["state"]["status"] == "successful", story
 
 
 @pytest.mark.parametrize("role", ["runner-1", "dispatcher", "projector", "api"])
@@ -279,6 +282,11 @@ def test_many_clients_at_once_are_all_answered(deployment: Deployment) -> None:
     for thread in threads:
         thread.join()
     assert set(codes) == {200, 201}
+
+
+def _story(deployment: Deployment, job: int) -> str:
+    """Every event of a job and its folded state, one JSON object a line."""
+    return deployment.playlog("replay", "--job", str(job), "--json")
 
 
 def _processes(deployment: Deployment, job: int) -> list[int]:
