@@ -40,6 +40,36 @@ class TableResult(Struct, frozen=True, kw_only=True):
         return self.live == self.rebuilt
 
 
+async def build(
+    projection: Projection, connection: Client, postgres: Connection, last: int
+) -> dict[str, TableDigest]:
+    """Make a projection's live tables from sequence 1 up to ``last``; returns what they hold.
+
+    They must not exist yet; the projector goes on behind ``last``. Raises what ``Rebuild`` does.
+    """
+    await postgres.execute("SET synchronous_commit TO off")
+    await checkpoint.install(postgres, projection)
+    await _apply(projection, connection, postgres, (1, last))
+    await checkpoint.move(postgres, projection, 0, last)
+    return {table: await table_digest(postgres, SCHEMA, table) for table in projection.tables()}
+
+
+async def _apply(
+    projection: Projection, connection: Client, postgres: Connection, span: tuple[int, int]
+) -> None:
+    """Apply the messages of a span (first, last) as the projector does."""
+    decoder = Decoder(Blobs(connection), enveloped=projection.enveloped)
+    async for messages in pull.read(connection, projection.stream, *span):
+        decoded = []
+        for message in messages:
+            try:
+                decoded.append(await decoder.decode(message))
+            except Poison:
+                if projection.enveloped:
+                    raise
+        await apply(postgres, projection, decoded)
+
+
 class Rebuild:
     """Builds one projection in a schema of its own."""
 
@@ -104,18 +134,7 @@ class Rebuild:
         return Checkpoint(position=row["position"], version=row["version"])
 
     async def _apply_up_to(self, last: int) -> None:
-        stream = self._projection.stream
-        decoder = Decoder(Blobs(self._connection), enveloped=self._projection.enveloped)
-        async for messages in pull.read(self._connection, stream, self._position + 1, last):
-            decoded = []
-            for message in messages:
-                try:
-                    decoded.append(await decoder.decode(message))
-                except Poison:
-                    if self._projection.enveloped:
-                        raise
-            await apply(self._postgres, self._projection, decoded)
-            self._position = messages[-1].sequence
+        await _apply(self._projection, self._connection, self._postgres, (self._position + 1, last))
         self._position = max(self._position, last)
 
     async def _compare(self, table: str) -> TableResult:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from nats.aio.client import Client
 
+from ops.postgres import SCHEMA
+from projections.checkpoint import Connection
 
-class Truncated(Exception):
+
+class Truncated(RuntimeError):
     """Tables hold more than the log does; they are not to be moved on or replaced."""
 
 
@@ -17,3 +20,21 @@ async def check(connection: Client, stream: str, position: int) -> None:
             f"stream {stream} ends at {info.state.last_seq}, before what is applied ({position}):"
             " it was truncated"
         )
+
+
+async def check_all(connection: Client, postgres: Connection) -> None:
+    """Raise Truncated when any stream ends before what the read models have applied of it."""
+    if not await postgres.fetchval("SELECT to_regclass($1)", f"{SCHEMA}.checkpoint"):
+        return
+    rows = await postgres.fetch(
+        f'SELECT stream, max(position) AS position FROM "{SCHEMA}".checkpoint'
+        " GROUP BY stream ORDER BY stream"
+    )
+    found = []
+    for row in rows:
+        try:
+            await check(connection, row["stream"], row["position"])
+        except Truncated as error:
+            found.append(str(error))
+    if found:
+        raise Truncated("; ".join(found))

@@ -27,6 +27,10 @@ SNAPSHOT = "board-v2"
 _encoder = msgspec.json.Encoder()
 
 
+class Truncated(Exception):
+    """The log lost its end: deciding from what is left would repeat what was decided."""
+
+
 class BoardKeeper:
     """One board for all loops of a process; ``changed`` wakes them."""
 
@@ -42,6 +46,7 @@ class BoardKeeper:
         """Follow the log until cancelled; until it is read to its end the board is not shown."""
         self._ready.clear()
         self.board = await self._snapshot()
+        await self._refuse_truncated()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(JOBS.name), name="board-jobs")
             group.create_task(self._follow(CONFIG.name), name="board-config")
@@ -100,6 +105,18 @@ class BoardKeeper:
                 )
             except (nats.errors.Error, JetStreamError, TimeoutError) as error:
                 log.warning("no snapshot", error=repr(error))
+
+    async def _refuse_truncated(self) -> None:
+        """Raise Truncated when the log ends before what the snapshot was made of."""
+        for stream, seen in (
+            (JOBS.name, self.board.jobs_position),
+            (CONFIG.name, self.board.config_position),
+        ):
+            last = await self._store.last_sequence(stream)
+            if last < seen:
+                raise Truncated(
+                    f"stream {stream} ends at {last}, before what was decided from it ({seen})"
+                )
 
     async def _snapshot(self) -> Board:
         """Return the stored board; one that does not fit this build is made anew from the log."""

@@ -7,7 +7,7 @@ import signal
 
 import structlog
 
-from controlplane.processes.board_keeper import BoardKeeper
+from controlplane.processes.board_keeper import BoardKeeper, Truncated
 from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims
 from controlplane.processes.dispatcher import Dispatcher
@@ -26,6 +26,9 @@ from ops.stopping import stopped
 from ops.telemetry import Tracer
 
 log = structlog.get_logger()
+
+TRUNCATED_RETRY_S = 60.0
+"""A person mends it; this is how often the log says so meanwhile."""
 
 
 def loops() -> tuple[Loop, ...]:
@@ -84,6 +87,9 @@ async def _keep_board(tools: Tools) -> None:
     while True:
         try:
             await tools.keeper.run()
+        except Truncated as error:
+            log.critical("nothing is placed", why=str(error))
+            await asyncio.sleep(TRUNCATED_RETRY_S)
         except Exception:
             log.exception("the board starts again")
         await asyncio.sleep(1)

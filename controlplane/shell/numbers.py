@@ -18,6 +18,8 @@ from schemas.streams import CONFIG, IDS, JOBS
 
 TIMEOUT_S = 5.0
 UNIFIED_JOB = "unified_job"
+SKIPPED = 100_000
+"""Ids of a sequence that may have been allotted in a part of the log that was lost."""
 TRIES = 2
 """A client waits for them one after another, so few."""
 
@@ -61,6 +63,15 @@ class Numbers:
             current = 0
         if current < highest:
             await self.take(sequence, highest - current)
+
+    async def skip_lost(self) -> None:
+        """Go far beyond every id in use: the log was set back, what it lost is not to come again.
+
+        Runners, people and scripts may know of ids that the log does not.
+        """
+        info = await self._connection.jetstream().stream_info(IDS.name, subjects_filter=">")
+        for subject in sorted(info.state.subjects or ()):
+            await self.take(subject.partition(".")[2], SKIPPED)
 
     async def raise_from_log(self, store: EventStore) -> None:
         """Bring every counter past the ids in CONFIG and JOBS (after IDS was lost or restored)."""

@@ -5,33 +5,77 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import msgspec
+from nats.aio.client import Client
 
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed
-from ops import connect, ids, provision, settings
+from ops import connect, ids, postgres, provision, settings
 from ops.cli import deployment
 from ops.cli.deployment import Deployment
+from ops.postgres import SCHEMA
 from ops.settings import Settings
-from schemas.streams import CONFIG, IDS
+from projections import truncation
+from projections.truncation import Truncated
+from schemas.streams import CONFIG, IDS, SNAPSHOTS
+
+WAY_OUT = (
+    "Nothing was written. Restore a backup (`playlog restore DIR --replace`), or go on from what"
+    " is left of the log with `playlog up --accept-truncated`"
+)
 
 
-async def bootstrap(chosen: Settings, admin_password: Callable[[], str]) -> None:
+async def bootstrap(
+    chosen: Settings, admin_password: Callable[[], str], *, accept_truncated: bool = False
+) -> None:
     """Provision the log and, where CONFIG is empty, append the first objects.
 
-    ``admin_password`` is asked only then. Raises NATS errors and ProvisionError.
+    ``admin_password`` is asked only then. Raises Truncated when the log ends before what the read
+    models have seen, unless that is accepted; NATS errors and ProvisionError.
     """
     connection = await connect.connect_nats(chosen.nats_url, chosen.nats_creds_file, "bootstrap")
     try:
         await provision.provision(connection)
         store, numbers = JetStreamStore(connection), Numbers(connection)
+        await _look_for_loss(connection, chosen, numbers, accept=accept_truncated)
         if await store.last_sequence(CONFIG.name) == 0:
             await seed(store, numbers, chosen.admin_user, admin_password())
         elif await store.last_sequence(IDS.name) == 0:
             await numbers.raise_from_log(store)
     finally:
         await connect.close_quietly(connection)
+
+
+async def _look_for_loss(
+    connection: Client, chosen: Settings, numbers: Numbers, *, accept: bool
+) -> None:
+    """Compare the log's ends with what was made of it, before anything is appended.
+
+    Accepting a loss drops what knows more than the log, to be made anew from what is left. A
+    Postgres that does not answer is left to the projector, which compares too, but for an empty
+    log: that may be a lost one.
+    """
+    try:
+        own = await asyncpg.connect(
+            chosen.postgres_dsn, **postgres.options(chosen.postgres_password_file)
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError):
+        if await JetStreamStore(connection).last_sequence(CONFIG.name) == 0:
+            raise
+        return
+    try:
+        await truncation.check_all(connection, own)
+    except Truncated as error:
+        if not accept:
+            raise Truncated(f"{error}. {WAY_OUT}") from error
+        await own.execute(f'DROP SCHEMA "{SCHEMA}" CASCADE')
+        await connection.jetstream().purge_stream(f"KV_{SNAPSHOTS.name}")
+        await numbers.raise_from_log(JetStreamStore(connection))
+        await numbers.skip_lost()
+    finally:
+        await own.close()
 
 
 async def init(data: Path | None, password_file: Path | None) -> int:

@@ -6,8 +6,11 @@ Layout (0700 throughout): ``run/`` (lock and state of ``playlog up``), ``secrets
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +19,9 @@ from msgspec import Struct
 
 from ops import ids, nats_identity, settings
 from ops.settings import Settings
+
+_LOCK_ATTEMPTS = 10
+_LOCK_PAUSE_S = 0.05
 
 
 class RoleState(Struct, frozen=True, kw_only=True):
@@ -81,6 +87,26 @@ class Deployment:
             return msgspec.json.decode(self.state_file.read_bytes(), type=State)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+@contextlib.contextmanager
+def locked(place: Deployment) -> Iterator[None]:
+    """Hold the data directory; `status` asks for the lock too, for an instant.
+
+    Raises ValueError when another program of this deployment holds it.
+    """
+    with append_private(place.lock_file) as file:
+        for attempt in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if attempt == _LOCK_ATTEMPTS - 1:
+                    message = f"another `playlog up` runs on {place.data}"
+                    raise ValueError(message) from error
+                time.sleep(_LOCK_PAUSE_S)
+            else:
+                break
+        yield
 
 
 def write_secret(path: Path, value: str) -> None:

@@ -76,6 +76,11 @@ def _add_up(commands: Any) -> None:
     up.add_argument("--admin-password-file", type=Path, help="file with the admin's password")
     up.add_argument("--nats-port", type=int, help="port of the embedded NATS; free when absent")
     up.add_argument("--postgres-port", type=int, help="port of the embedded Postgres")
+    up.add_argument(
+        "--accept-truncated",
+        action="store_true",
+        help="go on from a log that lost its end; read models are made anew from what is left",
+    )
     up.set_defaults(call=_up)
     init = commands.add_parser(
         "init", help="make streams and first objects on the servers that the settings name"
@@ -127,6 +132,18 @@ def _add_clients(commands: Any) -> None:
     _data(retry)
     retry.add_argument("--drop", action="store_true", help="give up what still does not fit")
     retry.set_defaults(call=_retry)
+    backup = commands.add_parser("backup", help="save the log while everything runs")
+    _data(backup)
+    backup.add_argument("directory", type=Path, metavar="DIR", help="new or empty directory")
+    backup.add_argument(
+        "--with-secrets", action="store_true", help="the master key and NATS identity too"
+    )
+    backup.set_defaults(call=_backup)
+    restore = commands.add_parser("restore", help="put a backup onto empty servers, and compare")
+    _data(restore)
+    restore.add_argument("directory", type=Path, metavar="DIR", help="what `backup` wrote")
+    restore.add_argument("--replace", action="store_true", help="drop what the servers hold before")
+    restore.set_defaults(call=_restore)
     doctor = commands.add_parser("doctor", help="look for what is wrong and say what to do")
     _data(doctor)
     doctor.set_defaults(call=_doctor)
@@ -149,6 +166,7 @@ def _up(arguments: Arguments) -> int:
         admin_password_file=arguments.admin_password_file,
         nats_port=arguments.nats_port,
         postgres_port=arguments.postgres_port,
+        accept_truncated=arguments.accept_truncated,
     )
     return asyncio.run(up.run(options))
 
@@ -244,6 +262,22 @@ def _retry(arguments: Arguments) -> int:
     from ops.cli import rebuild
 
     return asyncio.run(rebuild.retry(arguments.data, drop=arguments.drop))
+
+
+def _backup(arguments: Arguments) -> int:
+    from ops.cli import backup
+
+    _quiet()
+    return asyncio.run(
+        backup.run(arguments.data, arguments.directory, with_secrets=arguments.with_secrets)
+    )
+
+
+def _restore(arguments: Arguments) -> int:
+    from ops.cli import restore
+
+    _quiet()
+    return asyncio.run(restore.run(arguments.data, arguments.directory, replace=arguments.replace))
 
 
 def _doctor(arguments: Arguments) -> int:

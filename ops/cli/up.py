@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from ops import settings
-from ops.cli import bootstrap, ready, servers
-from ops.cli.deployment import Deployment, State, append_private, with_private_logins
+from ops.cli import bootstrap, deployment, ready, servers
+from ops.cli.deployment import Deployment, State, with_private_logins
 from ops.cli.supervise import Role
 from ops.settings import Settings
 
 STOP_GRACE_S = {"api": 10.0, "dispatcher": 10.0, "projector": 10.0}
 RUNNER_GRACE_S = 15.0
-LOCK_ATTEMPTS = 10
-LOCK_PAUSE_S = 0.05
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -39,19 +35,20 @@ class Options(Struct, frozen=True, kw_only=True):
     admin_password_file: Path | None
     nats_port: int | None
     postgres_port: int | None
+    accept_truncated: bool = False
 
 
 async def run(options: Options) -> int:
     """Start everything, print ``ready <url>``, supervise until SIGTERM or SIGINT; returns 0.
 
     Raises ValueError when another ``up`` holds the data directory or a flag does not fit, OSError
-    for what the system refuses.
+    for what the system refuses, Truncated for a log that lost its end.
     """
     base = _with_flags(settings.read(), options)
     _check(options, base)
     place = Deployment(base.data)
     place.create()
-    with _locked(place):
+    with deployment.locked(place):
         base = with_private_logins(base)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,9 +61,12 @@ async def run(options: Options) -> int:
         )
         async with servers.started(options.nats_port, options.postgres_port, chosen) as running:
             complete, below = running
-            if not await _unless(
-                stop, bootstrap.bootstrap(complete, lambda: bootstrap.admin_password(base, place))
-            ):
+            first = bootstrap.bootstrap(
+                complete,
+                lambda: bootstrap.admin_password(base, place),
+                accept_truncated=options.accept_truncated,
+            )
+            if not await _unless(stop, first):
                 return 0
             async with _roles(options.runners, complete, place, below):
                 await _until_stopped(complete, options.runners, place, stop)
@@ -97,23 +97,6 @@ def _check(options: Options, told: Settings) -> None:
         problem = servers.port_problem(host, port)
         if problem:
             raise ValueError(f"{flag}: {problem}")
-
-
-@contextlib.contextmanager
-def _locked(place: Deployment) -> Iterator[None]:
-    """Hold the data directory; `status` asks for the lock too, for an instant."""
-    with append_private(place.lock_file) as file:
-        for attempt in range(LOCK_ATTEMPTS):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if attempt == LOCK_ATTEMPTS - 1:
-                    message = f"another `playlog up` runs on {place.data}"
-                    raise ValueError(message) from error
-                time.sleep(LOCK_PAUSE_S)
-            else:
-                break
-        yield
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:

@@ -64,10 +64,10 @@ class Deployment:
         self.client = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30)
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, **environment: str) -> None:
+    def start(self, *flags: str, **environment: str) -> None:
         """Start it and wait for its ready line."""
         self._process = subprocess.Popen(
-            [*PLAYLOG, "up", "--data", str(self.data), "--port", str(self.port)],
+            [*PLAYLOG, "up", "--data", str(self.data), "--port", str(self.port), *flags],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
