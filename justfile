@@ -14,6 +14,9 @@ sim *arguments:
 bench *arguments:
     ./ops/bench {{arguments}}
 
+chaos *arguments:
+    ./ops/chaos {{arguments}}
+
 replay *arguments:
     .venv/bin/playlog replay {{arguments}}
 

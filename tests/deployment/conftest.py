@@ -42,13 +42,6 @@ PLAYBOOKS = {
     "broken.yml": "- hosts: all\n  tasks: [unclosed\n",
     "fails.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - fail: {msg: no}\n",
     "ping.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
-    "steps.yml": """
-- hosts: all
-  gather_facts: false
-  tasks:
-    - command: "true"
-      loop: "{{ range(25) | list }}"
-""",
 }
 
 
@@ -62,6 +55,8 @@ class Deployment:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30)
+        self.environment: dict[str, str] = {}
+        """Of every ``start``."""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *flags: str, **environment: str) -> None:
@@ -71,7 +66,12 @@ class Deployment:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PLAYLOG_ADMIN_PASSWORD": PASSWORD, **environment},
+            env={
+                **os.environ,
+                "PLAYLOG_ADMIN_PASSWORD": PASSWORD,
+                **self.environment,
+                **environment,
+            },
         )
         assert self._process.stdout is not None
         lines = iter(self._process.stdout.readline, "")
@@ -167,10 +167,15 @@ class Deployment:
         assert found is not None
         return found
 
+    @property
+    def repository(self) -> Path:
+        """The project's git repository, to be filled before ``prepare``."""
+        return self.directory / "repository"
+
     def prepare(self) -> None:
         """Make the project from a real git repository, and an inventory of two local hosts."""
-        repository = self.directory / "repository"
-        repository.mkdir()
+        repository = self.repository
+        repository.mkdir(exist_ok=True)
         for name, text in PLAYBOOKS.items():
             (repository / name).write_text(text)
         identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]

@@ -248,23 +248,6 @@ def test_status_and_replay_tell_the_story(deployment: Deployment) -> None:
     assert json.loads(lines[-1])["state"]["status"] == "successful", story
 
 
-@pytest.mark.parametrize("role", ["runner-1", "dispatcher", "projector", "api"])
-def test_a_killed_role_loses_nothing(deployment: Deployment, role: str) -> None:
-    """Kill -9 mid-job: the job ends well, every event is there once and in order."""
-    job = deployment.launch(deployment.template(f"survives {role}", "steps.yml"))
-    eventually(lambda: _processes(deployment, job), 60)
-    deployment.kill_role(role)
-    eventually(lambda: _answers(deployment), 60)
-    found = deployment.ended(job)
-    assert found["status"] == "successful"
-    events = deployment.get(f"/api/v2/jobs/{job}/job_events/", page_size=200, order_by="counter")[
-        "results"
-    ]
-    assert [event["counter"] for event in events] == list(range(1, len(events) + 1))
-    items = [event for event in events if event["event"] == "runner_item_on_ok"]
-    assert len(items) == 50
-
-
 def test_many_clients_at_once_are_all_answered(deployment: Deployment) -> None:
     """Sixteen threads read and write at once: nothing answers 5xx."""
     codes: list[int] = []

@@ -1,0 +1,170 @@
+"""What a deployment does while faults strike: long jobs, and clients that write and retry."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from msgspec import Struct
+
+from ops import ids
+from tests.deployment.conftest import PASSWORD, Deployment
+
+PLAYBOOKS = {
+    "steady.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: steady
+      debug: {msg: "{{ item }}"}
+      loop: "{{ range(steps | int) | list }}"
+      loop_control: {pause: 0.1}
+    - name: end
+      fail: {msg: on purpose}
+      when: fails | default(false) and inventory_hostname == 'two'
+""",
+    "endless.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: begun
+      debug: {msg: "waiting to be canceled"}
+    - command: sleep 600
+""",
+}
+CANCELED = "canceled"
+PAUSE_S = 0.05
+RETRY_S = 0.2
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """A job under fault and how it must end when nothing kills its own processes."""
+
+    id: int
+    expected: str
+
+
+class Jobs:
+    """The long jobs of one round: most succeed, one fails on purpose, one is canceled."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        """Make the templates on the deployment's project."""
+        self._deployment = deployment
+        self.witness = deployment.directory / "witness"
+        self.witness.mkdir(exist_ok=True)
+        extra = {"ask_variables_on_launch": True, "allow_simultaneous": True}
+        self._steady = deployment.template("steady", "steady.yml", **extra)
+        self._endless = deployment.template("endless", "endless.yml", **extra)
+        self.small = deployment.template("small", "site.yml", **extra)
+
+    def launch(self, count: int, steps: int) -> list[Running]:
+        """Start ``count`` jobs of ``2 * steps`` items each, and one that waits for a cancel."""
+        found = []
+        for number in range(count):
+            fails = number == 0
+            variables = {"witness": str(self.witness), "steps": steps, "fails": fails}
+            job = self._deployment.launch(self._steady, extra_vars=variables)
+            found.append(Running(id=job, expected="failed" if fails else "successful"))
+        variables = {"witness": str(self.witness)}
+        job = self._deployment.launch(self._endless, extra_vars=variables)
+        return [*found, Running(id=job, expected=CANCELED)]
+
+
+class Acknowledged(Struct, kw_only=True):
+    """What the clients were promised."""
+
+    organizations: list[int] = []
+    launches: dict[str, int] = {}
+    """Idempotency key to job."""
+    refused: int = 0
+    """Answers that were no promise: no connection, or 503."""
+    wrong: list[str] = []
+    """Answers that must not be: other than 201 and 503."""
+
+
+class Clients:
+    """Threads that write until stopped, and say each thing again until it is answered."""
+
+    def __init__(self, deployment: Deployment, template: int, launches_every_s: float) -> None:
+        """Launch ``template`` under keys; organizations one after another."""
+        self._deployment = deployment
+        self._template = template
+        self._every_s = launches_every_s
+        self._stop = threading.Event()
+        self.told = Acknowledged()
+        self._threads = [
+            threading.Thread(target=self._organizations, daemon=True),
+            threading.Thread(target=self._launches, daemon=True),
+        ]
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End; each waits for the answer to its last word."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(120)
+            assert not thread.is_alive(), "a client was never answered"
+
+    def _organizations(self) -> None:
+        with self._client() as client:
+            while not self._stop.is_set():
+                body = {"name": f"chaos {ids.new_id()}"}
+                answer = self._post(client, "/api/v2/organizations/", body, {}, again=False)
+                if answer is not None:
+                    self.told.organizations.append(answer["id"])
+                self._stop.wait(PAUSE_S)
+
+    def _launches(self) -> None:
+        path = f"/api/v2/job_templates/{self._template}/launch/"
+        with self._client() as client:
+            while not self._stop.is_set():
+                key = ids.new_id()
+                answer = self._post(client, path, {}, {"Idempotency-Key": key}, again=True)
+                if answer is not None:
+                    self.told.launches[key] = answer["job"]
+                self._stop.wait(self._every_s)
+
+    def _client(self) -> httpx.Client:
+        return httpx.Client(base_url=self._deployment.url, auth=("admin", PASSWORD), timeout=30)
+
+    def _post(
+        self,
+        client: httpx.Client,
+        path: str,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        *,
+        again: bool,
+    ) -> dict[str, Any] | None:
+        """Return the answer that is a promise; with ``again`` ask until there is one."""
+        while True:
+            try:
+                answer = client.post(path, json=body, headers=headers)
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.status_code in (200, 201):
+                found: dict[str, Any] = answer.json()
+                return found
+            if answer is not None and answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                self.told.wrong.append(f"{answer.status_code} {answer.text[:200]}")
+                return None
+            self.told.refused += 1
+            if not again:
+                return None
+            time.sleep(RETRY_S)
+
+
+def with_witness(repository: Path) -> None:
+    """Put the independent callback beside the playbooks."""
+    plugins = repository / "callback_plugins"
+    plugins.mkdir()
+    shutil.copy(Path(__file__).parent / "witness.py", plugins / "witness.py")

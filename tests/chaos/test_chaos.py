@@ -1,0 +1,53 @@
+"""The core of the campaign: each fault once, under load, with the whole proof after it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import campaign
+from tests.chaos.campaign import Plan, Report
+from tests.chaos.load import Jobs
+from tests.deployment.conftest import Deployment
+
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+
+LASTING_S = 6
+
+
+@pytest.fixture(scope="module")
+def struck() -> Iterator[tuple[Deployment, Jobs]]:
+    """One deployment for every fault."""
+    directory = Path(tempfile.mkdtemp(prefix="pl-"))
+    try:
+        with campaign.prepared(directory) as made:
+            yield made
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("kill api", "kill projector", "kill dispatcher", "kill runner agent"),
+        ("kill nats", "kill postgres"),
+        ("stop postgres",),
+        ("hang nats",),
+        ("kill supervisor", "kill everything"),
+        ("power off",),
+    ],
+    ids=", ".join,
+)
+def test_nothing_is_lost_twice_or_stuck(
+    struck: tuple[Deployment, Jobs], names: tuple[str, ...]
+) -> None:
+    """Jobs end truthfully, events stand once and in order, promises are kept, nothing is left."""
+    deployment, jobs = struck
+    plan = Plan(faults=names, jobs=4, steps=40, lasting_s=LASTING_S, launches_every_s=1)
+    found = campaign.strike(deployment, jobs, plan, Report())
+    assert not found.all()
+    assert found.events > plan.jobs * campaign.BEGUN_EVENTS
