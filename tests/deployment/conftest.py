@@ -42,6 +42,13 @@ PLAYBOOKS = {
     "broken.yml": "- hosts: all\n  tasks: [unclosed\n",
     "fails.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - fail: {msg: no}\n",
     "ping.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
+    "steps.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - command: "true"
+      loop: "{{ range(25) | list }}"
+""",
 }
 
 
