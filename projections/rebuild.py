@@ -49,15 +49,15 @@ async def build(
     """
     await postgres.execute("SET synchronous_commit TO off")
     await checkpoint.install(postgres, projection)
-    await _apply(projection, connection, postgres, (1, last))
+    await apply_span(projection, connection, postgres, (1, last))
     await checkpoint.move(postgres, projection, 0, last)
     return {table: await table_digest(postgres, SCHEMA, table) for table in projection.tables()}
 
 
-async def _apply(
+async def apply_span(
     projection: Projection, connection: Client, postgres: Connection, span: tuple[int, int]
 ) -> None:
-    """Apply the messages of a span (first, last) as the projector does."""
+    """Apply a span (first, last) in the connection's schema, without its checkpoint."""
     decoder = Decoder(Blobs(connection), enveloped=projection.enveloped)
     async for messages in pull.read(connection, projection.stream, *span):
         decoded = []
@@ -134,7 +134,9 @@ class Rebuild:
         return Checkpoint(position=row["position"], version=row["version"])
 
     async def _apply_up_to(self, last: int) -> None:
-        await _apply(self._projection, self._connection, self._postgres, (self._position + 1, last))
+        await apply_span(
+            self._projection, self._connection, self._postgres, (self._position + 1, last)
+        )
         self._position = max(self._position, last)
 
     async def _compare(self, table: str) -> TableResult:

@@ -26,14 +26,14 @@ class Measure(Struct, frozen=True, kw_only=True):
 class Sizes(Struct, frozen=True, kw_only=True):
     """How much the measures work on."""
 
-    ingested: int = 60_000
+    ingested: int = 180_000
     writes: int = 100
     batch_of_jobs: int = 40
     listed_jobs: int = 2_000
     listed_events: int = 20_000
 
 
-FULL = Sizes(ingested=500_000, writes=400, listed_jobs=100_000, listed_events=1_000_000)
+FULL = Sizes(ingested=1_000_000, writes=400, listed_jobs=100_000, listed_events=1_000_000)
 
 
 def p50_ms(seconds: Iterable[float]) -> float:
