@@ -19,6 +19,17 @@ READ_TIMEOUT_S = 20.0
 RETRY_S = 0.2
 
 
+class _Stateless(asyncpg.Connection):
+    """A pooled connection that keeps no state between its users, so that none is cleared.
+
+    Readers set nothing but within their transaction; the round trip for it was one in four.
+    """
+
+    def get_reset_query(self) -> str:
+        """Return nothing to run."""
+        return ""
+
+
 async def connect_pool(
     dsn: str, password_file: Path | None, *, size: int = 10, wait: bool = False
 ) -> asyncpg.Pool[asyncpg.Record]:
@@ -29,7 +40,9 @@ async def connect_pool(
     chosen = {**options(password_file), "command_timeout": READ_TIMEOUT_S}
     while True:
         try:
-            return await asyncpg.create_pool(dsn, min_size=1, max_size=size, **chosen)
+            return await asyncpg.create_pool(
+                dsn, min_size=1, max_size=size, connection_class=_Stateless, **chosen
+            )
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
             if not wait:
                 raise

@@ -31,6 +31,7 @@ from schemas.events.job import (
     kind_of,
 )
 from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.registry import Event
 from schemas.status import JobKind, Status
 
 DEFAULT_GROUPS = ("default",)
@@ -106,25 +107,32 @@ class Board(Struct, kw_only=True):
                 failed=failed,
             )
 
-    def apply_config(self, record: Recorded) -> None:
-        """Fold one CONFIG transaction: deletions and instances matter, the rest does not."""
+    def apply_config(self, record: Recorded) -> bool:
+        """Fold one CONFIG transaction: deletions and instances matter, the rest does not.
+
+        True when anything did.
+        """
         self.config_position = record.sequence
-        for event in record.events:
-            match event:
-                case ResourceDeleted():
-                    self.deleted.add(f"{event.kind}:{event.id}")
-                case ResourceCreated(kind="project", id=number, values=values):
-                    self._note_manual(number, values.get("scm_type", ""))
-                case (
-                    InstanceRegistered()
-                    | InstanceAdjusted()
-                    | InstanceUnavailable()
-                    | InstanceAvailable()
-                ):
-                    before = self.instances.get(event.id, instance.INITIAL)
-                    self.instances[event.id] = instance.evolve(before, event)
-                case _:
-                    continue
+        matters = [self._configured(event) for event in record.events]
+        return any(matters)
+
+    def _configured(self, event: Event) -> bool:
+        match event:
+            case ResourceDeleted():
+                self.deleted.add(f"{event.kind}:{event.id}")
+            case ResourceCreated(kind="project", id=number, values=values):
+                self._note_manual(number, values.get("scm_type", ""))
+            case (
+                InstanceRegistered()
+                | InstanceAdjusted()
+                | InstanceUnavailable()
+                | InstanceAvailable()
+            ):
+                before = self.instances.get(event.id, instance.INITIAL)
+                self.instances[event.id] = instance.evolve(before, event)
+            case _:
+                return False
+        return True
 
     def _note_manual(self, project: int, scm_type: str) -> None:
         if not scm_type:

@@ -32,7 +32,7 @@ class Truncated(Exception):
 
 
 class BoardKeeper:
-    """One board for all loops of a process; ``changed`` wakes them."""
+    """One board for all loops of a process; what changes it wakes them."""
 
     def __init__(self, connection: Client, store: JetStreamStore) -> None:
         """Follow the log over ``connection``."""
@@ -40,6 +40,8 @@ class BoardKeeper:
         self._store = store
         self.board = Board()
         self._changed = asyncio.Event()
+        self._moved = asyncio.Event()
+        """Set by every message, also by those that change nothing on the board."""
         self._ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,7 +78,7 @@ class BoardKeeper:
     async def reached(self, jobs: int, config: int = 0) -> None:
         """Wait until the board has passed these positions."""
         while self.board.jobs_position < jobs or self.board.config_position < config:
-            await self._changed.wait()
+            await self._moved.wait()
 
     async def caught_up(self) -> None:
         """Wait until the board shows everything that stands in the log now."""
@@ -87,14 +89,19 @@ class BoardKeeper:
         jobs = stream == JOBS.name
         start = self.board.jobs_position if jobs else self.board.config_position
         async for messages in pull.follow(self._connection, stream, start):
+            material = False
             for message in messages:
                 record = await self._store.decode(message)
                 if jobs:
                     self.board.apply_job(record)
+                    material = True
                 else:
-                    self.board.apply_config(record)
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
+                    material = self.board.apply_config(record) or material
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()
+            if material:
+                changed, self._changed = self._changed, asyncio.Event()
+                changed.set()
 
     async def _keep_snapshot(self) -> None:
         while True:

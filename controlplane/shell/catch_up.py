@@ -24,6 +24,7 @@ class CatchUp:
         self._pool = pool
         self._known: dict[str, int] = defaultdict(int)
         self._moved = asyncio.Event()
+        self._asking: set[str] = set()
 
     async def start(self, connection: Client) -> None:
         """Listen to the projectors' announcements."""
@@ -58,9 +59,16 @@ class CatchUp:
         return True
 
     async def _ask(self, projection: str) -> None:
-        found = await self._pool.fetchval(
-            "select position from checkpoint where projection = $1", projection
-        )
+        """Ask once for all who wait: the others hear of it as of an announcement."""
+        if projection in self._asking:
+            return
+        self._asking.add(projection)
+        try:
+            found = await self._pool.fetchval(
+                "select position from checkpoint where projection = $1", projection
+            )
+        finally:
+            self._asking.discard(projection)
         self._learn(projection, found or 0)
 
     async def _announced(self, message: Msg) -> None:

@@ -274,43 +274,68 @@ class ConfigWriter:
         """Append prepared commands in order; returns those to prepare again."""
         again: set[_Command] = set()
         expected = position
-        queue = list(chosen)
-        while queue:
-            command = queue[0]
+        queue = []
+        for command in chosen:
             prepared = command.prepared
-            if prepared is None or not prepared.events or command.answer.done():
-                if prepared is not None:
-                    command.succeed(prepared, position)
-                queue.pop(0)
+            if prepared is not None and prepared.events:
+                queue.append(command)
+            elif prepared is not None:
+                command.succeed(prepared, position)
+        while queue := [command for command in queue if not command.answer.done()]:
+            expected, conflict = await self._append_all(queue, expected)
+            if not conflict:
                 continue
-            command.sent = True
-            self._appending_since = clock.monotonic()
-            try:
-                expected = await self._store.append(
-                    prepared.subject,
-                    command.context,
-                    prepared.events,
-                    keys=sorted(prepared.writes),
-                    expect=StreamPosition(expected),
-                )
-            except Conflict:
-                expected, touched = await self._written_since(expected)
-                command.sent = False
-                for each in queue:
-                    each.conflicts += 1
-                hit = [each for each in queue if _touches(each, touched)]
-                again.update(hit)
-                queue = [each for each in queue if each not in again]
-                continue
-            except Rejected as error:
-                command.fail(error)
-                queue.pop(0)
-                continue
-            finally:
-                self._appending_since = None
-            command.succeed(prepared, expected)
-            queue.pop(0)
+            expected, touched = await self._written_since(expected)
+            queue = [command for command in queue if not command.answer.done()]
+            for each in queue:
+                each.sent = False
+                each.conflicts += 1
+            hit = [each for each in queue if _touches(each, touched)]
+            again.update(hit)
+            queue = [each for each in queue if each not in again]
         return again
+
+    async def _append_all(self, queue: list[_Command], expected: int) -> tuple[int, bool]:
+        """Append commands behind ``expected``, all under way at once and each on the one before.
+
+        Returns where the last that took effect stands, and whether another writer was in between;
+        one that was not taken leaves those behind it without effect, and unanswered.
+        """
+        self._appending_since = clock.monotonic()
+        try:
+            outcomes = await asyncio.gather(
+                *(self._append_one(each, expected + place) for place, each in enumerate(queue)),
+                return_exceptions=True,
+            )
+        finally:
+            self._appending_since = None
+        for command, outcome in zip(queue, outcomes, strict=True):
+            match outcome:
+                case int():
+                    expected = outcome
+                case Conflict():
+                    return expected, True
+                case Rejected():
+                    command.fail(outcome)
+                    return expected, False
+                case BaseException():
+                    raise outcome
+        return expected, False
+
+    async def _append_one(self, command: _Command, expected: int) -> int:
+        prepared = command.prepared
+        if prepared is None:
+            raise ValueError("a command is appended once it is prepared")
+        command.sent = True
+        position = await self._store.append(
+            prepared.subject,
+            command.context,
+            prepared.events,
+            keys=sorted(prepared.writes),
+            expect=StreamPosition(expected),
+        )
+        command.succeed(prepared, position)
+        return position
 
     async def _written_since(self, expected: int) -> tuple[int, set[str]]:
         """Return where CONFIG ends now and the keys that others wrote behind ``expected``."""

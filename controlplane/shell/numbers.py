@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import NamedTuple
+
 import msgspec
 import nats.errors
 from nats.aio.client import Client
@@ -24,18 +27,53 @@ TRIES = 2
 """A client waits for them one after another, so few."""
 
 
+class _Wish(NamedTuple):
+    """How many ids somebody waits for."""
+
+    ids: int
+    answer: asyncio.Future[range]
+
+
 class Numbers:
     """The counters over one NATS connection."""
 
     def __init__(self, connection: Client) -> None:
         """Use a connection that may publish to IDS."""
         self._connection = connection
+        self._waiting: dict[str, list[_Wish]] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
 
     async def take(self, sequence: str, count: int = 1) -> range:
         """Allot ``count`` new ids of a sequence (a resource kind, or ``unified_job``).
 
-        Raises Unavailable. A lost answer only leaves a gap.
+        Who asks while a request is under way shares the next one. Raises Unavailable. A lost answer
+        only leaves a gap.
         """
+        wish = _Wish(count, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(sequence, []).append(wish)
+        if sequence not in self._serving:
+            self._serving[sequence] = asyncio.create_task(self._serve(sequence))
+        return await wish.answer
+
+    async def _serve(self, sequence: str) -> None:
+        """Ask for all who wait, until nobody does."""
+        try:
+            while wishes := self._waiting.pop(sequence, []):
+                try:
+                    first = (await self._ask(sequence, sum(each.ids for each in wishes)))[0]
+                except Exception as error:  # noqa: BLE001 - it is the answer of all of them
+                    for each in wishes:
+                        if not each.answer.done():
+                            each.answer.set_exception(error)
+                    continue
+                for each in wishes:
+                    if not each.answer.done():
+                        each.answer.set_result(range(first, first + each.ids))
+                    first += each.ids
+        finally:
+            del self._serving[sequence]
+
+    async def _ask(self, sequence: str, count: int) -> range:
         for _ in range(TRIES):
             try:
                 answer = await self._connection.request(

@@ -38,25 +38,46 @@ QUERIES = _named()
 
 
 class View:
-    """One snapshot of the tables: every query through it sees the same position."""
+    """One snapshot of the tables: every query through it sees the same position.
 
-    def __init__(self, connection: Any) -> None:
-        """Read through a connection inside a read-only transaction."""
-        self._connection = connection
+    It is taken by the first query: one that asks nothing costs nothing.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        """Read through a connection of ``pool``, inside a read-only transaction."""
+        self._pool = pool
+        self.connection: Any = None
+        """Once there was a query."""
+
+    async def _opened(self) -> Any:
+        if self.connection is None:
+            self.connection = await self._pool.acquire()
+            await self.connection.execute(_BEGIN)
+        return self.connection
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self.connection is None:
+            return
+        try:
+            if not self.connection.is_closed():
+                await self.connection.execute("rollback")
+        finally:
+            await self._pool.release(self.connection)
 
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """Return the rows of a statement with bound arguments."""
-        rows: list[Row] = await self._connection.fetch(sql, *args)
+        rows: list[Row] = await (await self._opened()).fetch(sql, *args)
         return rows
 
     async def row(self, sql: str, *args: Any) -> Row | None:
         """Return the first row of a statement, or None."""
-        found: Row | None = await self._connection.fetchrow(sql, *args)
+        found: Row | None = await (await self._opened()).fetchrow(sql, *args)
         return found
 
     async def value(self, sql: str, *args: Any) -> Any:
         """Return the first column of the first row, or None."""
-        return await self._connection.fetchval(sql, *args)
+        return await (await self._opened()).fetchval(sql, *args)
 
     async def named(self, query: str, *args: Any) -> list[Row]:
         """Return the rows of a named query."""
@@ -81,16 +102,15 @@ class ReadModel:
         Raises Unavailable when the connection dies under it or Postgres does not answer in time (a
         rollback would wait as long again), else whatever its user raises.
         """
-        async with self._pool.acquire() as connection:
-            try:
-                await connection.execute(_BEGIN)
-                yield View(connection)
-            except Exception as error:
+        view = View(self._pool)
+        try:
+            yield view
+        except Exception as error:
+            if view.connection is not None:
                 if isinstance(error, TimeoutError):
-                    connection.terminate()
-                if connection.is_closed():
+                    view.connection.terminate()
+                if view.connection.is_closed():
                     raise Unavailable("The read model is not available.") from error
-                raise
-            finally:
-                if not connection.is_closed():
-                    await connection.execute("rollback")
+            raise
+        finally:
+            await view.close()
