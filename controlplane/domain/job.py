@@ -194,6 +194,7 @@ JobCommand = (
 INITIAL = JobState()
 LOST_ATTEMPTS_MAX = 3
 """A job whose runner is lost so often is not tried again: it may be what ends the runners."""
+UNASKED = "The job was told to end on its runner, though nobody had canceled it."
 CANNOT_DELETE = {"detail": "Cannot delete running job resource."}
 
 
@@ -353,10 +354,7 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
     events: list[JobEvent] = []
     if not state.started and report.started is not None:
         events.append(JobStarted(attempt=command.attempt, runner=report.runner, at=report.started))
-    status = Status(report.status)
-    explanation = report.explanation
-    if status is Status.CANCELED:
-        explanation = state.cancel_explanation or explanation
+    status, explanation = _reported_end(report, state)
     events.append(
         JobFinished(
             status=str(status),
@@ -373,6 +371,16 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
         )
     )
     return tuple(events)
+
+
+def _reported_end(report: AttemptFinished, state: JobState) -> tuple[Status, str]:
+    """Return the end that a report means: only a job that somebody canceled ends as canceled."""
+    status = Status(report.status)
+    if status is not Status.CANCELED:
+        return status, report.explanation
+    if state.cancel_requested:
+        return status, state.cancel_explanation or report.explanation
+    return Status.ERROR, report.explanation or UNASKED
 
 
 def _decide_cancel(command: RequestCancel | ConfirmCancel, state: JobState) -> tuple[JobEvent, ...]:

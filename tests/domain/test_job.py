@@ -8,6 +8,7 @@ import pytest
 
 from controlplane.domain.job import (
     JOB,
+    UNASKED,
     Claim,
     ConfirmCancel,
     Delete,
@@ -158,6 +159,14 @@ def test_a_canceled_attempt_ends_as_its_runner_reports() -> None:
         last_counter=9,
     )
     given(PLACED, CLAIMED, STARTED, requested).when(finished(status="canceled", rc=254)).then(ended)
+
+
+def test_a_job_that_nobody_canceled_never_ends_as_canceled() -> None:
+    """Whatever signalled its supervisor, it was nobody who may cancel: that is an error."""
+    ended = JobFinished(
+        status="error", finished=NOW, attempt=1, rc=254, explanation=UNASKED, last_counter=9
+    )
+    given(PLACED, CLAIMED, STARTED).when(finished(status="canceled", rc=254)).then(ended)
 
 
 def test_a_lost_runner_may_come_back_within_the_grace() -> None:

@@ -100,6 +100,16 @@ def test_no_illegal_move_is_reachable(commands: list[Any]) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(COMMANDS, max_size=25))
+def test_only_what_somebody_canceled_ends_as_canceled(commands: list[Any]) -> None:
+    """Whatever a runner reports."""
+    state = JOB.initial
+    for command in commands:
+        state = fold(JOB, decided(command, state), state)
+        assert state.cancel_requested or state.status is not Status.CANCELED
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(COMMANDS, max_size=25))
 def test_a_running_job_has_a_holder_and_an_attempt(commands: list[Any]) -> None:
     """No job runs without a claim; an active one is never deleted."""
     state = JOB.initial

@@ -6,11 +6,20 @@ from controlplane.domain import dispatch
 from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
 from controlplane.domain.dispatch import Outbox
-from controlplane.domain.job import GiveUp, JobCommand, JobState, Withdraw
+from controlplane.domain.job import (
+    GiveUp,
+    JobCommand,
+    JobState,
+    ReportFinished,
+    Withdraw,
+)
 from controlplane.domain.loss import Present
 from controlplane.domain.reporting import Heard
+from schemas import subjects
+from schemas.events.job import JobFinished
 from schemas.work import ClaimRequest, Grant
 from tests.simulation.control import Control
+from tests.simulation.log import at_once, context
 
 
 class GrantsUnasked(Control):
@@ -62,6 +71,45 @@ class GivesUpUnheard(Control):
     def confirmed(self, command: GiveUp, heard: Heard) -> GiveUp | None:
         """Do not look."""
         return command
+
+
+class _Hasty(Deliveries):
+    def due(self, board: Board, present: Present, now_s: float) -> list[Delivery]:
+        """Take whatever a runner holds for what its job has left."""
+        held = [
+            Delivery(job=job, attempt=attempt, runner=runner, wanted=False)
+            for runner, running in present.items()
+            for job, attempt in running
+        ]
+        return [*super().due(board, present, now_s), *held]
+
+
+class EndsWhatStands(Control):
+    """Tells runners to end attempts that their jobs stand for."""
+
+    def deliveries(self) -> Deliveries:
+        """One that never looks at the board."""
+        return _Hasty()
+
+
+class BelievesSignals(Control):
+    """Appends the end that a runner reports, whoever signalled its supervisor."""
+
+    def job(self, job: int, command: JobCommand, message_id: str = "") -> int:
+        """Take a reported cancel for somebody's wish."""
+        if not isinstance(command, ReportFinished) or command.report.status != "canceled":
+            return super().job(job, command, message_id)
+        state = self.server.store.states[job]
+        if not state.active or state.attempt != command.attempt:
+            return super().job(job, command, message_id)
+        made = context(self.scheduler, message_id)
+        ended = JobFinished(
+            status="canceled",
+            finished=self.scheduler.at,
+            attempt=state.attempt,
+            last_counter=command.report.last_counter,
+        )
+        return at_once(self.server.store.append(subjects.job(job), made, (ended,)))
 
 
 class TellsOnce(Control):

@@ -57,6 +57,8 @@ class Witness:
             return
         if after.status not in LEGAL.get(before.status, set()):
             raise Violation(f"job {job}: {before.status} -> {after.status}")
+        if after.status is Status.CANCELED and not after.cancel_requested:
+            raise Violation(f"job {job} is canceled though nobody canceled it")
         if after.status is Status.WAITING:
             self._alone(job, after, states)
         ended = self.reported.get((job, before.attempt), self._now())
@@ -93,6 +95,13 @@ class Witness:
             if other[0] == job and self._now() - self.unreached.get(where, 0.0) > ZOMBIE_S:
                 raise Violation(f"attempts {other[1]} and {attempt} of job {job} play at once")
         self.playing[key] = machine
+
+    def told_to_end(self, key: Key, machine: str) -> None:
+        """A runner is told to end what somebody canceled, or what its job has left."""
+        state = self.states[key[0]]
+        stands = state.active and (state.attempt, state.runner) == (key[1], machine)
+        if stands and not state.cancel_requested:
+            raise Violation(f"{key} was told to end on {machine} though nobody canceled it")
 
     def ends(self, key: Key) -> None:
         """A playbook is over."""

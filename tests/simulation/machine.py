@@ -83,6 +83,14 @@ class Machine(Process):
             entry.final = "failed" if self.scheduler.random.random() < fails else "successful"
         self.witness.ends(key)
 
+    def signal_one(self) -> None:
+        """Somebody on the machine ends a supervisor by SIGTERM; the control plane asked nobody."""
+        keys = sorted(key for key in self.disk if self.plays(key))
+        if keys:
+            key = self.scheduler.random.choice(keys)
+            self.scheduler.tell(f"{key} gets a stray signal on {self.name}")
+            self.disk[key].signalled = True
+
     def plays(self, key: Key) -> bool:
         """Tell whether the playbook lives."""
         return self.witness.playing.get(key) == self.name
@@ -215,6 +223,7 @@ class Agent(Process):
         key = (request.job, request.attempt)
         if key not in self._held:
             return CANCEL_UNKNOWN
+        self.machine.witness.told_to_end(key, self.machine.name)
         self._cancel.add(key)
         entry = self.machine.disk[key]
         entry.signalled = entry.started

@@ -56,6 +56,8 @@ def test_a_calm_world_loses_nothing() -> None:
         (careless.SendsOnce, "wedged"),
         (careless.LeavesPlaced, "wedged"),
         (careless.TellsOnce, "wedged"),
+        (careless.EndsWhatStands, "was told to end"),
+        (careless.BelievesSignals, "though nobody canceled it"),
         (careless.GivesUpUnheard, "although its end was reported"),
     ],
 )

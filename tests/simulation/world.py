@@ -180,6 +180,8 @@ class World:
         away = chance.choice((0.5, 3.0, 20.0, 100.0))
         if chance.random() < 0.15:
             chance.choice(self.controls).stand_still(chance.choice((1.0, 5.0, 20.0)))
+        elif chance.random() < 0.1:
+            chance.choice(list(self.machines.values())).signal_one()
         elif chance.random() < 0.2:
             self._cut(chance.choice(agents), away)
         else:
