@@ -1,4 +1,4 @@
-"""Control processes with one rule broken each: the simulation must find every one of them."""
+"""Programs with one rule broken each: the simulation must find every one of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from controlplane.domain.job import (
 )
 from controlplane.domain.loss import Present
 from controlplane.domain.reporting import Heard
+from projections.projection import Projection
 from schemas import subjects
 from schemas.events.job import JobFinished
 from schemas.work import ClaimRequest, Grant
 from tests.simulation.control import Control
 from tests.simulation.log import at_once, context
+from tests.simulation.projector import Projector
+from tests.simulation.read_model import Messages
+from tests.simulation.scheduler import Steps
 
 
 class GrantsUnasked(Control):
@@ -122,3 +126,38 @@ class TellsOnce(Control):
     def confirms(self, answer: bytes | None) -> bool:
         """Believe that whoever answered has obeyed."""
         return answer is not None
+
+
+class StoresUnfenced(Projector):
+    """Moves the checkpoint wherever it stands."""
+
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+        """Ask for no condition."""
+        self.database.begin()
+        self.database.apply(projection, batch)
+        self.database.put(projection.name, new)
+        self.database.commit()
+        yield 0.0
+
+
+class StoresApart(Projector):
+    """Commits rows first and the checkpoint later."""
+
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+        """Use two transactions."""
+        self.database.begin()
+        self.database.apply(projection, batch)
+        self.database.commit()
+        yield 0.1
+        self.database.put(projection.name, new)
+
+
+class SkipsOne(Projector):
+    """Leaves a message out when its transaction broke, and goes on behind it."""
+
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+        """Move the checkpoint without the rows."""
+        if self.dies():
+            self.database.put(projection.name, new)
+            return
+        yield from super().store(projection, batch, old, new)

@@ -8,6 +8,7 @@ from schemas.status import Status
 from tests.simulation import careless
 from tests.simulation.control import Control
 from tests.simulation.invariants import Violation
+from tests.simulation.projector import Projector
 from tests.simulation.world import SMALL, Plan, World, kill_each, simulate
 
 SEEDS = 80
@@ -65,6 +66,20 @@ def test_a_broken_rule_is_found(control: type[Control], what: str) -> None:
     """A careless control plane breaks a law within a few seeds, and the text names the seed."""
     with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*{what}"):
         _all_seeds(Plan(control=control))
+
+
+@pytest.mark.parametrize(
+    ("projector", "what"),
+    [
+        (careless.StoresUnfenced, "applied a message again"),
+        (careless.StoresApart, "applied a message again"),
+        (careless.SkipsOne, "reads as|has a row|not what the log rebuilds"),
+    ],
+)
+def test_a_careless_projector_is_found(projector: type[Projector], what: str) -> None:
+    """Rows and checkpoint that part are noticed at the batch that shows it."""
+    with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*({what})"):
+        _all_seeds(Plan(projector=projector))
 
 
 def _all_seeds(plan: Plan) -> None:

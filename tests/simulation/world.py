@@ -15,15 +15,19 @@ from schemas import subjects
 from schemas.events.instance import InstanceRegistered
 from schemas.work import CANCEL_SIGNALLED, CancelRequest, ClaimRequest, Grant
 from tests.factories import NOW
+from tests.simulation import read_model
 from tests.simulation.clients import INVENTORIES, LONG, PROJECTS, Clients
 from tests.simulation.control import Control
 from tests.simulation.invariants import Violation, Witness
 from tests.simulation.log import Ordered, Server, at_once, context
 from tests.simulation.machine import Agent, Machine
 from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
+from tests.simulation.projector import Projector
 from tests.simulation.scheduler import Process, Reply, Scheduler
 
 GIB = 1 << 30
+FLUSH_S = 0.7
+"""How much of what Postgres has committed its death can cost (seconds)."""
 STEPS_MAX = 400_000
 
 
@@ -37,6 +41,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     cancels: int = 3
     deletions: int = 2
     control: type[Control] = Control
+    projector: type[Projector] = Projector
     kill: Kill | None = None
 
 
@@ -57,6 +62,11 @@ class World:
         self.machines = {
             name: Machine(self.server, self.network, self.witness, name) for name in ("r1", "r2")
         }
+        self.database = read_model.Database()
+        self.projectors = [
+            plan.projector(self.server, self.network, self.database, name)
+            for name in ("projector-1", "projector-2")
+        ]
         for control in self.controls:
             control.cancel = self._cancel
         for machine in self.machines.values():
@@ -143,11 +153,13 @@ class World:
             process.start()
         self.clients.do(0.0, self.clients.found)
         self._ask()
+        self._flush()
         if self.plan.faults.crash_every_s:
             self._trouble()
 
     def _processes(self) -> list[Process]:
-        return [self.server, self.clients, *self.controls, *self.machines.values()]
+        controls = [*self.controls, *self.projectors]
+        return [self.server, self.clients, *controls, *self.machines.values()]
 
     def _ask(self) -> None:
         chance, clients, until = self.scheduler.random, self.clients, self.plan.chaos_s * 0.9
@@ -166,6 +178,23 @@ class World:
                 partial(clients.delete, kind, number, pause),
             )
 
+    def _flush(self) -> None:
+        """Bring to the disk what Postgres has committed, as it does from time to time."""
+        self.database.flush()
+        self.scheduler.after(FLUSH_S, self._flush)
+
+    def _postgres(self, away_s: float) -> None:
+        """Postgres dies with what is not on its disk, and comes back."""
+        self.scheduler.tell("postgres dies")
+        self.database.lose()
+        self.database.away = True
+
+        def back() -> None:
+            self.scheduler.tell("postgres is back")
+            self.database.away = False
+
+        self.scheduler.after(away_s, back)
+
     def _trouble(self) -> None:
         """Something breaks, and comes back later, much later or never."""
         self.scheduler.after(
@@ -182,10 +211,13 @@ class World:
             chance.choice(self.controls).stand_still(chance.choice((1.0, 5.0, 20.0)))
         elif chance.random() < 0.1:
             chance.choice(list(self.machines.values())).signal_one()
+        elif chance.random() < 0.15:
+            self._postgres(away)
         elif chance.random() < 0.2:
             self._cut(chance.choice(agents), away)
         else:
-            victim = chance.choice([*self.controls, *agents, *agents, *self.machines.values()])
+            servers = [*self.controls, *self.projectors]
+            victim = chance.choice([*servers, *agents, *agents, *self.machines.values()])
             victim.crash()
             if victim is self.machines["r2"] and chance.random() < 0.5:
                 self.scheduler.tell("r2 is gone for good")
@@ -245,6 +277,14 @@ class World:
             or self.witness.playing
             or any(machine.disk for machine in self._machines_to_stay())
             or self.server.buckets.get("runner_reports", 0) < len(self.server.reports)
+            or self._unread()
+        )
+
+    def _unread(self) -> bool:
+        """Tell whether the tables do not show yet what the log says."""
+        return any(
+            self.database.position(each.name) < read_model.last(self.server, each)
+            for each in read_model.PROJECTIONS
         )
 
     def _machines_to_stay(self) -> list[Machine]:
@@ -265,11 +305,13 @@ class World:
             if state.active
         ]
         held = [f"{name} holds {list(each.disk)}" for name, each in self.machines.items()]
-        return [*jobs, *held, f"playing {self.witness.playing}"]
+        unread = ["the tables lag"] if self._unread() else []
+        return [*jobs, *held, f"playing {self.witness.playing}", *unread]
 
     def _check_end(self) -> None:
         self._check_records()
         self._check_folds()
+        read_model.check_rebuilt(self.server, self.database)
 
     def _check_records(self) -> None:
         """What the log says of an attempt's output is what is stored, without a hole."""
