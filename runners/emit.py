@@ -119,6 +119,8 @@ class Emitter:
     async def _publish(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self.summary.feed(entry)
+        if self.ansible_pid:
+            self._held.begun()
         await self._tell_start()
         events = [entry for entry in entries if isinstance(entry, JournalEvent)]
         *full, rest = [*framing.split(events, self._framed)] or [()]

@@ -55,7 +55,10 @@ class Execution:
         order = self._held.record.order
         bound = structlog.contextvars.bound_contextvars(job=order.job)
         with telemetry.within(order.traceparent), bound:
-            await self._run(secrets)
+            try:
+                await self._run(secrets)
+            finally:
+                self._held.begun()
 
     async def _run(self, secrets: Secrets | Unstarted) -> None:
         unstarted = await self._start(secrets)

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from pathlib import Path
 
+from runners.gate import Turn
 from runners.record import Key, Record
 from runners.zygote_client import SupervisorHandle
 
@@ -22,6 +23,14 @@ class HeldAttempt:
         self.handle: SupervisorHandle | None = None
         self.cancel_wanted = asyncio.Event()
         self.unpublished_bytes = 0
+        self.turn: Turn | None = None
+        """While it is starting."""
+
+    def begun(self) -> None:
+        """Let the next attempt start: this one has, or never will."""
+        if self.turn is not None:
+            self.turn.end()
+            self.turn = None
 
 
 class Held:

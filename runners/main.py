@@ -18,6 +18,7 @@ from ops.telemetry import Tracer
 from runners import register
 from runners.agent import Agent, Pace
 from runners.content import ContentCache
+from runners.gate import StartGate
 from runners.held import Held
 from runners.journal_watch import JournalWatch
 from runners.site import Site
@@ -76,6 +77,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         content=ContentCache(settings.data, blobs.get_file),
         blobs=blobs,
         key=SealingKey.load_or_create(settings.data / "runner" / "key"),
+        gate=StartGate(),
         held=Held(register.own_capacity(settings.runner_capacity)),
         tracer=Tracer("runner", settings.otlp_endpoint),
     )

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from ops.telemetry import Tracer
 from runners.content import ContentCache
+from runners.gate import StartGate
 from runners.held import Held
 from runners.journal_watch import JournalWatch
 from runners.record import JOBS_DIR
@@ -51,6 +52,7 @@ class Site:
     blobs: Blobs
     key: Key
     held: Held
+    gate: StartGate
     tracer: Tracer
 
     @property

@@ -34,13 +34,16 @@ async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase,
     began = clock.now()
     await _unless_canceled(held, _fetch(site, held))
     fetched = clock.now()
+    await _unless_canceled(held, _turn(site, held))
+    admitted = clock.now()
     try:
         held.handle = await site.zygote.spawn(held.directory, secrets)
     except SupervisorLost as error:
         raise Unstarted("error", str(error)) from error
     return (
         Phase(name="content", started=began, finished=fetched),
-        Phase(name="spawn", started=fetched, finished=clock.now()),
+        Phase(name="turn", started=fetched, finished=admitted),
+        Phase(name="spawn", started=admitted, finished=clock.now()),
     )
 
 
@@ -61,6 +64,11 @@ async def _fetch(site: Site, held: HeldAttempt) -> None:
             await insist("content", functools.partial(site.content.place, digest, target))
         except ContentMissing as error:
             raise Unstarted("error", f"{_named(name)}: {error}") from error
+
+
+async def _turn(site: Site, held: HeldAttempt) -> None:
+    if isinstance(held.record.order.payload, PlaybookRun):
+        held.turn = await site.gate.turn()
 
 
 def _named(file: str) -> str:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from runners.ansible import PLUGIN_DIR
+from runners.environment import scrubbed
 from runners.preparation import Preparation
 from runners.process_tree import MARK, mark_of
-from runners.spec import JOURNAL_FILE, JobSpec
+from runners.spec import JOURNAL_FILE, JobSpec, write_private
 
 VERBOSITY_MAX = 5
+COMMAND = "ansible-playbook"
+SHEBANG_CHARS_MAX = 127
+"""What every kernel reads of a script's first line."""
+_LAUNCHER = """#!{python}
+import gc
+import sys
+
+gc.disable()
+from ansible.cli.playbook import main
+
+gc.freeze()
+gc.enable()
+sys.exit(main())
+"""
+"""Ansible's own command, but that its imports are not searched for garbage: that is a fifth of the
+processor time of a short run."""
 
 
 def prepare(job: Preparation) -> None:
@@ -16,6 +36,10 @@ def prepare(job: Preparation) -> None:
     call.playbook = job.spec.playbook
     call.args = options(job.spec) + call.args
     call.env = {**job.spec.env, **call.env, **environment(job)}
+    python = Path(sys.executable)
+    if (python.parent / COMMAND).exists() and len(str(python)) + 2 < SHEBANG_CHARS_MAX:
+        write_private(job.dir / "bin" / COMMAND, _LAUNCHER.format(python=python).encode(), 0o700)
+        call.env["PATH"] = f"{job.dir / 'bin'}:{call.env.get('PATH', scrubbed()['PATH'])}"
 
 
 def cleanup(_job: Preparation) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runners.preparation import Preparation, Unrunnable, memory_dir
 
-SUBDIRS = ("home", "tmp", "cp", "project", "inventory", "env")
+SUBDIRS = ("bin", "home", "tmp", "cp", "project", "inventory", "env")
 
 
 def prepare(job: Preparation) -> None:

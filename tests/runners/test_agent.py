@@ -30,7 +30,7 @@ async def test_an_order_becomes_a_record(plane: ControlPlane, agent: AgentProces
     assert (told.rc, told.play_count, told.task_count) == (0, 1, 1)
     assert {name: each.ok for name, each in told.stats.items()} == {"one": 1, "two": 1}
     assert {each.name for each in told.phases} == {
-        *("queue", "claim", "content", "spawn", "run", "publish")
+        *("queue", "claim", "content", "turn", "spawn", "run", "publish")
     }
     await patiently(lambda: plane.released)
     await patiently(lambda: agent.has_left(1))
