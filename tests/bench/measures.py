@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+import resource
+import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
+from typing import Protocol
 
 from msgspec import Struct
+
+from ops import clock, ids
 
 _TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
@@ -41,6 +47,11 @@ def p50_ms(seconds: Iterable[float]) -> float:
     return round(median(seconds) * 1000, 2)
 
 
+def p99_ms(seconds: Iterable[float]) -> float:
+    """Return the 99th percentile in milliseconds."""
+    return round(quantiles(seconds, n=100, method="inclusive")[98] * 1000, 2)
+
+
 def tree(pid: int) -> set[int]:
     """Return a process and all below it."""
     parents: dict[int, list[int]] = {}
@@ -71,22 +82,88 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total
 
 
-class Meter:
-    """Adds up what a tree of processes uses, those that end included: look often.
+class Meter(Protocol):
+    """Adds up what a tree of processes uses from now on, those that end included."""
 
-    A process is seen until its last look, so what it used after that is missing.
-    """
+    def look(self) -> None:
+        """Note what each process has used by now, where that is how it is known."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
+    def used_s(self) -> float:
+        """Return the processor seconds used since the meter was made."""
+
+    def close(self) -> None:
+        """Give back what it measures with, once its processes have ended or live elsewhere."""
+
+
+def meter(pids: Iterable[int] = ()) -> Meter:
+    """Return a meter of processes: a control group's account where one can be made."""
+    chosen = list(pids)
+    try:
+        return _Account(chosen)
+    except OSError:
+        return _Looks(chosen)
+
+
+class _Account:
+    """A control group: the kernel counts, whoever ends when."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        """Raises OSError where none can be made."""
+        old = Path("/sys/fs/cgroup/cpuacct")
+        root = old if old.is_dir() else Path("/sys/fs/cgroup")
+        self._group = root / f"playlog-bench-{ids.new_id()[:8]}"
+        self._group.mkdir()
+        self._root = root
+        if not (self._group / "cgroup.procs").exists():
+            self._group.rmdir()
+            raise OSError(f"{root} holds no control groups")
+        for pid in pids:
+            self.take(pid)
+        self._before = self._usage_s()
+
+    def take(self, pid: int) -> None:
+        """Count a process, and from now on whatever it starts."""
+        with contextlib.suppress(ProcessLookupError):
+            (self._group / "cgroup.procs").write_text(str(pid))
+
+    def look(self) -> None:
+        """Nothing: the kernel counts."""
+
+    def used_s(self) -> float:
+        """Return the processor seconds used since the meter was made."""
+        return self._usage_s() - self._before
+
+    def close(self) -> None:
+        """Remove the group; what still lives in it goes back to where it came from."""
+        for pid in (self._group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (self._root / "cgroup.procs").write_text(pid)
+        self._group.rmdir()
+
+    def _usage_s(self) -> float:
+        old = self._group / "cpuacct.usage"
+        if old.exists():
+            return int(old.read_text()) / 1e9
+        fields = (self._group / "cpu.stat").read_text().split()
+        return int(fields[1]) / 1e6
+
+
+class _Looks:
+    """Looks at the processes again and again: what one uses after its last look is missing."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._roots = set(pids)
         self._first: dict[int, float] = {}
         self._last: dict[int, float] = {}
-        self._before = tree(pid)
+        self._before = self._living()
         self.look()
+
+    def _living(self) -> set[int]:
+        return set().union(*(tree(pid) for pid in self._roots))
 
     def look(self) -> None:
         """Note what each process has used by now."""
-        for pid in tree(self._pid) | set(self._last):
+        for pid in self._living() | set(self._last):
             used = _own_s(pid)
             if used is not None:
                 self._first.setdefault(pid, used if pid in self._before else 0.0)
@@ -97,6 +174,9 @@ class Meter:
         self.look()
         return sum(used - self._first[pid] for pid, used in self._last.items())
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
 
 def _own_s(pid: int) -> float | None:
     try:
@@ -104,6 +184,15 @@ def _own_s(pid: int) -> float | None:
     except OSError:
         return None
     return sum(map(int, fields[11:13])) * _TICKS_S
+
+
+def run_metered(command: Sequence[str], cwd: Path | None = None) -> tuple[float, float]:
+    """Run a command; returns its wall and processor seconds, children included."""
+    begun, before = clock.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=cwd, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return clock.monotonic() - begun, used
 
 
 def memory_mb(pids: Iterable[int]) -> float:

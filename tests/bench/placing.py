@@ -29,5 +29,10 @@ def measure() -> list[Measure]:
             unit="decisions/s",
             baseline=round(_decisions_per_s(PENDING // 10)),
             goal=20_000,
-        )
+        ),
+        Measure(
+            name="placement_first_ms",
+            value=round(PENDING / _decisions_per_s(PENDING) * 1000, 1),
+            unit="ms to the first of 10,000",
+        ),
     ]
