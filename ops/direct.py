@@ -6,6 +6,7 @@ A batch get of a literal subject takes 0.3-0.5 ms (``jetstream.md`` 11), far les
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -18,6 +19,10 @@ from ops.pull import StreamMessage
 
 TIMEOUT_S = 5.0
 BATCH = 256
+LAG_PAUSE_S = 0.01
+"""A replica that lags is asked again after this."""
+
+Read = Callable[[], Awaitable[list[StreamMessage]]]
 
 
 async def by_sequence(connection: Client, stream: str, sequence: int) -> StreamMessage:
@@ -49,6 +54,28 @@ async def by_subject(
         if not more or not messages:
             return found
         position = messages[-1].sequence + 1
+
+
+async def last_at_leader(connection: Client, stream: str, subject: str) -> int:
+    """Return the sequence of a subject's newest message by the leader's word; 0 without any."""
+    try:
+        return (await connection.jetstream().get_last_msg(stream, subject)).seq or 0
+    except NotFoundError:
+        return 0
+
+
+async def up_to_date(read: Read, last: Callable[[], Awaitable[int]]) -> list[StreamMessage]:
+    """Return what ``read`` finds once it shows the message that stood ``last`` when we asked.
+
+    Any replica answers a direct get, also one that lags behind what was acknowledged: who decided
+    on that would miss a fact. Raises TimeoutError when the replicas do not catch up.
+    """
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            wanted, found = await asyncio.gather(last(), read())
+            if not wanted or (found and found[-1].sequence >= wanted):
+                return found
+            await asyncio.sleep(LAG_PAUSE_S)
 
 
 async def _one(connection: Client, stream: str, request: dict[str, Any]) -> StreamMessage:

@@ -108,10 +108,13 @@ class JetStreamStore:
             await asyncio.sleep(RETRY_S)
 
     async def load(self, subject: str) -> list[Recorded]:
-        """Return a subject's transactions in order."""
+        """Return a subject's transactions in order, none that is stored left out."""
         stream = _STREAMS[subject.split(".", 1)[0]]
         try:
-            messages = await direct.by_subject(self._connection, stream, subject)
+            messages = await direct.up_to_date(
+                lambda: direct.by_subject(self._connection, stream, subject),
+                lambda: direct.last_at_leader(self._connection, stream, subject),
+            )
             return [await self._recorded(message) for message in messages]
         except (nats.errors.Error, JetStreamError, TimeoutError) as error:
             raise Unavailable("The event log is not available.") from error
