@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controlplane.domain.errors import Rejected
-from controlplane.domain.job import JOB, Delete, JobCommand, Launch, RequestCancel
-from controlplane.shell.transact import transact
+from controlplane.domain.job import JOB, Delete, JobCommand, JobState, Launch, RequestCancel
+from controlplane.shell.transact import Transacted, transact
 from schemas import subjects
+from schemas.envelope import Context
 from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.events.resource import ResourceCreated, ResourceDeleted
 from schemas.registry import Event
 from tests.factories import launched
+from tests.simulation.invariants import Violation
 from tests.simulation.log import Server, at_once, context
+from tests.simulation.network import Network
 from tests.simulation.scheduler import Process, Steps
 
 PROJECTS = (1, 2, 3)
@@ -25,8 +28,9 @@ ENDLESS = 100_000
 class Clients(Process):
     """Everybody who uses the API, and the API process that serves them."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, network: Network) -> None:
         super().__init__(server.scheduler, "api")
+        self._network = network
         self._server = server
         self._number = 0
         self._jobs = 0
@@ -55,8 +59,12 @@ class Clients(Process):
         """Make the projects and inventories."""
         for number in PROJECTS:
             values = {"name": f"p{number}", "scm_type": "git", "scm_url": "file:///r"}
+            while self._server.store.away:
+                yield 0.5
             self._config(ResourceCreated(kind="project", id=number, values=values))
             yield 0.1
+        while self._server.store.away:
+            yield 0.5
         for number in INVENTORIES:
             self._config(ResourceCreated(kind="inventory", id=number, values={"name": "i"}))
 
@@ -69,7 +77,7 @@ class Clients(Process):
             if state.active and state.launched is not None and name in state.launched.depends
         ]
         yield pause_s
-        if not active and not self._gone(name):
+        if not active and not self._gone(name) and not self._server.store.away:
             self.scheduler.tell(f"{name} is deleted")
             self._config(ResourceDeleted(kind=kind, id=number))
 
@@ -138,7 +146,7 @@ class Clients(Process):
 
     def cancel_endless(self) -> Steps:
         """Cancel what would never end, once everybody else has said all."""
-        while self.busy > 1:
+        while self.busy > 1 or self._server.store.away:
             yield 1.0
         for job, state in sorted(self._server.store.states.items()):
             if state.active and state.launched and state.launched.timeout_s == ENDLESS:
@@ -160,11 +168,21 @@ class Clients(Process):
     def _transact(self, job: int, command: JobCommand) -> None:
         made = context(self.scheduler, self._new_id())
         try:
-            done = at_once(transact(self._server.store, subjects.job(job), JOB, command, made))
+            done = self._asked(subjects.job(job), command, made)
         except Rejected:
             return
         for event in done.events:
             self.scheduler.tell(f"api job {job} {type(event).__name__}")
+
+    def _asked(self, subject: str, command: JobCommand, made: Context) -> Transacted[JobState]:
+        """Append what a command leads to; who hears no answer asks again, with the same id."""
+        done = at_once(transact(self._server.store, subject, JOB, command, made))
+        if self.scheduler.random.random() < self._network.faults.unheard:
+            stored = len(self._server.store.history(subject))
+            at_once(transact(self._server.store, subject, JOB, command, made))
+            if len(self._server.store.history(subject)) != stored:
+                raise Violation(f"{subject}: a request was stored twice")
+        return done
 
     def _new_id(self) -> str:
         self._number += 1

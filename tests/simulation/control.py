@@ -89,7 +89,9 @@ class Control(Process):
             self.after(0.0, functools.partial(each.give, True))
 
     def catch_up(self) -> None:
-        """Wait until the board shows the whole log: here at once."""
+        """Wait until the board shows the whole log: here at once; raises Unavailable."""
+        if self.server.store.away:
+            raise Unavailable("The event log is not available.")
         streams = self.server.store.streams
         self._apply(len(streams["JOBS"]), len(streams["CONFIG"]))
 
@@ -123,7 +125,7 @@ class Control(Process):
         while name in self._led:
             try:
                 wanted = steps.send(value)
-            except (StopIteration, Lost):
+            except (StopIteration, Lost, Unavailable):
                 self._led.discard(name)
                 return
             value = yield wanted
@@ -273,6 +275,8 @@ class Control(Process):
 
     def _update(self, sequence: int, project: int) -> None:
         history = at_once(self.server.store.load(subjects.config("project", project)))
+        if not history:
+            return
         first = history[0].events[0]
         if f"project:{project}" in self.board.deleted or not isinstance(first, ResourceCreated):
             return
@@ -327,12 +331,20 @@ class Control(Process):
     # -- appending ---------------------------------------------------------------------------
 
     def job(self, job: int, command: JobCommand, message_id: str = "") -> int:
-        """Decide a command and return the position behind it; a refusal concerns its job alone."""
+        """Decide a command and return the position behind it; a refusal concerns its job alone.
+
+        Raises Unavailable, at which a loop starts anew.
+        """
         self.still_held()
         try:
-            return self._transact(job, command, message_id or self._new_id()).position
+            position = self._transact(job, command, message_id or self._new_id()).position
+        except Unavailable:
+            raise
         except Rejected:
             return 0
+        if self.scheduler.random.random() < self.network.faults.unheard:
+            raise Lost
+        return position
 
     def _transact(self, job: int, command: JobCommand, message_id: str) -> Transacted[JobState]:
         done = at_once(

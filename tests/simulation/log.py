@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import INITIAL, JobState, evolve
 from controlplane.domain.reporting import Heard, heard
 from controlplane.shell.event_store import Conflict, Expectation, SubjectPosition
@@ -45,6 +47,10 @@ class Store:
         self._by_subject: dict[str, list[Recorded]] = defaultdict(list)
         self._ids: dict[str, int] = {}
         self._witness = witness
+        self.away = False
+        """Nobody reaches the server."""
+        self.seen_until: Callable[[], datetime | None] = lambda: None
+        """Until when a read sees the log: a replica may lag behind its leader; None for now."""
 
     async def append(
         self,
@@ -56,6 +62,7 @@ class Store:
         expect: Expectation = None,
     ) -> int:
         """Store one transaction; see ``EventStore.append``."""
+        self._reach()
         if context.id in self._ids:
             return self._ids[context.id]
         history = self._by_subject[subject]
@@ -83,7 +90,15 @@ class Store:
 
     async def load(self, subject: str) -> list[Recorded]:
         """Return a subject's transactions in order."""
-        return list(self._by_subject[subject])
+        self._reach()
+        until = self.seen_until()
+        return [
+            each for each in self._by_subject[subject] if until is None or each.context.at <= until
+        ]
+
+    def history(self, subject: str) -> list[Recorded]:
+        """Return what is stored of a subject, whoever reaches the server: for checks."""
+        return self._by_subject[subject]
 
     async def last_sequence(self, stream: str) -> int:
         """Return the sequence of a stream's last message."""
@@ -96,6 +111,10 @@ class Store:
         for record in self.streams[stream][first - 1 : last]:
             if not filters or record.subject in filters:
                 yield record
+
+    def _reach(self) -> None:
+        if self.away:
+            raise Unavailable("The event log is not available.")
 
     def _fold(self, record: Recorded) -> None:
         job = subjects.parse_job(record.subject)
@@ -156,6 +175,8 @@ class Server(Process):
 
     def leads(self, name: str, holder: str, ttl_s: float) -> bool:
         """Take or renew a lease."""
+        if self.store.away:
+            return False
         now = self.scheduler.now
         who, until = self.leases.get(name, ("", 0.0))
         if who != holder and until > now:
@@ -207,7 +228,9 @@ class Server(Process):
                 told()
 
     def heard_of(self, attempt: subjects.Attempt) -> Heard:
-        """What an attempt's newest report says."""
+        """What an attempt's newest report says; raises Unavailable."""
+        if self.store.away:
+            raise Unavailable("The event log is not available.")
         mine = [each.report for each in self.reports if each.attempt == attempt]
         return heard(StoredReport(report=mine[-1]) if mine else None)
 

@@ -20,12 +20,23 @@ class Faults(Struct, frozen=True, kw_only=True):
     delay_s: tuple[float, float] = (0.001, 0.001)
     stall: float = 0.0
     """Probability that a loop hangs at a report."""
+    lag: float = 0.0
+    """Probability that a load is answered by a replica that lags: ``EventStore`` rules it out."""
+    unheard: float = 0.0
+    """Probability that the acknowledgement of an append is never heard."""
     crash_every_s: float = 0.0
     """Mean time between deaths of some process; 0 for none."""
 
 
 CALM = Faults()
-ROUGH = Faults(drop=0.12, repeat=0.1, delay_s=(0.0005, 1.5), stall=0.03, crash_every_s=9.0)
+ROUGH = Faults(
+    drop=0.12,
+    repeat=0.1,
+    delay_s=(0.0005, 1.5),
+    stall=0.03,
+    unheard=0.01,
+    crash_every_s=9.0,
+)
 
 
 class Kill(Struct, frozen=True, kw_only=True):
@@ -43,6 +54,8 @@ class Network:
         self.faults = faults
         self.cut: set[str] = set()
         """Names of processes that nothing reaches and that reach nothing."""
+        self.down = False
+        """NATS, which carries everything, is away."""
         self._kill = kill
         self.sent = 0
 
@@ -56,7 +69,11 @@ class Network:
                 self._scheduler.after(RESTART_S, lambda: self._revive(receiver))
             return
         chance = self._scheduler.random
-        if self.cut & {sender.name, receiver.name} or chance.random() < self.faults.drop:
+        if (
+            self.down
+            or self.cut & {sender.name, receiver.name}
+            or chance.random() < self.faults.drop
+        ):
             self._scheduler.tell(f"dropped: {label}")
             return
         self._deliver(receiver, label, act)

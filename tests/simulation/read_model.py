@@ -24,7 +24,7 @@ from schemas.envelope import Recorded
 from schemas.output import StoredReport
 from schemas.status import TERMINAL
 from tests.simulation.invariants import Violation
-from tests.simulation.log import Server, at_once
+from tests.simulation.log import Server
 
 PROJECTIONS: tuple[Projection, ...] = (Jobs(), Reports())
 Messages = Sequence[Recorded] | Sequence[RawMessage]
@@ -142,7 +142,7 @@ def check(server: Server, database: Database, batch: Messages) -> None:
     """Each job of a batch reads as the log folds at the position of the tables."""
     position = database.position("jobs")
     for job in sorted({subjects.parse_job(each.subject) for each in _recorded(batch)}):
-        history = at_once(server.store.load(subjects.job(job)))
+        history = server.store.history(subjects.job(job))
         state = fold_history(JOB, [each for each in history if each.sequence <= position])
         row = database.job(job)
         if state.deleted or row is None:

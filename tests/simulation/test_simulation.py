@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from schemas.status import Status
 from tests.simulation import careless
 from tests.simulation.control import Control
 from tests.simulation.invariants import Violation
+from tests.simulation.network import ROUGH
 from tests.simulation.projector import Projector
 from tests.simulation.world import SMALL, Plan, World, kill_each, simulate
 
@@ -80,6 +82,13 @@ def test_a_careless_projector_is_found(projector: type[Projector], what: str) ->
     """Rows and checkpoint that part are noticed at the batch that shows it."""
     with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*({what})"):
         _all_seeds(Plan(projector=projector))
+
+
+def test_a_log_that_is_read_from_a_lagging_replica_is_found() -> None:
+    """Who decides on a history without its end misses a fact, and something waits for ever."""
+    faults = msgspec.structs.replace(ROUGH, lag=0.05)
+    with pytest.raises(Violation, match=r"seed \d+ \(python -m tests.*wedged"):
+        _all_seeds(Plan(faults=faults))
 
 
 def _all_seeds(plan: Plan) -> None:

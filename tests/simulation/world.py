@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -26,6 +27,8 @@ from tests.simulation.projector import Projector
 from tests.simulation.scheduler import Process, Reply, Scheduler
 
 GIB = 1 << 30
+LAG_S = 2.0
+"""How far a replica of the log lags at most."""
 FLUSH_S = 0.7
 """How much of what Postgres has committed its death can cost (seconds)."""
 STEPS_MAX = 400_000
@@ -55,7 +58,7 @@ class World:
         self.witness = Witness(lambda: self.scheduler.now)
         self.server = Server(self.scheduler, self.witness)
         self.network = Network(self.scheduler, plan.faults, plan.kill)
-        self.clients = Clients(self.server)
+        self.clients = Clients(self.server, self.network)
         self.controls = [
             plan.control(self.server, self.network, name) for name in ("control-1", "control-2")
         ]
@@ -72,6 +75,7 @@ class World:
         for machine in self.machines.values():
             machine.agent.claims = self._claim
         self.server.offer = self._offer
+        self.server.store.seen_until = self._seen_until
         self.gone = False
         """The second machine never comes back."""
 
@@ -195,6 +199,25 @@ class World:
 
         self.scheduler.after(away_s, back)
 
+    def _nats(self, away_s: float) -> None:
+        """NATS is away for a while; what it has stored it keeps."""
+        self.scheduler.tell("nats dies")
+        self.network.down = self.server.store.away = True
+
+        def back() -> None:
+            self.scheduler.tell("nats is back")
+            self.network.down = self.server.store.away = False
+            for machine in self.machines.values():
+                self._missed(machine.agent)
+
+        self.scheduler.after(away_s, back)
+
+    def _seen_until(self) -> datetime | None:
+        """A replica that lags shows the log as it was a moment ago."""
+        chance = self.scheduler.random
+        lags = chance.random() < self.network.faults.lag
+        return self.scheduler.at - timedelta(seconds=chance.random() * LAG_S) if lags else None
+
     def _trouble(self) -> None:
         """Something breaks, and comes back later, much later or never."""
         self.scheduler.after(
@@ -213,6 +236,8 @@ class World:
             chance.choice(list(self.machines.values())).signal_one()
         elif chance.random() < 0.15:
             self._postgres(away)
+        elif chance.random() < 0.15:
+            self._nats(away)
         elif chance.random() < 0.2:
             self._cut(chance.choice(agents), away)
         else:
@@ -242,6 +267,9 @@ class World:
         lost = machine is not None and (
             (self.gone and machine.name == "r2") or (victim is machine.agent and not machine.alive)
         )
+        if self.server.store.away:  # nobody comes to work before the log can be read
+            self.scheduler.after(1.0, lambda: self._revive(victim))
+            return
         if not victim.alive and not lost:
             victim.start()
         if machine is not None:
