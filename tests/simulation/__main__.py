@@ -7,9 +7,11 @@ import sys
 
 from ops import clock
 from tests.simulation.invariants import Violation
-from tests.simulation.world import Plan, World, kill_each, simulate
+from tests.simulation.world import Plan, World, kill_each
 
 SECONDS = 35.0
+TRACE_LINES = 30
+"""So many last steps of a failing run are shown at once."""
 
 
 def main() -> int:
@@ -38,18 +40,20 @@ def _one(seed: int) -> int:
 
 
 def _many(first: int, seeds: int, seconds: float) -> int:
-    began, seed, jobs, messages = clock.monotonic(), first, 0, 0
+    began, seed, jobs, steps = clock.monotonic(), first, 0, 0
     while seed - first < seeds if seeds else clock.monotonic() - began < seconds:
+        world = World(seed, Plan())
         try:
-            world = simulate(seed)
+            world.run()
         except Violation as error:
-            print(error, file=sys.stderr)
+            print(*world.scheduler.trace[-TRACE_LINES:], error, sep="\n", file=sys.stderr)
             return 1
         jobs += len(world.server.store.states)
-        messages += world.network.sent
+        steps += world.scheduler.steps
         seed += 1
     took = clock.monotonic() - began
-    print(f"{seed - first} seeds, {jobs} jobs, {messages} messages, no violation ({took:.0f} s)")
+    told = f"{seed - first} seeds, {jobs} jobs, {steps} steps, no violation"
+    print(f"{told} ({took:.0f} s, {steps / max(took, 1e-9):.0f} steps/s)")
     return 0
 
 
