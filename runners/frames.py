@@ -6,12 +6,14 @@ execution environment: it imports the standard library only and nothing of ours.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import re
 import struct
 from collections.abc import Callable, Iterable
+from json.encoder import encode_basestring
 from pathlib import Path
 
 HEADER = struct.Struct("<I")
@@ -22,6 +24,7 @@ REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _NUMBER_DIGITS_MIN = 6
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 IDENTITY = frozenset(
     {
@@ -105,13 +108,7 @@ def encode(
 ) -> str:
     """Return an event as JSON text that any strict reader takes: no NaN, no NUL, secrets masked."""
     try:
-        text = json.dumps(
-            event,
-            ensure_ascii=False,
-            separators=(",", ":"),
-            allow_nan=False,
-            default=default,
-        )
+        text = _encoder(default).encode(event)
     except (TypeError, ValueError):
         text = _dumps(_plain(event, default))
     if "\\u0000" in text:
@@ -131,7 +128,7 @@ def with_output(encoded: str, output: str, mask: Mask | None = None) -> bytes:
         output = mask.text(output)
     lines = output.count("\n")
     shown = output.replace("\0", REPLACEMENT).replace("\n", "\r\n").rstrip("\r\n")
-    return to_bytes(f'{encoded[:-1]},"stdout":{_dumps(shown)},"_lines":{lines}}}')
+    return to_bytes(f'{encoded[:-1]},"stdout":{encode_basestring(shown)},"_lines":{lines}}}')
 
 
 def to_bytes(text: str) -> bytes:
@@ -159,8 +156,16 @@ def append(journal: int, body: bytes) -> None:
         written += os.write(journal, frame[written:])
 
 
+@functools.lru_cache(maxsize=8)
+def _encoder(default: Default | None) -> json.JSONEncoder:
+    """Return an encoder; making one costs as much as encoding an event."""
+    return json.JSONEncoder(
+        ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=default
+    )
+
+
 def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _PLAIN.encode(value)
 
 
 def _plain(value: object, default: Default | None) -> object:
