@@ -61,7 +61,7 @@ async def _jobs(place: Place, template: int, count: int) -> list[int]:
         "status__in": "new,pending,waiting,running",
         "page_size": 1,
     }
-    while (await place.client.get("/api/v2/jobs/", params=active)).json()["count"]:
+    while (await place.client.get("/api/v2/jobs/", params=active)).json()["count"]:  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(LOOK_S)
     query: dict[str, str | int] = {
         "job_template": template,
