@@ -20,7 +20,9 @@ from schemas import subjects
 from schemas.events.job import JobFinished
 from schemas.work import ClaimRequest, Grant
 from tests.simulation.control import Control
-from tests.simulation.log import at_once, context
+from tests.simulation.log import Key, Server, at_once, context
+from tests.simulation.machine import Agent, Entry, Machine
+from tests.simulation.network import Network
 from tests.simulation.projector import Projector
 from tests.simulation.read_model import Messages
 from tests.simulation.scheduler import Steps
@@ -161,3 +163,36 @@ class SkipsOne(Projector):
             self.database.put(projection.name, new)
             return
         yield from super().store(projection, batch, old, new)
+
+
+class _Forgetful(Agent):
+    def boot(self) -> None:
+        """Start what is on disk whether or not it was started."""
+        super().boot()
+        for key, entry in self.machine.disk.items():
+            if self.machine.plays(key) and not entry.signalled:
+                self.machine.play(key, entry)
+
+
+class StartsAgain(Machine):
+    """Its agent does not look for the mark of a supervisor."""
+
+    def agent_of(self, server: Server, network: Network) -> Agent:
+        """One that starts twice."""
+        return _Forgetful(self, server, network)
+
+
+class _Impatient(Agent):
+    def publish(self, key: Key, entry: Entry) -> Steps:
+        """Take the playbook's end for the end of the journal."""
+        while not entry.final and self.machine.plays(key):
+            yield 0.4
+        entry.final = entry.final or "error"
+
+
+class LosesJournals(Machine):
+    """Its agent removes journals that it has not published."""
+
+    def agent_of(self, server: Server, network: Network) -> Agent:
+        """One that does not wait for acknowledgements."""
+        return _Impatient(self, server, network)

@@ -103,6 +103,11 @@ class Witness:
         if stands and not state.cancel_requested:
             raise Violation(f"{key} was told to end on {machine} though nobody canceled it")
 
+    def forgets(self, key: Key, journal: int, stored: int) -> None:
+        """A journal is removed when every event of it is stored, and not before."""
+        if journal != stored:
+            raise Violation(f"{key} is forgotten with {stored} of {journal} events stored")
+
     def ends(self, key: Key) -> None:
         """A playbook is over."""
         self.playing.pop(key, None)

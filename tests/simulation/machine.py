@@ -51,7 +51,11 @@ class Machine(Process):
         super().__init__(server.scheduler, name)
         self.disk: dict[Key, Entry] = {}
         self.witness = witness
-        self.agent = Agent(self, server, network)
+        self.agent = self.agent_of(server, network)
+
+    def agent_of(self, server: Server, network: Network) -> Agent:
+        """Make its agent."""
+        return Agent(self, server, network)
 
     def boot(self) -> None:
         """The agent starts with the machine."""
@@ -244,18 +248,20 @@ class Agent(Process):
             yield from self._insist(
                 f"report {key} started", lambda: self._server.file(attempt, "started", begun)
             )
-        yield from self._publish(key, entry)
+        yield from self.publish(key, entry)
         told = self._ended_report(entry, self._server.output[key])
         yield from self._insist(
             f"report {key} {told.status}", lambda: self._server.file(attempt, "finished", told)
         )
         yield self._moment()
+        self.machine.witness.forgets(key, entry.frames, self._server.output[key])
         del self.machine.disk[key]
         self._held.discard(key)
         self.reserved.pop(key, None)
         self._ended.add(key)
 
-    def _publish(self, key: Key, entry: Entry) -> Steps:
+    def publish(self, key: Key, entry: Entry) -> Steps:
+        """Publish the journal to its end."""
         published = self._server.output[key]
         while True:
             while published < entry.frames:

@@ -9,6 +9,7 @@ from schemas.status import Status
 from tests.simulation import careless
 from tests.simulation.control import Control
 from tests.simulation.invariants import Violation
+from tests.simulation.machine import Machine
 from tests.simulation.network import ROUGH
 from tests.simulation.projector import Projector
 from tests.simulation.world import SMALL, Plan, World, kill_each, simulate
@@ -84,6 +85,19 @@ def test_a_careless_projector_is_found(projector: type[Projector], what: str) ->
     """Rows and checkpoint that part are noticed at the batch that shows it."""
     with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*({what})"):
         _all_seeds(Plan(projector=projector))
+
+
+@pytest.mark.parametrize(
+    ("machine", "what"),
+    [
+        (careless.StartsAgain, "was started twice"),
+        (careless.LosesJournals, "events stored"),
+    ],
+)
+def test_a_careless_runner_is_found(machine: type[Machine], what: str) -> None:
+    """Nothing starts twice, and no event goes with its journal."""
+    with pytest.raises(Violation, match=rf"seed \d+ \(python -m tests.*{what}"):
+        _all_seeds(Plan(machine=machine))
 
 
 def test_a_log_that_is_read_from_a_lagging_replica_is_found() -> None:

@@ -45,6 +45,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     deletions: int = 2
     control: type[Control] = Control
     projector: type[Projector] = Projector
+    machine: type[Machine] = Machine
     kill: Kill | None = None
 
 
@@ -63,7 +64,8 @@ class World:
             plan.control(self.server, self.network, name) for name in ("control-1", "control-2")
         ]
         self.machines = {
-            name: Machine(self.server, self.network, self.witness, name) for name in ("r1", "r2")
+            name: plan.machine(self.server, self.network, self.witness, name)
+            for name in ("r1", "r2")
         }
         self.database = read_model.Database()
         self.projectors = [
