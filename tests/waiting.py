@@ -1,4 +1,4 @@
-"""Waiting in tests: on a condition, within a bound, never for a span of time."""
+"""Waiting in tests: on a condition, within a bound; a span of time is what a fault lasts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def eventually(predicate: Callable[[], T], within_s: float = 20.0) -> T:
         assert time.monotonic() < deadline, f"not within {within_s} s: {predicate}"
         time.sleep(_POLL_S)
     return value
+
+
+def lasting(seconds: float) -> None:
+    """Let a fault last, or a client pause: nothing is waited for."""
+    time.sleep(seconds)
 
 
 async def soon(predicate: Callable[[], object], within_s: float = 20.0) -> None:

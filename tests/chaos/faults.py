@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 
 from runners import process_tree
 from tests.deployment.conftest import Deployment
-from tests.waiting import eventually
+from tests.waiting import eventually, lasting
 
 Fault = Callable[[Deployment, float], None]
 """Strikes a deployment; the number is how long a lasting one lasts (seconds)."""
@@ -32,7 +31,7 @@ def _stop_postgres(deployment: Deployment, lasting_s: float) -> None:
     os.kill(deployment.pid, signal.SIGSTOP)
     try:
         os.kill(pid, signal.SIGINT)
-        time.sleep(lasting_s)
+        lasting(lasting_s)
     finally:
         os.kill(deployment.pid, signal.SIGCONT)
 
@@ -44,7 +43,7 @@ def _hang(role: str) -> Fault:
         first = deployment.roles()[role]["pid"]
         stopped = [first, *process_tree.descendants(first)]
         _signal(stopped, signal.SIGSTOP)
-        time.sleep(lasting_s)
+        lasting(lasting_s)
         _signal(stopped, signal.SIGCONT)
 
     return strike
@@ -74,7 +73,7 @@ def _machine(deployment: Deployment, lasting_s: float) -> None:
     _signal([*pids, *jobs], signal.SIGKILL)
     deployment.reap()
     _signal(processes(deployment), signal.SIGKILL)
-    time.sleep(min(lasting_s, 1))
+    lasting(min(lasting_s, 1))
     deployment.start()
 
 

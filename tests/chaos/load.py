@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ops import ids
 from tests.deployment.conftest import PASSWORD, Deployment
+from tests.waiting import lasting
 
 PLAYBOOKS = {
     "steady.yml": """
@@ -160,11 +161,14 @@ class Clients:
             self.told.refused += 1
             if not again:
                 return None
-            time.sleep(RETRY_S)
+            lasting(RETRY_S)
 
 
 def with_witness(repository: Path) -> None:
     """Put the independent callback beside the playbooks."""
     plugins = repository / "callback_plugins"
     plugins.mkdir()
-    shutil.copy(Path(__file__).parent / "witness.py", plugins / "witness.py")
+    found = find_spec("tests.chaos.witness")
+    assert found is not None
+    assert found.origin is not None
+    shutil.copy(found.origin, plugins / "witness.py")

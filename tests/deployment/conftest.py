@@ -179,18 +179,25 @@ class Deployment:
         """The project's git repository, to be filled before ``prepare``."""
         return self.directory / "repository"
 
+    def _commit(self, message: str) -> None:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
+        for command in (["add", "."], [*identity, "commit", "-q", "-m", message]):
+            subprocess.run(["git", *command], cwd=self.repository, check=True)
+
+    def commit(self, message: str) -> None:
+        """Commit what lies in the repository, and update the project to it."""
+        self._commit(message)
+        update = self.post(f"/api/v2/projects/{self.project}/update/", status=202)
+        assert self.ended(update["id"], "project_updates")["status"] == "successful"
+
     def prepare(self) -> None:
         """Make the project from a real git repository, and an inventory of two local hosts."""
         repository = self.repository
         repository.mkdir(exist_ok=True)
         for name, text in PLAYBOOKS.items():
             (repository / name).write_text(text)
-        identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
-        for command in (["init", "-q", "-b", "main"], ["add", "."]):
-            subprocess.run(["git", *command], cwd=repository, check=True)
-        subprocess.run(
-            ["git", *identity, "commit", "-q", "-m", "first"], cwd=repository, check=True
-        )
+        subprocess.run(["git", "init", "-q", "-b", "main"], cwd=repository, check=True)
+        self._commit("first")
         self.inventory: int = self.post(
             "/api/v2/inventories/", {"name": "fleet", "organization": 1}
         )["id"]
