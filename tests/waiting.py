@@ -25,6 +25,11 @@ def lasting(seconds: float) -> None:
     time.sleep(seconds)
 
 
+async def passing(seconds: float) -> None:
+    """Let time pass between two looks: who looks all the time is measured too."""
+    await asyncio.sleep(seconds)
+
+
 async def soon(predicate: Callable[[], object], within_s: float = 20.0) -> None:
     """Wait for a predicate (also a coroutine function) to be true, without blocking the loop."""
     deadline = time.monotonic() + within_s

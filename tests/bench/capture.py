@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tests.bench.measures import Measure
 from tests.bench.place import Place, run_job
-from tests.waiting import soon
+from tests.waiting import passing, soon
 
 LINES = 20_000
 AT_ONCE = 8
@@ -61,8 +61,8 @@ async def _jobs(place: Place, template: int, count: int) -> list[int]:
         "status__in": "new,pending,waiting,running",
         "page_size": 1,
     }
-    while (await place.client.get("/api/v2/jobs/", params=active)).json()["count"]:  # noqa: ASYNC110 - nobody tells us
-        await asyncio.sleep(LOOK_S)
+    while (await place.client.get("/api/v2/jobs/", params=active)).json()["count"]:
+        await passing(LOOK_S)
     query: dict[str, str | int] = {
         "job_template": template,
         "order_by": "-id",

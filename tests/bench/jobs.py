@@ -15,7 +15,7 @@ from ops import clock
 from tests.bench.measures import Measure, memory_mb, meter, p50_ms, run_metered, tree
 from tests.bench.place import Place, run_job
 from tests.deployment.conftest import Deployment
-from tests.waiting import soon
+from tests.waiting import passing, soon
 
 SINGLE_RUNS = 5
 LONG_RUNS = 2
@@ -76,7 +76,7 @@ async def many(place: Place) -> list[Measure]:
         under_load: list[Measure] = []
         while jobs:
             counted.look()
-            await asyncio.sleep(LOOK_S)
+            await passing(LOOK_S)
             if not under_load and len(jobs) < count:
                 under_load = memory(made, "load")
             jobs -= await _complete(client, template)

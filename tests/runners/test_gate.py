@@ -28,7 +28,7 @@ async def test_who_gives_up_waiting_takes_no_turn() -> None:
     gate = StartGate(1)
     first = await gate.turn()
     waiting = asyncio.create_task(gate.turn())
-    await asyncio.sleep(0)
+    await asyncio.wait({waiting}, timeout=0.01)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     first.end()
