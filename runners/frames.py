@@ -6,12 +6,14 @@ execution environment: it imports the standard library only and nothing of ours.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import math
 import os
 import re
 import struct
+import time
 from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
 from pathlib import Path
@@ -20,6 +22,8 @@ HEADER = struct.Struct("<I")
 MASK = "$encrypted$"
 """What stands where a secret was: AWX's word."""
 REPLACEMENT = "\ufffd"
+
+FULL_PAUSE_S = 0.2
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -148,12 +152,23 @@ def open_journal(path: str) -> int:
 def append(journal: int, body: bytes) -> None:
     """Append one frame with one write.
 
-    Other writers' frames come before or after it, never within.
+    Other writers' frames come before or after it, never within. On a full disk it waits for room:
+    the play stands still, no event is left out.
     """
     frame = HEADER.pack(len(body)) + body
-    written = os.write(journal, frame)
+    written = _write(journal, frame)
     while written < len(frame):
-        written += os.write(journal, frame[written:])
+        written += _write(journal, frame[written:])
+
+
+def _write(journal: int, data: bytes) -> int:
+    while True:
+        try:
+            return os.write(journal, data)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            time.sleep(FULL_PAUSE_S)
 
 
 @functools.lru_cache(maxsize=8)

@@ -57,12 +57,25 @@ def _of_runners(runners: list[dict[str, Any]]) -> Iterator[str]:
             yield f"runner {runner['runner']} is enabled but not present"
 
 
+def _of_disks(directories: list[Path]) -> Iterator[str]:
+    """Look at every file system once: parts of a deployment may lie on disks of their own."""
+    seen: set[int] = set()
+    for directory in directories:
+        if not directory.is_dir() or directory.stat().st_dev in seen:
+            continue
+        seen.add(directory.stat().st_dev)
+        free = shutil.disk_usage(directory).free
+        if free < FREE_BYTES_MIN:
+            yield (
+                f"only {free // 1024 // 1024} MiB are free below {directory}:"
+                " when it is full, writes are refused until there is room again"
+            )
+
+
 def _of_files(place: Deployment) -> Iterator[str]:
     if not place.data.exists():
         return
-    free = shutil.disk_usage(place.data).free
-    if free < FREE_BYTES_MIN:
-        yield f"only {free // 1024 // 1024} MiB are free below {place.data}"
+    yield from _of_disks([place.data, *sorted(each for each in place.data.iterdir())])
     for path in place.secrets.glob("*"):
         if path.stat().st_mode & 0o077:
             yield f"{path} is readable by others: chmod 600 it"

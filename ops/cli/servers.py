@@ -18,8 +18,10 @@ import msgspec
 from ops import nats_identity, settings
 from ops.cli import embedded_nats, embedded_postgres
 from ops.cli.deployment import Deployment
+from ops.cli.storage_watch import StorageWatch
 from ops.cli.supervise import Role
 from ops.settings import Settings
+from ops.stopping import stopped
 
 STOP_GRACE_S = 30.0
 PORT_MAX = 65535
@@ -38,16 +40,20 @@ async def started(
     place = Deployment(told.data)
     environment = settings.environment(told)
     roles: list[Role] = []
+    watching: list[asyncio.Task[None]] = []
     chosen = told
     try:
         if not settings.is_set("nats_url"):
             chosen = await _nats(chosen, place, nats_port or free_port(), environment, roles)
+            watch = StorageWatch(roles[-1], place.log / "nats.log", place.data / "nats")
+            watching.append(asyncio.create_task(watch.run(), name="storage-watch"))
         if not settings.is_set("postgres_dsn"):
             chosen = await _postgres(
                 chosen, place, postgres_port or free_port(), environment, roles
             )
         yield chosen, roles
     finally:
+        await stopped(watching)
         for role in reversed(roles):
             await role.stop(STOP_GRACE_S)
 

@@ -60,6 +60,11 @@ class Role:
         """Start the role and keep it running until ``stop``."""
         self._task = asyncio.create_task(self._keep(), name=f"role-{self.name}")
 
+    def end(self) -> None:
+        """Ask it to end; it is started again."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(self._stop_signal)
+
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, wait, and after ``grace_s`` seconds kill it."""
         self._stopping = True
