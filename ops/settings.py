@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     runner_groups: tuple[str, ...] = ("default", "controlplane")
     runner_capacity: int = 0
     """Capacity in forks; 0 computes AWX's formula from cpu and memory."""
+    journal_bytes_max: int = 1024 * 1024 * 1024
+    """Unpublished output that a runner keeps of an attempt; beyond it the play stands still."""
     admin_user: str = "admin"
     admin_password_file: Path | None = None
     admin_password: str = ""

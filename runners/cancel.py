@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 
 import msgspec
 import structlog
@@ -71,8 +68,6 @@ async def enforce(held: HeldAttempt) -> None:
 
 async def put_down(held: HeldAttempt) -> None:
     """Kill the supervisor and every process of the attempt, wherever it hangs."""
-    handle = held.handle
-    if handle is not None and handle.is_alive():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(handle.pid, signal.SIGKILL)
+    if held.handle is not None:
+        held.handle.kill()
     await asyncio.to_thread(process_tree.sweep_marked, held.directory)

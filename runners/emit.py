@@ -61,6 +61,10 @@ class Emitter:
         """Return the pid that the journal's first event names; 0 while it has none."""
         return self.summary.ansible_pid
 
+    def unpublished(self) -> int:
+        """Return how many bytes of the journal are not acknowledged."""
+        return max(0, self._reader.size() - self.position.offset)
+
     def catch_up(self) -> None:
         """Learn all that the journal says now, published or not."""
         self.summary.catch_up(self._reader, self._reader.size())
@@ -110,8 +114,7 @@ class Emitter:
 
     async def _pace(self) -> None:
         """Let events that follow one another closely share a frame."""
-        waiting = self._reader.size() - self.position.offset
-        self._held.unpublished_bytes = max(0, waiting)
+        waiting = self.unpublished()
         rest = self._sent_at + LINGER_S - clock.monotonic()
         if waiting < FRAME_BYTES_MAX and rest > 0:
             await asyncio.sleep(rest)

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from ops import clock, connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
 from ops.stopping import stopped
-from runners import adopt, cancel, finish, report, spans, start, watch_end
+from runners import adopt, bound, cancel, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
 from runners.journal import Final, JournalEvent, JournalReader
@@ -144,6 +144,9 @@ class Execution:
             asyncio.create_task(self._emitter.run(), name="emit"),
             asyncio.create_task(watch_end.watch(self._held, self._emitter), name="watch-end"),
             asyncio.create_task(cancel.enforce(self._held), name="enforce-cancel"),
+            asyncio.create_task(
+                bound.keep(self._held, self._emitter, self._site.journal_bytes_max), name="bound"
+            ),
         ]
         emitting, *beside = working
         try:

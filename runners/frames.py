@@ -149,6 +149,17 @@ def open_journal(path: str) -> int:
     return os.open(path, flags, 0o600)
 
 
+def full_mark(journal: Path) -> Path:
+    """Return the file that is there while a journal is not to grow."""
+    return journal.with_name(f"{journal.name}.full")
+
+
+def wait_for_room(mark: Path) -> None:
+    """Wait while a journal is not to grow."""
+    while mark.exists():
+        time.sleep(FULL_PAUSE_S)
+
+
 def append(journal: int, body: bytes) -> None:
     """Append one frame with one write.
 

@@ -80,6 +80,7 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         gate=StartGate(),
         held=Held(register.own_capacity(settings.runner_capacity)),
         tracer=Tracer("runner", settings.otlp_endpoint),
+        journal_bytes_max=settings.journal_bytes_max,
     )
     agent = Agent(
         site,

@@ -54,6 +54,8 @@ class Site:
     held: Held
     gate: StartGate
     tracer: Tracer
+    journal_bytes_max: int
+    """Of one attempt, unpublished; beyond it the play stands still."""
 
     @property
     def jobs(self) -> Path:

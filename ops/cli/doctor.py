@@ -12,6 +12,7 @@ from ops.cli.deployment import Deployment, client_settings
 
 FREE_BYTES_MIN = 1024 * 1024 * 1024
 LAG_MAX = 10_000
+JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 
 
 async def run(data: Path | None) -> int:
@@ -53,6 +54,12 @@ def _of_runners(runners: list[dict[str, Any]]) -> Iterator[str]:
     if not any(runner.get("present", True) and runner.get("enabled", True) for runner in runners):
         yield "no runner is present: jobs stay pending; start one with `playlog runner`"
     for runner in runners:
+        waiting = runner.get("journal_bytes", 0)
+        if waiting > JOURNAL_BYTES_MAX:
+            yield (
+                f"runner {runner['runner']} holds {waiting // 1024 // 1024} MiB of output that it"
+                " cannot publish: look at its link to NATS"
+            )
         if not runner.get("present", True) and runner.get("enabled", True):
             yield f"runner {runner['runner']} is enabled but not present"
 

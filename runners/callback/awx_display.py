@@ -86,6 +86,7 @@ class _Journal:
         self._default = default
         self._frames = _load("playlog_frames", _HERE.parent / "frames.py")
         self._fd = self._frames.open_journal(environ["PLAYLOG_JOURNAL"])
+        self._full = self._frames.full_mark(Path(environ["PLAYLOG_JOURNAL"]))
         mask_path = environ.get("PLAYLOG_MASK", "")
         self._mask = self._frames.load_mask(mask_path) if mask_path else None
         self._opened: list[tuple[str, list[str]]] = []
@@ -112,6 +113,7 @@ class _Journal:
     def end(self, _stream: TextIO) -> None:
         """Append the frame of the innermost open event."""
         encoded, printed = self._opened.pop()
+        self._frames.wait_for_room(self._full)
         self._frames.append(
             self._fd, self._frames.with_output(encoded, "".join(printed), self._mask)
         )

@@ -27,6 +27,7 @@ GATE = (
 )
 ITEMS = "{name: items, debug: {msg: '{{ item }}'}, loop: '{{ range(60) | list }}'}"
 GATED = play("{name: first, debug: {msg: one}}", GATE, ITEMS)
+FULL_BYTES = 100_000
 BACKLOG_ITEMS = 2000
 PRINTS = {
     "callback_plugins/prints.py": '''
@@ -202,6 +203,26 @@ async def test_a_journal_grows_while_nats_is_away_and_drains_in_order(
     frames = await plane.frames(1)
     assert [each.first for each in frames[1:]] == [each.last + 1 for each in frames[:-1]]
     assert len(frames) < BACKLOG_ITEMS / 20
+
+
+async def test_a_full_journal_makes_the_play_stand_still_and_drops_nothing(
+    plane: ControlPlane, agent: AgentProcess
+) -> None:
+    """Beyond its bound it does not grow while NATS is away; then every event comes."""
+    many = f"{{name: many, debug: {{msg: said}}, loop: '{{{{ range({BACKLOG_ITEMS}) | list }}}}'}}"
+    agent.start(PLAYLOG_JOURNAL_BYTES_MAX=str(FULL_BYTES))
+    await plane.order(1, play("{name: first, debug: {msg: one}}", GATE, many))
+    await patiently(lambda: _at_gate(plane))
+    plane.server.kill()
+    (agent.directory(1) / "go").touch()
+    mark = agent.directory(1) / "journal.full"
+    eventually(mark.exists, 90)
+    written = len(agent.journal(1))
+    assert written < BACKLOG_ITEMS
+    assert agent.processes(1)
+    await plane.recover()
+    events = await plane.ended_well(1)
+    assert [each.event for each in events].count("runner_item_on_ok") == BACKLOG_ITEMS
 
 
 async def test_nats_killed_again_and_again_tells_every_event_once(
