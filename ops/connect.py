@@ -52,7 +52,7 @@ async def connect_nats(
         options["max_reconnect_attempts"] = 1
     while True:
         try:
-            return await nats.connect(url, allow_reconnect=patient, **options)
+            return await nats.connect(url.split(","), allow_reconnect=patient, **options)
         except (OSError, nats.errors.Error, TimeoutError) as error:
             if not patient:
                 raise
@@ -99,7 +99,7 @@ async def connect_nats_as(
     creds = msgspec.json.decode(creds_json, type=nats_identity.Creds)
     options = connection_options(name, creds)
     options["closed_cb"] = _set(closed)
-    return await nats.connect(url, inbox_prefix=inbox_prefix, **options)
+    return await nats.connect(url.split(","), inbox_prefix=inbox_prefix, **options)
 
 
 def _set(event: asyncio.Event) -> Callable[[], Awaitable[None]]:

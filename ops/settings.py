@@ -25,6 +25,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Path
     """Private directory of this deployment's files (0700)."""
     nats_url: str = "nats://127.0.0.1:4222"
+    """One address, or those of a cluster's servers, separated by commas."""
+    nats_replicas: int = 1
+    """Copies of every stream; 3 in a cluster of three servers or more."""
     nats_creds_file: Path | None = None
     """JSON file (0600) with the NATS user's seed and JWT; None where NATS asks for none."""
     nats_signing_file: Path | None = None

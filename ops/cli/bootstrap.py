@@ -37,7 +37,7 @@ async def bootstrap(
     """
     connection = await connect.connect_nats(chosen.nats_url, chosen.nats_creds_file, "bootstrap")
     try:
-        await provision.provision(connection)
+        await provision.provision(connection, replicas=chosen.nats_replicas)
         store, numbers = JetStreamStore(connection), Numbers(connection)
         await _look_for_loss(connection, chosen, numbers, accept=accept_truncated)
         if await store.last_sequence(CONFIG.name) == 0:

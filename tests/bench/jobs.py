@@ -185,7 +185,7 @@ async def long(place: Place) -> list[Measure]:
 async def canceled(place: Place) -> list[Measure]:
     """Cancel a job of several hosts; what it leaves, and how long its end takes."""
     made, client = place.made, place.client
-    template = made.template("canceled", "sleep.yml", extra_vars=INTERPRETER)
+    template = made.template("canceled", "sleep.yml", limit="one,two", extra_vars=INTERPRETER)
     taken, left = [], 0
     runner = made.roles()["runner-1"]["pid"]
     before = tree(runner)
