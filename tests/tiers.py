@@ -19,4 +19,7 @@ class Tier(Struct, frozen=True, kw_only=True):
         return shutil.which(self.program, path="/usr/sbin:/usr/bin:/usr/local/bin") is not None
 
 
-TIERS = {"sshd": Tier(program="sshd", package="openssh-server")}
+TIERS = {
+    "sshd": Tier(program="sshd", package="openssh-server"),
+    "netns": Tier(program="ip", package="iproute2"),
+}

@@ -33,13 +33,13 @@ class Sizes(Struct, frozen=True, kw_only=True):
     """How much the measures work on."""
 
     ingested: int = 180_000
-    writes: int = 100
+    writes: int = 400
     batch_of_jobs: int = 40
     listed_jobs: int = 2_000
     listed_events: int = 20_000
 
 
-FULL = Sizes(ingested=1_000_000, writes=400, listed_jobs=100_000, listed_events=1_000_000)
+FULL = Sizes(ingested=1_000_000, writes=1600, listed_jobs=100_000, listed_events=1_000_000)
 
 
 def p50_ms(seconds: Iterable[float]) -> float:

@@ -275,6 +275,8 @@ class AgentProcess:
         creds = data / "nats.json"
         nats_identity.write_creds(creds, plane.identity.runner_user(runner, ("default",)))
         self.runner = runner
+        self.prefix: tuple[str, ...] = ()
+        """Put before its command."""
         self._log = data.with_suffix(".log")
         self._env = {
             "PATH": os.environ["PATH"],
@@ -294,7 +296,7 @@ class AgentProcess:
         """Start it; ``settings`` hold for this time only."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "runners"],
+                [*self.prefix, sys.executable, "-m", "runners"],
                 cwd=ROOT,
                 env={**self._env, **settings},
                 stdout=log,
