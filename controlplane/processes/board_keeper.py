@@ -18,6 +18,7 @@ from nats.js.errors import NotFoundError
 from controlplane.domain.board import Board
 from controlplane.shell.jetstream_store import JetStreamStore
 from ops import direct, pull
+from ops.stopping import stopped
 from schemas.streams import CONFIG, JOBS, SNAPSHOTS
 
 log = structlog.get_logger()
@@ -49,12 +50,25 @@ class BoardKeeper:
         self._ready.clear()
         self.board = await self._snapshot()
         await self._refuse_truncated()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(JOBS.name), name="board-jobs")
-            group.create_task(self._follow(CONFIG.name), name="board-config")
-            group.create_task(self._keep_snapshot(), name="board-snapshot")
-            await self.caught_up()
-            self._ready.set()
+        # No task group: it cancels its tasks once, and nats-py may swallow a cancel.
+        tasks = [
+            asyncio.create_task(self._follow(JOBS.name), name="board-jobs"),
+            asyncio.create_task(self._follow(CONFIG.name), name="board-config"),
+            asyncio.create_task(self._keep_snapshot(), name="board-snapshot"),
+            asyncio.create_task(self._show(), name="board-show"),
+        ]
+        try:
+            waiting = set(tasks)
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()
+        finally:
+            await stopped(tasks)
+
+    async def _show(self) -> None:
+        await self.caught_up()
+        self._ready.set()
 
     async def ready(self) -> None:
         """Wait until the board shows what stood in the log when it was started."""

@@ -49,6 +49,10 @@ AWAY: tuple[type[Exception], ...] = (
 """What Postgres and its client raise when it is not there; a connection that breaks in the middle
 of a command says InternalClientError."""
 OUT_OF_RANGE = "A value of the request is out of range."
+TRUNCATED = (
+    "The event log ends at {last}, before what the read model has of it ({expected}): it was"
+    " truncated. Nothing is written until it is restored."
+)
 BEHIND = "The read model is behind the log; try again in a moment."
 
 
@@ -338,8 +342,13 @@ class ConfigWriter:
         return position
 
     async def _written_since(self, expected: int) -> tuple[int, set[str]]:
-        """Return where CONFIG ends now and the keys that others wrote behind ``expected``."""
+        """Return where CONFIG ends now and the keys that others wrote behind ``expected``.
+
+        Raises Unavailable when it ends before that: it lost its end.
+        """
         last = await self._store.last_sequence(CONFIG.name)
+        if last < expected:
+            raise Unavailable(TRUNCATED.format(last=last, expected=expected))
         touched: set[str] = set()
         async for record in self._store.read(CONFIG.name, expected + 1, last):
             touched.update(record.keys)

@@ -78,6 +78,10 @@ class Jobs:
 class Acknowledged(Struct, kw_only=True):
     """What the clients were promised."""
 
+    template: int
+    """What they launch, each key once."""
+    before: int
+    """The last job before their first."""
     organizations: list[int] = []
     launches: dict[str, int] = {}
     """Idempotency key to job."""
@@ -96,7 +100,8 @@ class Clients:
         self._template = template
         self._every_s = launches_every_s
         self._stop = threading.Event()
-        self.told = Acknowledged()
+        newest = deployment.get("/api/v2/jobs/", order_by="-id", page_size=1)["results"]
+        self.told = Acknowledged(template=template, before=newest[0]["id"] if newest else 0)
         self._threads = [
             threading.Thread(target=self._organizations, daemon=True),
             threading.Thread(target=self._launches, daemon=True),

@@ -138,6 +138,10 @@ def _promises(deployment: Deployment, told: Acknowledged, found: Findings) -> No
             found.lost.append(f"organization {number} was acknowledged and is not there")
     if len(set(told.launches.values())) != len(told.launches):
         found.wrong.append("two keys were answered with one job")
+    query = {"job_template": told.template, "id__gt": told.before, "page_size": 1}
+    launched = deployment.get("/api/v2/jobs/", **query)["count"]
+    if launched != len(told.launches):
+        found.duplicated.append(f"{len(told.launches)} keys launched {launched} jobs")
 
 
 def _leftovers(deployment: Deployment, found: Findings) -> None:

@@ -7,7 +7,9 @@ import contextlib
 
 import pytest
 
+from controlplane.processes.board_keeper import BoardKeeper
 from ops.leases import Lease, Lost
+from ops.stopping import stopped
 from tests.processes.floor import WITHIN_S, Floor
 from tests.waiting import soon
 
@@ -65,3 +67,22 @@ async def test_a_board_that_starts_again_is_not_shown_before_it_is_current(floor
     finally:
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)
+
+
+class Stubborn(BoardKeeper):
+    """A keeper of which one task swallows a cancel, as a request to NATS may."""
+
+    async def _keep_snapshot(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+
+async def test_a_board_ends_although_a_cancel_was_swallowed(floor: Floor) -> None:
+    """The dispatcher stops when it is told to, whatever its libraries do with a cancel."""
+    keeper = Stubborn(floor.connection, floor.store)
+    running = asyncio.create_task(keeper.run())
+    async with asyncio.timeout(WITHIN_S):
+        await keeper.ready()
+        await stopped([running])
+    assert running.done()
