@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -17,13 +19,20 @@ import pytest
 from ops import ids
 from ops.cli import embedded_nats, embedded_postgres
 
+PORTS = (12_000, 32_000)
+"""Below the range of ports that Linux gives out."""
+
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that is free now, and that the system gives to nobody by itself.
+
+    It is bound later only: one of those that are given out could be somebody else's by then.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class NatsServer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 
 from ops import clock
 from ops.cli.api_client import ApiClient, Refused
@@ -30,7 +31,7 @@ async def wait(url: str, runners: int) -> str:
 def _missing(client: ApiClient, runners: int) -> str:
     try:
         present = client.get("/api/v2/ping/").get("instances", [])
-    except (Refused, OSError, ValueError) as error:
+    except (Refused, OSError, ValueError, http.client.HTTPException) as error:
         return str(error)
     if len(present) < runners:
         return f"{len(present)} of {runners} runners are registered"

@@ -44,12 +44,14 @@ async def started(
     chosen = told
     try:
         if not settings.is_set("nats_url"):
-            chosen = await _nats(chosen, place, nats_port or free_port(), environment, roles)
+            chosen = await _nats(
+                chosen, place, nats_port or free_port(told.port), environment, roles
+            )
             watch = StorageWatch(roles[-1], place.log / "nats.log", place.data / "nats")
             watching.append(asyncio.create_task(watch.run(), name="storage-watch"))
         if not settings.is_set("postgres_dsn"):
             chosen = await _postgres(
-                chosen, place, postgres_port or free_port(), environment, roles
+                chosen, place, postgres_port or free_port(told.port), environment, roles
             )
         yield chosen, roles
     finally:
@@ -58,12 +60,14 @@ async def started(
             await role.stop(STOP_GRACE_S)
 
 
-def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*taken: int) -> int:
+    """Return a loopback port that is free now and none of those that are spoken for."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in taken:
+            return port
 
 
 def port_problem(host: str, port: int) -> str:
