@@ -50,6 +50,13 @@ async def connect_pool(
             await asyncio.sleep(RETRY_S)
 
 
+async def connect_unhurried(
+    dsn: str, password_file: Path | None
+) -> asyncpg.Connection[asyncpg.Record]:
+    """Connect without a time limit on commands: comparing large tables takes a while."""
+    return await asyncpg.connect(dsn, **{**options(password_file), "command_timeout": None})
+
+
 def options(password_file: Path | None) -> dict[str, Any]:
     """Return the options of a connection: password, search path, time limits (seconds)."""
     chosen: dict[str, Any] = {

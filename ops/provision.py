@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
+from ops.pull import STREAM_NOT_FOUND
 from schemas.streams import BUCKETS, STREAMS, BucketSpec, StreamSpec
 
 REQUEST_TIMEOUT_S = 30.0
 _NANO = 1_000_000_000
-_NOT_FOUND = 10059
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -102,9 +102,9 @@ def bucket_config(spec: BucketSpec, replicas: int) -> dict[str, Any]:
 
 async def _apply(connection: Client, config: dict[str, Any]) -> Change | None:
     name = config["name"]
-    existing = await _ask(connection, f"$JS.API.STREAM.INFO.{name}", None)
-    if existing.get("error", {}).get("err_code") == _NOT_FOUND:
-        _check(await _ask(connection, f"$JS.API.STREAM.CREATE.{name}", config), name)
+    existing = await ask(connection, f"$JS.API.STREAM.INFO.{name}", None)
+    if existing.get("error", {}).get("err_code") == STREAM_NOT_FOUND:
+        _check(await ask(connection, f"$JS.API.STREAM.CREATE.{name}", config), name)
         return Change(stream=name, what="created")
     _check(existing, name)
     different = tuple(
@@ -115,7 +115,7 @@ async def _apply(connection: Client, config: dict[str, Any]) -> Change | None:
     )
     if not different:
         return None
-    _check(await _ask(connection, f"$JS.API.STREAM.UPDATE.{name}", config), name)
+    _check(await ask(connection, f"$JS.API.STREAM.UPDATE.{name}", config), name)
     return Change(stream=name, what="updated", options=different)
 
 
@@ -123,9 +123,15 @@ _EMPTY = object()
 _DEFAULTS = (False, 0, "none")
 
 
-async def _ask(connection: Client, subject: str, body: dict[str, Any] | None) -> dict[str, Any]:
+async def ask(
+    connection: Client,
+    subject: str,
+    body: dict[str, Any] | None,
+    timeout_s: float = REQUEST_TIMEOUT_S,
+) -> dict[str, Any]:
+    """Return the JetStream API's answer to a request, errors included; raises NATS errors."""
     answer = await connection.request(
-        subject, b"" if body is None else msgspec.json.encode(body), timeout=REQUEST_TIMEOUT_S
+        subject, b"" if body is None else msgspec.json.encode(body), timeout=timeout_s
     )
     found: dict[str, Any] = msgspec.json.decode(answer.data)
     return found

@@ -15,10 +15,12 @@ import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
 
+from ops import provision
+from ops.pull import STREAM_NOT_FOUND
+
 CHUNK_BYTES = 128 * 1024
 TIMEOUT_S = 60.0
 """A server compacts and checks a stream before its first chunk, and after the last one."""
-_NO_STREAM = 10059
 
 
 class ArchiveError(RuntimeError):
@@ -32,11 +34,18 @@ class StreamArchive(Struct, frozen=True, kw_only=True):
     file: str
     bytes: int
     sha256: str
-    first_sequence: int
-    last_sequence: int
-    messages: int
     config: dict[str, Any]
     state: dict[str, Any]
+
+    @property
+    def last_sequence(self) -> int:
+        """Where the stream ended."""
+        return int(self.state["last_seq"])
+
+    @property
+    def messages(self) -> int:
+        """How many it held."""
+        return int(self.state["messages"])
 
 
 async def save(connection: Client, name: str, directory: Path) -> StreamArchive | None:
@@ -69,17 +78,13 @@ async def save(connection: Client, name: str, directory: Path) -> StreamArchive 
                     await connection.publish(chunk.reply, b"")
     finally:
         await chunks.unsubscribe()
-    state = told["state"]
     return StreamArchive(
         name=name,
         file=path.name,
         bytes=count,
         sha256=sha.hexdigest(),
-        first_sequence=state["first_seq"],
-        last_sequence=state["last_seq"],
-        messages=state["messages"],
         config=told["config"],
-        state=state,
+        state=told["state"],
     )
 
 
@@ -132,9 +137,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 async def _ask(connection: Client, subject: str, body: dict[str, Any]) -> dict[str, Any] | None:
     """Return the API's answer; None when the stream does not exist."""
-    answer = await connection.request(subject, msgspec.json.encode(body), timeout=TIMEOUT_S)
-    told: dict[str, Any] = msgspec.json.decode(answer.data)
-    if told.get("error", {}).get("err_code") == _NO_STREAM:
+    told = await provision.ask(connection, subject, body, TIMEOUT_S)
+    if told.get("error", {}).get("err_code") == STREAM_NOT_FOUND:
         return None
     if "error" in told:
         raise ArchiveError(f"{subject}: {told['error'].get('description')}")

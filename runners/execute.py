@@ -53,8 +53,8 @@ class Execution:
         user's credentials were not sealed to us.
         """
         order = self._held.record.order
-        bound = structlog.contextvars.bound_contextvars(job=order.job)
-        with telemetry.within(order.traceparent), bound:
+        named = structlog.contextvars.bound_contextvars(job=order.job)
+        with telemetry.within(order.traceparent), named:
             try:
                 await self._run(secrets)
             finally:

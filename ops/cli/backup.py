@@ -11,7 +11,6 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 from nats.aio.client import Client
@@ -154,9 +153,7 @@ async def _save(told: Settings, connection: Client, directory: Path, label: str)
 
 async def _hashes(told: Settings) -> tuple[TableHash, ...]:
     """Digest every table and its projection's position, all of one moment."""
-    options = postgres.options(told.postgres_password_file)
-    options["command_timeout"] = None
-    own = await asyncpg.connect(told.postgres_dsn, **options)
+    own = await postgres.connect_unhurried(told.postgres_dsn, told.postgres_password_file)
     found: list[TableHash] = []
     try:
         await own.execute(f'SET search_path TO "{SCHEMA}"')
@@ -183,12 +180,11 @@ async def _hashes(told: Settings) -> tuple[TableHash, ...]:
 
 
 def secret_files(told: Settings) -> dict[str, Path]:
-    """Return the files that no log holds and a deployment cannot be restored without, by name."""
-    found = {"master.key": told.master_key_file}
-    identity = told.data / "nats" / "identity.json"
-    if identity.exists():
-        found["identity.json"] = identity
-    return {name: path for name, path in found.items() if path is not None}
+    """Return where the files are that no log holds, by their names in a backup."""
+    found = {"identity.json": told.data / "nats" / "identity.json"}
+    if told.master_key_file is not None:
+        found["master.key"] = told.master_key_file
+    return found
 
 
 def _label(told: Settings, *, with_secrets: bool) -> str:
@@ -201,11 +197,9 @@ def _label(told: Settings, *, with_secrets: bool) -> str:
 
 
 def _keep_secrets(told: Settings, directory: Path) -> None:
-    place = directory / SECRETS
-    place.mkdir(mode=0o700)
     for name, path in secret_files(told).items():
-        (place / name).touch(mode=0o600)
-        (place / name).write_bytes(path.read_bytes())
+        if path.exists():
+            deployment.write_secret(directory / SECRETS / name, path.read_text())
 
 
 def _write(directory: Path, manifest: Manifest) -> None:
@@ -213,8 +207,7 @@ def _write(directory: Path, manifest: Manifest) -> None:
     for path in sorted(directory.rglob("*")):
         _sync(path)
     fresh = directory / f".{MANIFEST}"
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+    deployment.write_secret(fresh, msgspec.json.format(msgspec.json.encode(manifest)).decode())
     _sync(fresh)
     fresh.replace(directory / MANIFEST)
     _sync(directory)

@@ -82,7 +82,7 @@ def _of_disks(directories: list[Path]) -> Iterator[str]:
 def _of_files(place: Deployment) -> Iterator[str]:
     if not place.data.exists():
         return
-    yield from _of_disks([place.data, *sorted(each for each in place.data.iterdir())])
+    yield from _of_disks([place.data, *sorted(place.data.iterdir())])
     for path in place.secrets.glob("*"):
         if path.stat().st_mode & 0o077:
             yield f"{path} is readable by others: chmod 600 it"

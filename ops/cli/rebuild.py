@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import asyncpg
-
 from ops import connect, postgres
 from ops.cli.deployment import client_settings
-from ops.settings import Settings
 from projections import dead_letters
-from projections.checkpoint import Connection
 from projections.main import PROJECTIONS
 from projections.rebuild import Rebuild, Rebuilding, TableResult
 from projections.truncation import Truncated
@@ -32,7 +28,7 @@ async def run(data: Path | None, name: str | None, *, verify: bool) -> int:
     results: list[TableResult] = []
     try:
         for projection in chosen:
-            own = await _connect(told)
+            own = await postgres.connect_unhurried(told.postgres_dsn, told.postgres_password_file)
             try:
                 rebuild = Rebuild(projection, connection, own)
                 results += await rebuild.run(switch=not verify)
@@ -59,7 +55,7 @@ async def retry(data: Path | None, *, drop: bool) -> int:
         told.nats_url, told.nats_creds_file, "retry", patient=False
     )
     try:
-        own = await _connect(told)
+        own = await postgres.connect_unhurried(told.postgres_dsn, told.postgres_password_file)
         try:
             outcomes = await dead_letters.retry(connection, own, PROJECTIONS, drop=drop)
         finally:
@@ -74,13 +70,6 @@ async def retry(data: Path | None, *, drop: bool) -> int:
     left = [] if drop else [each for each in outcomes if each.problem]
     print(f"{len(outcomes) - len(left)} of {len(outcomes)} dead letters settled")
     return 1 if left else 0
-
-
-async def _connect(told: Settings) -> Connection:
-    """Connect without a time limit on commands: comparing large tables takes a while."""
-    options = postgres.options(told.postgres_password_file)
-    options["command_timeout"] = None
-    return await asyncpg.connect(told.postgres_dsn, **options)
 
 
 def _print(results: list[TableResult]) -> None:

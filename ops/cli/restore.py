@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import asyncpg
 import msgspec
 from nats.aio.client import Client
 
@@ -54,13 +53,9 @@ async def run(data: Path | None, directory: Path, *, replace: bool) -> int:
 
 def _bring_secrets(chosen: Settings, manifest: Manifest, directory: Path) -> None:
     """Put the backup's secret files where there are none; raises ValueError without a key."""
-    place = {
-        "master.key": chosen.master_key_file,
-        "identity.json": chosen.data / "nats" / "identity.json",
-    }
-    for name, target in place.items():
+    for name, target in backup.secret_files(chosen).items():
         source = directory / backup.SECRETS / name
-        if target is not None and source.exists() and not target.exists():
+        if source.exists() and not target.exists():
             deployment.write_secret(target, source.read_text())
     path = chosen.master_key_file
     if not manifest.master_key or path is None:
@@ -81,10 +76,10 @@ async def _restore(
     connection = await connect.connect_nats(
         complete.nats_url, complete.nats_creds_file, "restore", patient=False
     )
-    options = postgres.options(complete.postgres_password_file)
-    options["command_timeout"] = None
     try:
-        own = await asyncpg.connect(complete.postgres_dsn, **options)
+        own = await postgres.connect_unhurried(
+            complete.postgres_dsn, complete.postgres_password_file
+        )
         try:
             await _clear(connection, own, replace=replace)
             await _load(connection, manifest, directory)

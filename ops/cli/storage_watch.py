@@ -7,7 +7,7 @@ again, though there is room: clients wait and are refused, nothing that was ackn
 from __future__ import annotations
 
 import asyncio
-import os
+import shutil
 from pathlib import Path
 
 import structlog
@@ -46,11 +46,12 @@ class StorageWatch:
     def look(self) -> None:
         """Take in what was logged since the last look, and restart the server when that helps."""
         failure = self._failure()
+        free = shutil.disk_usage(self._store).free
         if failure and not self._broken:
-            log.critical("the log cannot be stored", why=failure, free_bytes=free(self._store))
+            log.critical("the log cannot be stored", why=failure, free_bytes=free)
             self._broken = True
         due = clock.monotonic() - self._restarted > AGAIN_S
-        if self._broken and due and free(self._store) >= ROOM_BYTES:
+        if self._broken and due and free >= ROOM_BYTES:
             log.warning("starting the log's server again: there is room")
             self._broken = False
             self._restarted = clock.monotonic()
@@ -68,12 +69,6 @@ class StorageWatch:
         self._offset += len(fresh)
         lines = [line for line in fresh.splitlines() if any(each in line for each in _FAILED)]
         return lines[-1].decode(errors="replace") if lines else ""
-
-
-def free(directory: Path) -> int:
-    """Return the bytes that may still be written below a directory."""
-    found = os.statvfs(directory)
-    return found.f_bavail * found.f_frsize
 
 
 def _size(path: Path) -> int:

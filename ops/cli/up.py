@@ -35,7 +35,7 @@ class Options(Struct, frozen=True, kw_only=True):
     admin_password_file: Path | None
     nats_port: int | None
     postgres_port: int | None
-    accept_truncated: bool = False
+    accept_truncated: bool
 
 
 async def run(options: Options) -> int:
