@@ -52,13 +52,15 @@ async def connect_nats(
         options["max_reconnect_attempts"] = 1
     while True:
         try:
-            return await nats.connect(url.split(","), allow_reconnect=patient, **options)
+            return await nats.connect(
+                settings.nats_addresses(url), allow_reconnect=patient, **options
+            )
         except (OSError, nats.errors.Error, TimeoutError) as error:
             if not patient:
                 raise
             log.warning(
                 "nats is not there",
-                url=settings.split_login(url)[0],
+                url=settings.split_nats_login(url)[0],
                 error=str(error) or type(error).__name__,
             )
             await asyncio.sleep(RECONNECT_WAIT_S)
@@ -99,7 +101,7 @@ async def connect_nats_as(
     creds = msgspec.json.decode(creds_json, type=nats_identity.Creds)
     options = connection_options(name, creds)
     options["closed_cb"] = _set(closed)
-    return await nats.connect(url.split(","), inbox_prefix=inbox_prefix, **options)
+    return await nats.connect(settings.nats_addresses(url), inbox_prefix=inbox_prefix, **options)
 
 
 def _set(event: asyncio.Event) -> Callable[[], Awaitable[None]]:

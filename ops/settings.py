@@ -107,6 +107,21 @@ def split_login(url: str) -> tuple[str, str, str]:
     return urlunsplit(parts._replace(netloc=place)), user, password
 
 
+def nats_addresses(urls: str) -> list[str]:
+    """Return the addresses of a cluster's servers, or of the one server."""
+    return urls.split(",")
+
+
+def split_nats_login(urls: str) -> tuple[str, str, str]:
+    """Return ``split_login`` of a cluster's addresses: the login is the first that has a password.
+
+    Every server of a cluster takes the same.
+    """
+    split = [split_login(each) for each in nats_addresses(urls)]
+    user, password = next(((user, word) for _, user, word in split if word), ("", ""))
+    return ",".join(address for address, _, _ in split), user, password
+
+
 _PATHS = {
     "data",
     "nats_creds_file",

@@ -136,14 +136,18 @@ def with_private_logins(told: Settings) -> Settings:
         if told.postgres_password_file is None:
             write_secret(file, word)
         told = msgspec.structs.replace(told, postgres_dsn=dsn, postgres_password_file=file)
-    url, user, word = settings.split_login(told.nats_url)
+    urls, user, word = settings.split_nats_login(told.nats_url)
     if word:
         creds = secrets / "nats.creds.json"
         nats_identity.write_creds(creds, nats_identity.Creds(user=user, password=word))
-        scheme, _, rest = url.partition("://")
-        host = rest.rpartition("@")[2]
-        told = msgspec.structs.replace(told, nats_url=f"{scheme}://{host}", nats_creds_file=creds)
+        bare = ",".join(_without_user(each) for each in settings.nats_addresses(urls))
+        told = msgspec.structs.replace(told, nats_url=bare, nats_creds_file=creds)
     return told
+
+
+def _without_user(address: str) -> str:
+    scheme, separator, rest = address.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def client_settings(data: Path | None) -> Settings:

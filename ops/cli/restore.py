@@ -82,7 +82,7 @@ async def _restore(
         )
         try:
             await _clear(connection, own, replace=replace)
-            await _load(connection, manifest, directory)
+            await _load(connection, manifest, directory, complete.nats_replicas)
             return await _build(connection, own, manifest)
         finally:
             await own.close()
@@ -107,10 +107,10 @@ async def _clear(connection: Client, own: Connection, *, replace: bool) -> None:
     await own.execute(f'DROP SCHEMA IF EXISTS "{SCHEMA}" CASCADE')
 
 
-async def _load(connection: Client, manifest: Manifest, directory: Path) -> None:
+async def _load(connection: Client, manifest: Manifest, directory: Path, replicas: int) -> None:
     for archive in manifest.streams:
         await stream_archive.load(connection, archive, directory / backup.STREAMS)
-    await provision.provision(connection)
+    await provision.provision(connection, replicas=replicas)
     numbers = Numbers(connection)
     await numbers.raise_from_log(JetStreamStore(connection))
     await numbers.skip_lost()

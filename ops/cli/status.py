@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 
 from ops import connect, postgres
 from ops.cli.deployment import Deployment, RoleState, client_settings
-from ops.settings import Settings, split_login
+from ops.settings import Settings, split_login, split_nats_login
 from schemas.streams import PRESENCE, STREAMS
 from schemas.work import Presence
 
@@ -42,7 +42,7 @@ async def collect(chosen: Settings) -> tuple[dict[str, Any], list[str]]:
     problems = [f"`playlog up` does not run on {place.data}"] if state and not up else []
     report: dict[str, Any] = {
         "http": state.http if state else None,
-        "nats_url": split_login(chosen.nats_url)[0],
+        "nats_url": split_nats_login(chosen.nats_url)[0],
         "nats_creds_file": _text(chosen.nats_creds_file),
         "postgres_dsn": split_login(chosen.postgres_dsn)[0],
         "postgres_password_file": _text(chosen.postgres_password_file),

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from ops import settings
+from ops.cli.deployment import with_private_logins
 from tests.deployment.conftest import PASSWORD, PLAYLOG, ROOT
 from tests.servers import NatsServer, PostgresServer, free_port
 
@@ -95,6 +96,29 @@ def test_a_taken_port_is_refused(directory: Path) -> None:
 def test_an_address_is_shown_without_its_password(url: str, split: tuple[str, str, str]) -> None:
     """Only the password goes; it comes back decoded."""
     assert settings.split_login(url) == split
+
+
+@pytest.mark.parametrize(
+    ("urls", "split"),
+    [
+        ("nats://h:4222", ("nats://h:4222", "", "")),
+        ("nats://u:p@a:1,nats://u:p@b:2", ("nats://u@a:1,nats://u@b:2", "u", "p")),
+        ("nats://a:1,nats://u:p@b:2", ("nats://a:1,nats://u@b:2", "u", "p")),
+    ],
+)
+def test_no_address_of_a_cluster_is_shown_with_its_password(
+    urls: str, split: tuple[str, str, str]
+) -> None:
+    """Whichever of them holds it."""
+    assert settings.split_nats_login(urls) == split
+
+
+def test_a_cluster_keeps_all_its_addresses_when_its_password_goes(directory: Path) -> None:
+    """The password lies in a file of its own, and every server is still named."""
+    told = settings.Settings(data=directory, nats_url="nats://u:p@a:1,nats://u:p@b:2")
+    private = with_private_logins(told)
+    assert private.nats_url == "nats://a:1,nats://b:2"
+    assert private.nats_creds_file is not None
 
 
 @pytest.fixture
