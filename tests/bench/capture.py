@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from tests.bench.measures import Measure
-from tests.bench.place import Place, run_job
-from tests.waiting import passing, soon
+from tests.bench.place import Place, active, launch_many, readable, run_job
+from tests.waiting import passing
 
 LINES = 20_000
 AT_ONCE = 8
@@ -34,6 +33,12 @@ class LookupModule(LookupBase):
 """
 
 
+def project(lookup: str = LOOKUP, lines: int = LINES) -> dict[str, str]:
+    """Return a project's files: its ``lines.yml`` prints ``lines`` lines by ``lookup``."""
+    playbook = PLAYBOOK.replace(str(LINES), str(lines))
+    return {"lines.yml": playbook, "lookup_plugins/lines.py": lookup}
+
+
 async def measure(place: Place) -> list[Measure]:
     """One job, then eight at once; from the first printed line's event to the last one's."""
     template = place.made.template(
@@ -53,29 +58,11 @@ async def measure(place: Place) -> list[Measure]:
 
 
 async def _jobs(place: Place, template: int, count: int) -> list[int]:
-    """Run jobs at once; returns those that printed everything."""
-    path = f"/api/v2/job_templates/{template}/launch/"
-    await asyncio.gather(*(place.client.post(path) for _ in range(count)))
-    active: dict[str, str | int] = {
-        "job_template": template,
-        "status__in": "new,pending,waiting,running",
-        "page_size": 1,
-    }
-    while (await place.client.get("/api/v2/jobs/", params=active)).json()["count"]:
+    """Run jobs at once; returns them once they have printed everything."""
+    jobs = await launch_many(place, template, count)
+    while await active(place, template):
         await passing(LOOK_S)
-    query: dict[str, str | int] = {
-        "job_template": template,
-        "order_by": "-id",
-        "page_size": count,
-    }
-    rows = (await place.client.get("/api/v2/jobs/", params=query)).json()["results"]
-    jobs = [row["id"] for row in rows]
-
-    async def complete() -> bool:
-        found = [(await place.client.get(f"/api/v2/jobs/{job}/")).json() for job in jobs]
-        return all(each["event_processing_finished"] for each in found)
-
-    await soon(complete, 120)
+    await readable(place, jobs)
     return jobs
 
 

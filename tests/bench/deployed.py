@@ -37,22 +37,12 @@ async def deployed(directory: Path) -> AsyncIterator[tuple[Deployment, float]]:
     await asyncio.to_thread(made.start)
     taken = clock.monotonic() - begun
     try:
-        await asyncio.to_thread(_with_playbooks, made)
+        made.write({**jobs.PLAYBOOKS, **capture.project()})
         await asyncio.to_thread(made.prepare)
         yield made, taken
     finally:
         await asyncio.to_thread(made.stop)
         made.client.close()
-
-
-def _with_playbooks(made: Deployment) -> None:
-    """Put what the parts run into the project's repository."""
-    made.repository.mkdir()
-    for name, text in {**jobs.PLAYBOOKS, "lines.yml": capture.PLAYBOOK}.items():
-        (made.repository / name).write_text(text)
-    plugins = made.repository / "lookup_plugins"
-    plugins.mkdir()
-    (plugins / "lines.py").write_text(capture.LOOKUP)
 
 
 async def measure(sizes: Sizes, only: str | None) -> list[Measure]:

@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-import httpx
-
 from ops import clock
 from tests.bench.measures import Measure, memory_mb, meter, p50_ms, run_metered, tree
-from tests.bench.place import Place, run_job
+from tests.bench.place import Place, active, launch_many, readable, run_job
 from tests.deployment.conftest import Deployment
 from tests.waiting import passing, soon
 
@@ -60,7 +58,7 @@ async def launches(place: Place) -> list[Measure]:
 
 async def many(place: Place) -> list[Measure]:
     """Launch many one-task jobs at once, to the last event readable; bare runs two at a time."""
-    made, client, count = place.made, place.client, place.sizes.batch_of_jobs
+    made, count = place.made, place.sizes.batch_of_jobs
     template = made.template(
         "many", "one.yml", limit="one", extra_vars=INTERPRETER, allow_simultaneous=True
     )
@@ -69,17 +67,14 @@ async def many(place: Place) -> list[Measure]:
     counted = meter(tree(made.pid))
     try:
         begun = clock.monotonic()
-        path = f"/api/v2/job_templates/{template}/launch/"
-        answers = await asyncio.gather(*(client.post(path) for _ in range(count)))
-        assert {answer.status_code for answer in answers} == {201}, [each.text for each in answers]
-        jobs = {answer.json()["job"] for answer in answers}
+        jobs = await launch_many(place, template, count)
         under_load: list[Measure] = []
-        while jobs:
+        while left := await active(place, template):
             counted.look()
             await passing(LOOK_S)
-            if not under_load and len(jobs) < count:
+            if not under_load and left < count:
                 under_load = memory(made, "load")
-            jobs -= await _complete(client, template)
+        await readable(place, jobs)
         taken, used = clock.monotonic() - begun, counted.used_s()
     finally:
         counted.close()
@@ -122,16 +117,6 @@ def memory(made: Deployment, when: str) -> list[Measure]:
         )
         for name, role in made.roles().items()
     ]
-
-
-async def _complete(client: httpx.AsyncClient, template: int) -> set[int]:
-    """Return the jobs whose last event can be read."""
-    query: dict[str, str | int] = {"job_template": template, "page_size": 200}
-    rows = (await client.get("/api/v2/jobs/", params=query)).json()["results"]
-    ended = {row["id"] for row in rows if row["status"] == "successful"}
-    wrong = [row for row in rows if row["status"] in ("failed", "error", "canceled")]
-    assert not wrong, wrong
-    return ended
 
 
 def _bare_many(place: Place, count: int) -> tuple[float, float]:

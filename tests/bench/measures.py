@@ -95,7 +95,7 @@ class Meter(Protocol):
         """Give back what it measures with, once its processes have ended or live elsewhere."""
 
 
-def meter(pids: Iterable[int] = ()) -> Meter:
+def meter(pids: Iterable[int]) -> Meter:
     """Return a meter of processes: a control group's account where one can be made."""
     chosen = list(pids)
     try:
@@ -118,13 +118,9 @@ class _Account:
             self._group.rmdir()
             raise OSError(f"{root} holds no control groups")
         for pid in pids:
-            self.take(pid)
+            with contextlib.suppress(ProcessLookupError):
+                (self._group / "cgroup.procs").write_text(str(pid))
         self._before = self._usage_s()
-
-    def take(self, pid: int) -> None:
-        """Count a process, and from now on whatever it starts."""
-        with contextlib.suppress(ProcessLookupError):
-            (self._group / "cgroup.procs").write_text(str(pid))
 
     def look(self) -> None:
         """Nothing: the kernel counts."""
@@ -186,10 +182,10 @@ def _own_s(pid: int) -> float | None:
     return sum(map(int, fields[11:13])) * _TICKS_S
 
 
-def run_metered(command: Sequence[str], cwd: Path | None = None) -> tuple[float, float]:
+def run_metered(command: Sequence[str]) -> tuple[float, float]:
     """Run a command; returns its wall and processor seconds, children included."""
     begun, before = clock.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=cwd, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return clock.monotonic() - begun, used

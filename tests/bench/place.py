@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import httpx
@@ -40,3 +42,33 @@ async def run_job(place: Place, template: int) -> float:
 
     await soon(ended, 300)
     return clock.monotonic() - begun
+
+
+async def launch_many(place: Place, template: int, count: int) -> list[int]:
+    """Launch jobs of a template at once; returns their ids."""
+    path = f"/api/v2/job_templates/{template}/launch/"
+    answers = await asyncio.gather(*(place.client.post(path) for _ in range(count)))
+    assert {answer.status_code for answer in answers} == {201}, [each.text for each in answers]
+    return [answer.json()["job"] for answer in answers]
+
+
+async def active(place: Place, template: int) -> int:
+    """Return how many jobs of a template have not ended."""
+    query: dict[str, str | int] = {
+        "job_template": template,
+        "status__in": "new,pending,waiting,running",
+        "page_size": 1,
+    }
+    count: int = (await place.client.get("/api/v2/jobs/", params=query)).json()["count"]
+    return count
+
+
+async def readable(place: Place, jobs: Iterable[int]) -> None:
+    """Wait until every event of jobs that have ended well can be read."""
+
+    async def complete() -> bool:
+        found = [(await place.client.get(f"/api/v2/jobs/{job}/")).json() for job in jobs]
+        assert {each["status"] for each in found} == {"successful"}, found
+        return all(each["event_processing_finished"] for each in found)
+
+    await soon(complete, 120)

@@ -78,10 +78,7 @@ def prepared(directory: Path) -> Iterator[tuple[Deployment, Jobs]]:
         "PLAYLOG_RUNNER_CAPACITY": CAPACITY,
         "TMPDIR": str(directory / "tmp"),
     }
-    deployment.repository.mkdir()
-    for name, text in load.PLAYBOOKS.items():
-        (deployment.repository / name).write_text(text)
-    load.with_witness(deployment.repository)
+    deployment.write(load.project())
     deployment.start()
     try:
         deployment.prepare()

@@ -51,7 +51,7 @@ def _hang(role: str) -> Fault:
 
 def _supervisor(deployment: Deployment, _lasting_s: float) -> None:
     """Kill ``up`` alone: its roles end, playbooks go on, the next ``up`` takes them back."""
-    roles = [role["pid"] for role in deployment.roles().values() if role["pid"]]
+    roles = _role_pids(deployment)
     os.kill(deployment.pid, signal.SIGKILL)
     deployment.reap()
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in roles), 60)
@@ -60,19 +60,17 @@ def _supervisor(deployment: Deployment, _lasting_s: float) -> None:
 
 def _everything(deployment: Deployment, _lasting_s: float) -> None:
     """Kill ``up`` and every role at once, then start again on the same data."""
-    pids = [deployment.pid, *(role["pid"] for role in deployment.roles().values() if role["pid"])]
-    _signal(pids, signal.SIGKILL)
+    _signal([deployment.pid, *_role_pids(deployment)], signal.SIGKILL)
     deployment.reap()
     deployment.start()
 
 
 def _machine(deployment: Deployment, lasting_s: float) -> None:
     """As if the power went: the playbooks' own processes die too."""
-    jobs = processes(deployment)
-    pids = [deployment.pid, *(role["pid"] for role in deployment.roles().values() if role["pid"])]
-    _signal([*pids, *jobs], signal.SIGKILL)
+    everything = [deployment.pid, *_role_pids(deployment), *deployment.processes()]
+    _signal(everything, signal.SIGKILL)
     deployment.reap()
-    _signal(processes(deployment), signal.SIGKILL)
+    _signal(deployment.processes(), signal.SIGKILL)
     lasting(min(lasting_s, 1))
     deployment.start()
 
@@ -110,17 +108,8 @@ def settled(deployment: Deployment) -> None:
     eventually(lambda: answers(deployment), 120)
 
 
-def processes(deployment: Deployment) -> list[int]:
-    """Return the living processes of the deployment's jobs, wherever they hang."""
-    mark = f"{deployment.data}/runner-1/jobs/".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdecimal() and mark in (
-                (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-            ):
-                found.append(int(entry.name))
-    return found
+def _role_pids(deployment: Deployment) -> list[int]:
+    return [role["pid"] for role in deployment.roles().values() if role["pid"]]
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

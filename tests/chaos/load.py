@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,7 +96,6 @@ class Clients:
     def __init__(self, deployment: Deployment, template: int, launches_every_s: float) -> None:
         """Launch ``template`` under keys; organizations one after another."""
         self._deployment = deployment
-        self._template = template
         self._every_s = launches_every_s
         self._stop = threading.Event()
         newest = deployment.get("/api/v2/jobs/", order_by="-id", page_size=1)["results"]
@@ -130,7 +128,7 @@ class Clients:
                 self._stop.wait(PAUSE_S)
 
     def _launches(self) -> None:
-        path = f"/api/v2/job_templates/{self._template}/launch/"
+        path = f"/api/v2/job_templates/{self.told.template}/launch/"
         with self._client() as client:
             while not self._stop.is_set():
                 key = ids.new_id()
@@ -169,11 +167,9 @@ class Clients:
             lasting(RETRY_S)
 
 
-def with_witness(repository: Path) -> None:
-    """Put the independent callback beside the playbooks."""
-    plugins = repository / "callback_plugins"
-    plugins.mkdir()
-    found = find_spec("tests.chaos.witness")
-    assert found is not None
-    assert found.origin is not None
-    shutil.copy(found.origin, plugins / "witness.py")
+def project() -> dict[str, str]:
+    """Return the files of the load's project: playbooks, and the independent callback beside."""
+    witness = find_spec("tests.chaos.witness")
+    assert witness is not None
+    assert witness.origin is not None
+    return {**PLAYBOOKS, "callback_plugins/witness.py": Path(witness.origin).read_text()}

@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.chaos import faults
 from tests.chaos.load import CANCELED, Acknowledged, Running
 from tests.deployment.conftest import TERMINAL, Deployment
 from tests.waiting import eventually
@@ -146,9 +145,9 @@ def _promises(deployment: Deployment, told: Acknowledged, found: Findings) -> No
 
 def _leftovers(deployment: Deployment, found: Findings) -> None:
     try:
-        eventually(lambda: not faults.processes(deployment), GONE_WITHIN_S)
+        eventually(lambda: not deployment.processes(), GONE_WITHIN_S)
     except AssertionError:
-        found.left.append(f"processes {faults.processes(deployment)} run on")
+        found.left.append(f"processes {deployment.processes()} run on")
     jobs = deployment.data / "runner-1" / "jobs"
     try:
         eventually(lambda: not any(jobs.iterdir()), GONE_WITHIN_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,16 +113,36 @@ class Deployment:
         state = json.loads((self.data / "run" / "state.json").read_text())
         return {role["role"]: role for role in state["roles"]}
 
-    def playlog(self, *arguments: str, check: bool = True) -> str:
-        """Run a command on this deployment; returns its output."""
-        done = subprocess.run(
+    def processes(self, job: int | None = None) -> list[int]:
+        """Return the living processes of a job or of all, wherever they hang.
+
+        The job's directory stands in their environment or arguments.
+        """
+        name = "" if job is None else f"{job}-"
+        mark = f"{self.data}/runner-1/jobs/{name}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdecimal() and mark in (
+                    (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                ):
+                    found.append(int(entry.name))
+        return found
+
+    def run(self, *arguments: str, within_s: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command on this deployment, whatever it ends with."""
+        return subprocess.run(
             [*PLAYLOG, *arguments, "--data", str(self.data)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within_s,
             cwd=ROOT,
             check=False,
         )
+
+    def playlog(self, *arguments: str, check: bool = True) -> str:
+        """Run a command on this deployment; returns its output."""
+        done = self.run(*arguments, within_s=60)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -179,6 +200,13 @@ class Deployment:
         """The project's git repository, to be filled before ``prepare``."""
         return self.directory / "repository"
 
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files into the repository, by their paths in it."""
+        for name, text in files.items():
+            path = self.repository / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
     def _commit(self, message: str) -> None:
         identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
         for command in (["add", "."], [*identity, "commit", "-q", "-m", message]):
@@ -192,11 +220,8 @@ class Deployment:
 
     def prepare(self) -> None:
         """Make the project from a real git repository, and an inventory of two local hosts."""
-        repository = self.repository
-        repository.mkdir(exist_ok=True)
-        for name, text in PLAYBOOKS.items():
-            (repository / name).write_text(text)
-        subprocess.run(["git", "init", "-q", "-b", "main"], cwd=repository, check=True)
+        self.write(PLAYBOOKS)
+        subprocess.run(["git", "init", "-q", "-b", "main"], cwd=self.repository, check=True)
         self._commit("first")
         self.inventory: int = self.post(
             "/api/v2/inventories/", {"name": "fleet", "organization": 1}
@@ -210,7 +235,7 @@ class Deployment:
                 "name": "playbooks",
                 "organization": 1,
                 "scm_type": "git",
-                "scm_url": f"file://{repository}",
+                "scm_url": f"file://{self.repository}",
             },
         )["id"]
         eventually(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deployment.conftest import PLAYLOG, ROOT, Deployment
+from tests.deployment.conftest import Deployment
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
 
@@ -44,17 +43,6 @@ def _type(deployment: Deployment, name: str) -> int:
     return found
 
 
-def _ran(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PLAYLOG, *arguments, "--data", str(deployment.data)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-        check=False,
-    )
-
-
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
     deployment: Deployment, saved: Path
 ) -> None:
@@ -63,7 +51,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
         copy = deployment.directory / "damaged"
         shutil.copytree(saved, copy)
         damage(copy)
-        done = _ran(deployment, "restore", str(copy), "--replace")
+        done = deployment.run("restore", str(copy), "--replace")
         assert done.returncode == 1, done.stdout
         assert str(copy) in done.stderr
         shutil.rmtree(copy)
@@ -89,7 +77,7 @@ def test_a_deployment_that_holds_something_is_not_overwritten(
     deployment: Deployment, saved: Path
 ) -> None:
     """Without ``--replace`` the streams that are there are named and nothing is done."""
-    done = _ran(deployment, "restore", str(saved))
+    done = deployment.run("restore", str(saved))
     assert done.returncode == 2
     assert "JOBS" in done.stderr
     assert "--replace" in done.stderr
@@ -99,7 +87,7 @@ def test_a_wiped_deployment_comes_back_the_same(deployment: Deployment, saved: P
     """Every table has the backup's hash, secrets open, new ids are higher than any before."""
     for name in ("nats", "postgres", "secrets", "run"):
         shutil.rmtree(deployment.data / name)
-    done = _ran(deployment, "restore", str(saved))
+    done = deployment.run("restore", str(saved))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "none different" in done.stdout
     hashes = {each["table"]: each["sha256"] for each in _manifest(saved)["tables"]}
@@ -110,8 +98,7 @@ def test_a_wiped_deployment_comes_back_the_same(deployment: Deployment, saved: P
     assert [job["status"] for job in jobs] == ["successful", "successful"]
     shown = deployment.client.get(f"/api/v2/jobs/{jobs[0]['id']}/stdout/", params={"format": "txt"})
     assert "PLAY RECAP" in shown.text
-    template = deployment.get("/api/v2/job_templates/", name="kept")["results"][0]["id"]
-    again = deployment.launch(template)
+    again = deployment.launch(_kept(deployment))
     assert again > jobs[-1]["id"] + 1
     assert deployment.ended(again)["status"] == "successful"
     assert "identical" in deployment.playlog("projections", "rebuild", "--verify")
@@ -127,7 +114,7 @@ def test_a_log_that_lost_its_end_is_noticed_at_start(deployment: Deployment, sav
     deployment.stop()
     shutil.rmtree(deployment.data / "nats")
     shutil.copytree(older, deployment.data / "nats")
-    done = _ran(deployment, "up", "--port", "0")
+    done = deployment.run("up", "--port", "0")
     assert done.returncode == 1, done.stdout
     assert "stream JOBS ends at" in done.stderr
     assert "playlog restore" in done.stderr
@@ -136,10 +123,10 @@ def test_a_log_that_lost_its_end_is_noticed_at_start(deployment: Deployment, sav
     assert "identical" in deployment.playlog("projections", "rebuild", "--verify")
     assert deployment.stop() == 0
     shutil.rmtree(deployment.data / "nats")
-    done = _ran(deployment, "up", "--port", "0")
+    done = deployment.run("up", "--port", "0")
     assert done.returncode == 1, done.stdout
     assert "ends at 0" in done.stderr
-    restored = _ran(deployment, "restore", str(saved), "--replace")
+    restored = deployment.run("restore", str(saved), "--replace")
     assert "none different" in restored.stdout, restored.stderr
     deployment.start()
     assert deployment.ended(deployment.launch(_kept(deployment)))["status"] == "successful"

@@ -49,12 +49,7 @@ def small() -> Iterator[Deployment]:
             if done.returncode:
                 pytest.skip(f"NOT RUN: small disks (mount: {done.stderr.strip()})")
             mounted.append(place)
-        made.repository.mkdir()
-        (made.repository / "lines.yml").write_text(
-            capture.PLAYBOOK.replace(str(capture.LINES), str(LINES))
-        )
-        (made.repository / "lookup_plugins").mkdir()
-        (made.repository / "lookup_plugins" / "lines.py").write_text(WIDE)
+        made.write(capture.project(WIDE, LINES))
         made.start()
         made.prepare()
         yield made
@@ -86,16 +81,21 @@ def _create(deployment: Deployment, name: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("part", ["nats", "postgres"])
 def test_a_full_disk_refuses_writes_until_there_is_room(small: Deployment, part: str) -> None:
-    """503, an alarm that names the disk, nothing acknowledged is lost, and no restart by hand."""
+    """503, an alarm that names the disk, nothing acknowledged is lost, and no restart by hand.
+
+    Postgres gives back what an aborted transaction had taken, so a write may pass between two
+    refusals; it counts as acknowledged like any other.
+    """
     filler = _fill(small, part, LEFT)
-    acknowledged = []
+    acknowledged: list[int] = []
+    refusals: list[int] = []
     for number in range(1000):
         status, made = _create(small, f"{part} {number}")
-        if status != 201:
+        (acknowledged if status == 201 else refusals).append(made if status == 201 else status)
+        if len(refusals) == 2:
             break
-        acknowledged.append(made)
-    assert status in (0, 503)
-    assert _create(small, f"{part} again")[0] in (0, 503)
+    assert len(refusals) == 2
+    assert set(refusals) <= {0, 503}
     assert f"free below {small.data / part}" in small.playlog("doctor", check=False)
     filler.unlink()
     eventually(lambda: _create(small, f"{part} {os.urandom(4).hex()}")[0] == 201, 90)

@@ -110,10 +110,10 @@ def test_server_sent_events_follow_a_job_without_a_gap(deployment: Deployment) -
 def test_a_running_job_is_canceled_and_leaves_no_process(deployment: Deployment) -> None:
     """Cancel answers 202; the job ends, and a second cancel is refused."""
     job = deployment.launch(deployment.template("slow", "sleep.yml"))
-    eventually(lambda: _processes(deployment, job), 60)
+    eventually(lambda: deployment.processes(job), 60)
     deployment.post(f"/api/v2/jobs/{job}/cancel/", status=202)
     assert deployment.ended(job)["status"] == "canceled"
-    assert not _processes(deployment, job)
+    assert not deployment.processes(job)
     deployment.post(f"/api/v2/jobs/{job}/cancel/", status=405)
 
 
@@ -272,22 +272,6 @@ def _story(deployment: Deployment, job: int) -> str:
     return deployment.playlog("replay", "--job", str(job), "--json")
 
 
-def _processes(deployment: Deployment, job: int) -> list[int]:
-    """Processes of a job: its directory stands in their environment or arguments."""
-    mark = f"{deployment.data}/runner-1/jobs/{job}-".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if mark in told:
-            found.append(int(entry.name))
-    return found
-
-
 def _frames(deployment: Deployment, job: int) -> str:
     """Everything that OUTPUT holds of a job, as text."""
 
@@ -300,10 +284,3 @@ def _frames(deployment: Deployment, job: int) -> str:
         return "".join(message.data.decode() for message in messages)
 
     return asyncio.run(read())
-
-
-def _answers(deployment: Deployment) -> bool:
-    try:
-        return deployment.client.get("/api/v2/ping/").status_code == 200
-    except httpx.HTTPError:
-        return False

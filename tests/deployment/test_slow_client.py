@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
 TOO_SLOW = 4008
 GROWN_MB_MAX = 60
 """More than the bounds of one slow viewer, and far less than what it was sent."""
-LINES = 20_000
 WIDE = capture.LOOKUP.replace('"line %d of a job that prints" % number', "os.urandom(1000).hex()")
 """Lines that compression does not make small."""
 
@@ -58,10 +57,7 @@ def _end(socket: ClientConnection) -> tuple[int, str, list[int]]:
 
 def test_a_client_that_does_not_read_is_dropped_with_its_cursor(deployment: Deployment) -> None:
     """The API's memory stays, others see everything, and the cursor is where it has come to."""
-    plugins = deployment.repository / "lookup_plugins"
-    plugins.mkdir()
-    (plugins / "lines.py").write_text(f"import os\n{WIDE}")
-    (deployment.repository / "lines.yml").write_text(capture.PLAYBOOK)
+    deployment.write(capture.project(f"import os\n{WIDE}"))
     deployment.commit("lines")
     template = deployment.template("lines", "lines.yml", limit="one,localhost")
     before = _api_mb(deployment)
@@ -69,7 +65,7 @@ def test_a_client_that_does_not_read_is_dropped_with_its_cursor(deployment: Depl
     sleeping, reading = _joined(deployment, job), _joined(deployment, job)
     most = before
     counters: list[int] = []
-    while not counters or counters[-1] < LINES:
+    while not counters or counters[-1] < capture.LINES:
         told = json.loads(reading.recv(60))
         if "counter" in told:
             counters.append(told["counter"])

@@ -50,7 +50,7 @@ class Store:
         self.away = False
         """Nobody reaches the server."""
         self.seen_until: Callable[[], datetime | None] = lambda: None
-        """Until when a read sees the log: a replica may lag behind its leader; None for now."""
+        """Until when a read sees the log, for a replica may lag; None when it sees all of it."""
 
     async def append(
         self,
