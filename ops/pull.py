@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
@@ -32,8 +31,6 @@ log = structlog.get_logger()
 EXPIRES_S = 30.0
 HEARTBEAT_S = 1.0
 """A reader that hears nothing for three of these takes the consumer for dead."""
-QUIET_S = 5.0
-"""A bounded reader that hears nothing for so long looks whether what it awaits is still there."""
 RETRY_S = 0.2
 REQUEST_TIMEOUT_S = 5.0
 PLAIN_TOKENS = 9
@@ -65,8 +62,9 @@ async def follow(
 ) -> AsyncGenerator[list[StreamMessage], None]:
     """Yield the messages behind sequence ``after`` as they come, in order, for ever.
 
-    Each list holds what has arrived, at least one and at most ``batch`` messages. Errors and server
-    restarts are survived. Raises NotFoundError when the stream does not exist.
+    Each list holds what has arrived, at most ``batch`` messages; an empty one says that nothing has
+    for three heartbeats or since an error, so that readers look after what else they hold. Errors
+    and server restarts are survived. Raises NotFoundError when the stream does not exist.
     """
     position = after
     while True:
@@ -75,7 +73,7 @@ async def follow(
             await puller.start()
             while True:
                 messages = await puller.take(batch)
-                position = messages[-1].sequence
+                position = messages[-1].sequence if messages else position
                 yield messages
         except NotFoundError:
             raise
@@ -84,6 +82,7 @@ async def follow(
             await asyncio.sleep(RETRY_S)
         finally:
             await puller.stop()
+        yield []
 
 
 async def read(
@@ -97,15 +96,15 @@ async def read(
     while position < last and position < (end := await _end(connection, stream, filters)):
         reader = follow(connection, stream, position, filters=filters)
         async with contextlib.aclosing(reader):
-            while position < min(last, end):
-                try:
-                    messages = await asyncio.wait_for(anext(reader), QUIET_S)
-                except TimeoutError:
+            async for messages in reader:
+                if not messages:  # what is awaited may be there no more
                     break
                 position = messages[-1].sequence
                 wanted = [message for message in messages if message.sequence <= last]
                 if wanted:
                     yield wanted
+                if position >= min(last, end):
+                    break
 
 
 async def _end(connection: Client, stream: str, filters: Sequence[str]) -> int:
@@ -164,28 +163,26 @@ class Puller:
             )
 
     async def take(self, limit: int) -> list[StreamMessage]:
-        """Return what has arrived, waiting for the first message; raises Silent."""
+        """Return what has arrived; nothing after three heartbeats alone. Raises Silent."""
         while True:
             found = self._drain(limit)
             if self._outstanding < self._batch // 2:
                 await self._pull()
-            if found:
+            if found or not await self._arrives():
                 return found
-            await self._wait()
 
-    async def _wait(self) -> None:
+    async def _arrives(self) -> bool:
+        """Wait for what is more than a heartbeat; False when none came. Raises Silent."""
         self._ready.clear()
         self._heard = False
-        for _ in itertools.count():
-            try:
-                async with asyncio.timeout(3 * HEARTBEAT_S):  # wait_for swallows cancels
-                    await self._ready.wait()
-            except TimeoutError:
-                if not self._heard:
-                    raise Silent from None
-                self._heard = False
-            else:
-                return
+        try:
+            async with asyncio.timeout(3 * HEARTBEAT_S):  # wait_for swallows cancels
+                await self._ready.wait()
+        except TimeoutError:
+            if not self._heard:
+                raise Silent from None
+            return False
+        return True
 
     def _drain(self, limit: int) -> list[StreamMessage]:
         found: list[StreamMessage] = []

@@ -40,7 +40,10 @@ BOOK_KEEPING = ("checkpoint", "projection_state", "dead_letter")
 
 
 class Fenced(Exception):
-    """Another projector moved the checkpoint; this one starts again from where it stands."""
+    """The checkpoint stands elsewhere, and this projector starts again from there.
+
+    Another one moved it, or Postgres died and lost the last commits.
+    """
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """The projector: reads one stream in order and commits rows and checkpoint in one transaction.
 
-``synchronous_commit=off`` loses nothing here: the checkpoint falls back with the rows and the log
-still has the messages. The conditional update of the checkpoint fences a second projector
-(``jetstream.md`` 8).
+``synchronous_commit=off`` loses nothing here: the checkpoint falls back with the rows, the log
+still has the messages, and a projector that has nothing to do looks where its tables stand. The
+conditional update of the checkpoint fences a second projector (``jetstream.md`` 8).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Projector:
                 log.critical("projection stopped", name=self._projection.name, why=str(stopped))
                 return
             except Fenced:
-                log.warning("another projector is ahead", projection=self._projection.name)
+                log.warning("the tables stand elsewhere", projection=self._projection.name)
             except (Outdated, Rebuilding) as waiting:
                 log.warning("waiting", projection=self._projection.name, why=str(waiting))
             except (
@@ -110,7 +110,10 @@ class Projector:
             async for messages in pull.follow(
                 self._connection, self._projection.stream, self._position
             ):
-                await self._take(postgres, messages)
+                if messages:
+                    await self._take(postgres, messages)
+                else:
+                    await self._look(postgres)
         finally:
             await _close(postgres)
 
@@ -139,6 +142,15 @@ class Projector:
             await Rebuild(self._projection, self._connection, postgres).run(switch=True)
         finally:
             await _close(postgres)
+
+    async def _look(self, postgres: Connection) -> None:
+        """Raise unless the tables stand where this projector left them.
+
+        A Postgres that died may have lost the last commits: no message would ever tell.
+        """
+        found = await checkpoint.load(postgres, self._projection.name)
+        if found is None or found.position != self._position:
+            raise Fenced(self._projection.name)
 
     async def _take(self, postgres: Connection, messages: Sequence[StreamMessage]) -> None:
         try:

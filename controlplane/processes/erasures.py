@@ -37,7 +37,8 @@ class Erasures:
             for message in messages:
                 if _DELETED in message.data:
                     await self._erase(tools, subjects.parse_job(message.subject))
-            await position.save(tools.connection, self.name, messages[-1].sequence)
+            if messages:
+                await position.save(tools.connection, self.name, messages[-1].sequence)
 
     async def _erase(self, tools: Tools, job: int) -> None:
         history = await tools.store.load(subjects.job(job))

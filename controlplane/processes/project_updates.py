@@ -43,7 +43,8 @@ class ProjectUpdates:
                 record = await tools.store.decode(message)
                 for project in projects_to_update(record):
                     await self._launch(tools, record, project)
-            await position.save(tools.connection, self.name, messages[-1].sequence)
+            if messages:
+                await position.save(tools.connection, self.name, messages[-1].sequence)
 
     async def _launch(self, tools: Tools, record: Recorded, project: int) -> None:
         values = await resource_values(tools.store, "project", project)

@@ -34,7 +34,8 @@ class RunnerReports:
         async for messages in pull.follow(tools.connection, REPORTS.name, after, batch=100):
             for message in messages:
                 await self._handle(tools, message)
-            await position.save(tools.connection, self.name, messages[-1].sequence)
+            if messages:
+                await position.save(tools.connection, self.name, messages[-1].sequence)
 
     async def _handle(self, tools: Tools, message: pull.StreamMessage) -> None:
         """Turn one report into a command.

@@ -251,5 +251,5 @@ async def opened_log(url: str, dsn: str) -> AsyncIterator[Log]:
         yield log
     finally:
         await log.stop()
-        await reader.close()
+        await log.reader.close()
         await connect.close_quietly(connection)

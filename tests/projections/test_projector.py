@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ from projections.reports import Reports
 from projections.resources import Config
 from schemas import envelope
 from schemas.streams import DEADLETTER, OUTPUT
-from tests.projections.rig import Log, context, event, frame
+from tests.projections.rig import Log, context, event, frame, opened_log
 from tests.projections.test_config import made
-from tests.servers import NatsServer
+from tests.servers import NatsServer, PostgresServer
 from tests.waiting import soon
 
 COUNTERS = "SELECT counter FROM job_event ORDER BY id"
@@ -56,6 +57,28 @@ async def test_two_projectors_store_everything_once(log: Log) -> None:
         last = await log.publish(*(frame(n, n) for n in range(begin, begin + 20)))
     await log.passed("output", last)
     assert await _counters(log) == list(range(1, 401))
+
+
+async def test_what_postgres_lost_when_it_died_is_projected_again(
+    directory: Path, nats_url: str
+) -> None:
+    """The last commits were not on its disk yet, and no new message comes that would tell."""
+    server = PostgresServer(directory / "pg")
+    await asyncio.to_thread(server.start)
+    async with opened_log(nats_url, server.dsn) as log:
+        log.project(Output())
+        await log.passed("output", await log.publish(frame(1, 2)))
+        await log.reader.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        await log.reader.execute("SELECT pg_reload_conf()")
+        await log.reader.execute("CHECKPOINT")
+        last = await log.publish(frame(3, 4))
+        await log.passed("output", last)
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        log.reader = await log.opened()
+        await log.passed("output", last)
+        assert await _counters(log) == [1, 2, 3, 4]
+    server.stop()
 
 
 async def test_a_poisoned_frame_is_set_aside_and_the_others_go_on(log: Log) -> None:
