@@ -9,9 +9,8 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from runners import process_tree
 from runners.held import HeldAttempt
-from runners.site import Site
+from runners.site import Processes, Site
 from schemas import subjects
 from schemas.work import CANCEL_SIGNALLED, CANCEL_UNKNOWN, CancelRequest
 
@@ -56,18 +55,18 @@ def order(held: HeldAttempt) -> None:
         held.handle.cancel()
 
 
-async def enforce(held: HeldAttempt) -> None:
+async def enforce(processes: Processes, held: HeldAttempt) -> None:
     """Once a cancel is wanted see to it that the attempt ends."""
     await held.cancel_wanted.wait()
     await asyncio.sleep(GRACE_S)
     if held.handle is not None:
         held.handle.cancel()
     await asyncio.sleep(GRACE_S)
-    await put_down(held)
+    await put_down(processes, held)
 
 
-async def put_down(held: HeldAttempt) -> None:
+async def put_down(processes: Processes, held: HeldAttempt) -> None:
     """Kill the supervisor and every process of the attempt, wherever it hangs."""
     if held.handle is not None:
         held.handle.kill()
-    await asyncio.to_thread(process_tree.sweep_marked, held.directory)
+    await asyncio.to_thread(processes.sweep, held.directory)

@@ -12,10 +12,10 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 
-from ops import clock, connect, nats_grants, signals, telemetry
+from ops import clock, connect, signals, telemetry
 from ops.blobs import Blobs
 from ops.stopping import stopped
-from runners import adopt, bound, cancel, finish, report, spans, start, watch_end
+from runners import bound, cancel, conclusion, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
 from runners.journal import Final, JournalEvent, JournalReader
@@ -75,7 +75,7 @@ class Execution:
         if isinstance(secrets, Unstarted):
             return _ended(secrets.status, str(secrets))
         try:
-            if not start.found(self._held):
+            if not start.found(self._site, self._held):
                 self._phases = await start.start(self._site, self._held, secrets)
         except Unstarted as error:
             return _ended(error.status, str(error))
@@ -89,13 +89,7 @@ class Execution:
         """Publish the record as the attempt's user; False when that connection ended for good."""
         ident = self._held.record.ident
         closed = asyncio.Event()
-        connection = await connect.connect_nats_as(
-            self._site.nats_url,
-            creds,
-            f"attempt {ident}",
-            nats_grants.inbox_prefix(ident),
-            closed,
-        )
+        connection = await self._site.connect_as(creds, ident, closed)
         self._use(connection)
         telling = asyncio.create_task(self._tell(unstarted), name=f"tell-{ident}")
         closing = asyncio.create_task(closed.wait(), name=f"closed-{ident}")
@@ -116,7 +110,7 @@ class Execution:
             await self._finish(unstarted or await self._publish())
         except Erased:
             _log.info("attempt.erased", attempt=self._held.record.ident)
-            await cancel.put_down(self._held)
+            await cancel.put_down(self._site.processes, self._held)
             await finish.forget(self._site, self._held)
 
     async def _publish(self) -> Final:
@@ -135,15 +129,18 @@ class Execution:
 
     async def _broken(self, error: Exception) -> Final:
         _log.exception("attempt.broken", attempt=self._held.record.ident)
-        await cancel.put_down(self._held)
+        await cancel.put_down(self._site.processes, self._held)
         return _ended("error", f"The runner agent failed: {type(error).__name__}: {error}")
 
     async def _follow(self) -> None:
         """Publish until the journal ends, with what looks after the attempt meanwhile."""
+        processes = self._site.processes
         working = [
             asyncio.create_task(self._emitter.run(), name="emit"),
-            asyncio.create_task(watch_end.watch(self._held, self._emitter), name="watch-end"),
-            asyncio.create_task(cancel.enforce(self._held), name="enforce-cancel"),
+            asyncio.create_task(
+                watch_end.watch(processes, self._held, self._emitter), name="watch-end"
+            ),
+            asyncio.create_task(cancel.enforce(processes, self._held), name="enforce-cancel"),
             asyncio.create_task(
                 bound.keep(self._held, self._emitter, self._site.journal_bytes_max), name="bound"
             ),
@@ -169,10 +166,10 @@ class Execution:
         final = self._emitter.summary.final
         if final is not None:
             return final
-        await cancel.put_down(self._held)
+        await cancel.put_down(self._site.processes, self._held)
         reader = JournalReader(self._held.directory / JOURNAL_FILE)
         now = clock.iso(clock.now())
-        found = await asyncio.to_thread(lambda: adopt.conclude(reader.all(), now))
+        found = await asyncio.to_thread(lambda: conclusion.conclude(reader.all(), now))
         if self._held.cancel_wanted.is_set() and found.status == "error":
             return msgspec.structs.replace(found, status="canceled", explanation="")
         return found

@@ -5,12 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from pathlib import Path
+from typing import Protocol
 
 from runners.gate import Turn
 from runners.record import Key, Record
-from runners.zygote_client import SupervisorHandle
 
 ENDED_REMEMBERED = 4096
+
+
+class Supervisor(Protocol):
+    """The process that has charge of an attempt; it need not be our child."""
+
+    def cancel(self) -> None:
+        """Order it to end its job; a second order takes the grace away.
+
+        Harmless when it has ended.
+        """
+
+    def kill(self) -> None:
+        """End it at once; its job's processes live on. Harmless when it has ended."""
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
 
 
 class HeldAttempt:
@@ -20,7 +36,7 @@ class HeldAttempt:
         """Not started as far as we know."""
         self.record = record
         self.directory = directory
-        self.handle: SupervisorHandle | None = None
+        self.handle: Supervisor | None = None
         self.cancel_wanted = asyncio.Event()
         self.unpublished_bytes = 0
         self.turn: Turn | None = None

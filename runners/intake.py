@@ -87,10 +87,9 @@ class Intake:
         return min(work_lines.PRIORITY_LOWEST, 10 * held.used // max(1, held.capacity))
 
     async def _wait(self) -> None:
-        wanted = (
-            due for name, due in self._due.items() if self._site.held.wants(self._class(name))
-        )
-        within = max(0.0, min(wanted, default=PULL_EXPIRES_S) - clock.monotonic())
+        now, held = clock.monotonic(), self._site.held
+        wanted = (due - now for name, due in self._due.items() if held.wants(self._class(name)))
+        within = max(0.0, min(wanted, default=PULL_EXPIRES_S))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):  # wait_for swallows a cancel that meets a change
                 await self._site.held.changed.wait()

@@ -9,6 +9,7 @@ import signal
 import msgspec
 import structlog
 import uvloop
+from nats.aio.client import Client
 
 from ops import connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
@@ -21,8 +22,8 @@ from runners.content import ContentCache
 from runners.gate import StartGate
 from runners.held import Held
 from runners.journal_watch import JournalWatch
+from runners.processes import MachineProcesses
 from runners.site import Site
-from runners.zygote_client import Zygote
 
 _log = structlog.get_logger()
 
@@ -42,16 +43,16 @@ def run_runner(settings: Settings) -> int:
         except BlockingIOError as error:
             message = f"another runner agent works in {settings.data}"
             raise ValueError(message) from error
-        zygote = Zygote()
-        zygote.start()
+        processes = MachineProcesses()
+        processes.start()
         try:
-            uvloop.run(_serve(settings, zygote))
+            uvloop.run(_serve(settings, processes))
         finally:
-            zygote.stop()
+            processes.stop()
     return 0
 
 
-async def _serve(settings: Settings, zygote: Zygote) -> None:
+async def _serve(settings: Settings, processes: MachineProcesses) -> None:
     creds, closed = settings.nats_creds_file, asyncio.Event()
 
     async def on_reconnect() -> None:
@@ -65,14 +66,20 @@ async def _serve(settings: Settings, zygote: Zygote) -> None:
         on_reconnect=on_reconnect,
         closed=closed,
     )
+
+    async def connect_as(creds: bytes, ident: str, closed: asyncio.Event) -> Client:
+        inbox = nats_grants.inbox_prefix(ident)
+        url = settings.nats_url
+        return await connect.connect_nats_as(url, creds, f"attempt {ident}", inbox, closed)
+
     watch = JournalWatch()
     blobs = Blobs(connection)
     site = Site(
         name=settings.node,
         data=settings.data,
         nats=connection,
-        nats_url=settings.nats_url,
-        zygote=zygote,
+        connect_as=connect_as,
+        processes=processes,
         watch=watch,
         content=ContentCache(settings.data, blobs.get_file),
         blobs=blobs,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,10 +13,9 @@ from nats.aio.client import Client
 from ops.telemetry import Tracer
 from runners.content import ContentCache
 from runners.gate import StartGate
-from runners.held import Held
-from runners.journal_watch import JournalWatch
+from runners.held import Held, Supervisor
 from runners.record import JOBS_DIR
-from runners.zygote_client import Zygote
+from runners.spec import Secrets
 
 
 class Blobs(Protocol):
@@ -25,6 +26,39 @@ class Blobs(Protocol):
 
     async def put_file(self, path: Path) -> str:
         """Store a file's content, acknowledged, in bounded memory; returns its sha256."""
+
+
+class Processes(Protocol):
+    """The processes of attempts on this machine; those of a directory carry its mark."""
+
+    async def spawn(self, job_dir: Path, secrets: Secrets) -> Supervisor:
+        """Start the supervisor of a job directory, exactly once however often it is asked for.
+
+        Returns the one that took charge. Raises SupervisorLost.
+        """
+
+    def supervisor(self, job_dir: Path) -> Supervisor | None:
+        """Return who took charge of a job directory, dead or alive; None when nobody ever did."""
+
+    def marked(self, job_dir: Path) -> list[int]:
+        """Return the living processes of an attempt, wherever they hang."""
+
+    def sweep(self, job_dir: Path) -> int:
+        """Kill the processes of an attempt; returns how many there were."""
+
+
+class Watch(Protocol):
+    """Tells of writes in job directories."""
+
+    def add(self, directory: Path, wake: asyncio.Event) -> int:
+        """Set ``wake`` at every write in the directory; returns a number for ``remove``."""
+
+    def remove(self, number: int) -> None:
+        """Watch a directory no longer; harmless when it is gone."""
+
+
+ConnectAs = Callable[[bytes, str, asyncio.Event], Awaitable[Client]]
+"""Connects as an attempt's user: credentials, the attempt, and what is set at the end for good."""
 
 
 class Key(Protocol):
@@ -45,9 +79,9 @@ class Site:
     name: str
     data: Path
     nats: Client
-    nats_url: str
-    zygote: Zygote
-    watch: JournalWatch
+    connect_as: ConnectAs
+    processes: Processes
+    watch: Watch
     content: ContentCache
     blobs: Blobs
     key: Key

@@ -13,7 +13,7 @@ from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.site import Site
 from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
-from runners.zygote_client import SupervisorHandle, SupervisorLost
+from runners.zygote_client import SupervisorLost
 from schemas.output import Phase
 from schemas.work import PlaybookRun
 
@@ -37,7 +37,7 @@ async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase,
     await _unless_canceled(held, _turn(site, held))
     admitted = clock.now()
     try:
-        held.handle = await site.zygote.spawn(held.directory, secrets)
+        held.handle = await site.processes.spawn(held.directory, secrets)
     except SupervisorLost as error:
         raise Unstarted("error", str(error)) from error
     return (
@@ -47,9 +47,9 @@ async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase,
     )
 
 
-def found(held: HeldAttempt) -> bool:
+def found(site: Site, held: HeldAttempt) -> bool:
     """Tell whether a supervisor has ever taken charge, and take up its handle."""
-    held.handle = SupervisorHandle.of(held.directory)
+    held.handle = site.processes.supervisor(held.directory)
     return held.handle is not None
 
 

@@ -13,7 +13,6 @@ from runners.site import Site
 from runners.spec import SUPERVISOR_FILE, Secrets
 from runners.steps import workspace
 from runners.take import Begin
-from runners.zygote_client import SupervisorHandle
 
 _log = structlog.get_logger()
 
@@ -40,8 +39,8 @@ async def resume(site: Site, begin: Begin, held: HeldAttempt) -> None:
         return
     grant = await take.ask(site, held.record.key)
     if not grant.granted:
-        held.handle = SupervisorHandle.of(held.directory)  # the agent before us may have asked
-        await cancel.put_down(held)
+        held.handle = site.processes.supervisor(held.directory)  # of the agent before us
+        await cancel.put_down(site.processes, held)
         await take.drop(site, held.record, grant)
         return
     held.record = take.granted(held.record, grant)

@@ -6,16 +6,16 @@ import asyncio
 
 import structlog
 
-from runners import process_tree
 from runners.emit import Emitter
 from runners.held import HeldAttempt
+from runners.site import Processes
 
 PLAYING_POLL_S = 0.5
 
 _log = structlog.get_logger()
 
 
-async def watch(held: HeldAttempt, emitter: Emitter) -> None:
+async def watch(processes: Processes, held: HeldAttempt, emitter: Emitter) -> None:
     """Wait for the supervisor's end; when it left no final frame, for the playbook's as well."""
     handle = held.handle
     if handle is not None:
@@ -23,13 +23,13 @@ async def watch(held: HeldAttempt, emitter: Emitter) -> None:
     emitter.catch_up()
     if emitter.summary.final is None:
         _log.warning("supervisor.lost", attempt=held.record.ident)
-        while await asyncio.to_thread(_plays, held, emitter.ansible_pid):  # noqa: ASYNC110 - no signal
+        while await asyncio.to_thread(_plays, processes, held, emitter.ansible_pid):  # noqa: ASYNC110 - no signal
             await asyncio.sleep(PLAYING_POLL_S)
     emitter.is_over = True
     emitter.wake.set()
 
 
-def _plays(held: HeldAttempt, pid: int) -> bool:
+def _plays(processes: Processes, held: HeldAttempt, pid: int) -> bool:
     """Tell whether the playbook goes on; what it left in the background does not count."""
-    living = process_tree.marked(held.directory)
+    living = processes.marked(held.directory)
     return pid in living if pid else bool(living)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nats.errors
+from nats.aio.msg import Msg
+
 from controlplane.domain import dispatch
 from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
@@ -16,16 +21,19 @@ from controlplane.domain.job import (
 from controlplane.domain.loss import Present
 from controlplane.domain.reporting import Heard
 from projections.projection import Projection
+from runners.spec import SUPERVISOR_FILE, Secrets
 from schemas import subjects
 from schemas.events.job import JobFinished
 from schemas.work import ClaimRequest, Grant
 from tests.simulation.control import Control
-from tests.simulation.log import Key, Server, at_once, context
-from tests.simulation.machine import Agent, Entry, Machine
+from tests.simulation.log import Server, at_once, context
+from tests.simulation.loop import Loop
+from tests.simulation.machine import Agent, Machine, Processes, Supervisor
 from tests.simulation.network import Network
-from tests.simulation.projector import Projector
+from tests.simulation.projector import Projector, Stored
 from tests.simulation.read_model import Messages
-from tests.simulation.scheduler import Steps
+from tests.simulation.streams import Headers
+from tests.simulation.wire import Wire
 
 
 class GrantsUnasked(Control):
@@ -133,66 +141,108 @@ class TellsOnce(Control):
 class StoresUnfenced(Projector):
     """Moves the checkpoint wherever it stands."""
 
-    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Stored:
         """Ask for no condition."""
         self.database.begin()
         self.database.apply(projection, batch)
         self.database.put(projection.name, new)
         self.database.commit()
         yield 0.0
+        return True
 
 
 class StoresApart(Projector):
     """Commits rows first and the checkpoint later."""
 
-    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Stored:
         """Use two transactions."""
         self.database.begin()
         self.database.apply(projection, batch)
         self.database.commit()
         yield 0.1
         self.database.put(projection.name, new)
+        return True
 
 
 class SkipsOne(Projector):
     """Leaves a message out when its transaction broke, and goes on behind it."""
 
-    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Stored:
         """Move the checkpoint without the rows."""
         if self.dies():
             self.database.put(projection.name, new)
-            return
-        yield from super().store(projection, batch, old, new)
+            return True
+        return (yield from super().store(projection, batch, old, new))
 
 
-class _Forgetful(Agent):
-    def boot(self) -> None:
-        """Start what is on disk whether or not it was started."""
-        super().boot()
-        for key, entry in self.machine.disk.items():
-            if self.machine.plays(key) and not entry.signalled:
-                self.machine.play(key, entry)
+class NeverLooks(Projector):
+    """Waits for the next message, whatever became of the tables."""
+
+    def stands(self, projection: Projection, life: int, position: int) -> bool:
+        """Believe it."""
+        return True
+
+
+class _Blind(Processes):
+    def __init__(self, machine: Machine, loop: Loop) -> None:
+        super().__init__(machine, loop)
+        self._mine: set[Path] = set()
+
+    async def spawn(self, job_dir: Path, secrets: Secrets) -> Supervisor:
+        """Start one whoever was there before."""
+        (job_dir / SUPERVISOR_FILE).unlink(missing_ok=True)
+        self._mine.add(job_dir)
+        return await super().spawn(job_dir, secrets)
+
+    def supervisor(self, job_dir: Path) -> Supervisor | None:
+        """See those that this agent has started."""
+        return super().supervisor(job_dir) if job_dir in self._mine else None
 
 
 class StartsAgain(Machine):
     """Its agent does not look for the mark of a supervisor."""
 
-    def agent_of(self, server: Server, network: Network) -> Agent:
-        """One that starts twice."""
-        return _Forgetful(self, server, network)
+    def processes_of(self, loop: Loop) -> Processes:
+        """What it sees."""
+        return _Blind(self, loop)
 
 
-class _Impatient(Agent):
-    def publish(self, key: Key, entry: Entry) -> Steps:
-        """Take the playbook's end for the end of the journal."""
-        while not entry.final and self.machine.plays(key):
-            yield 0.4
-        entry.final = entry.final or "error"
+class _Impatient(Processes):
+    def marked(self, job_dir: Path) -> list[int]:
+        """See nothing."""
+        return []
 
 
 class LosesJournals(Machine):
-    """Its agent removes journals that it has not published."""
+    """Its agent takes the supervisor's end for the playbook's, and removes what still grows."""
+
+    def processes_of(self, loop: Loop) -> Processes:
+        """What it sees."""
+        return _Impatient(self, loop)
+
+
+class _Optimist(Wire):
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 1.0,
+        headers: Headers | None = None,
+    ) -> Msg:
+        """Take what is not answered for stored."""
+        try:
+            return await super().request(subject, payload, timeout, headers)
+        except nats.errors.TimeoutError:
+            if not subject.startswith(("output.", "report.")):
+                raise
+            return Msg(self, "", "", b"", {"sequence": "1"})  # type: ignore[arg-type]  # as Wire
+
+
+class BelievesInAcks(Machine):
+    """Its agent takes what nobody acknowledged for stored."""
 
     def agent_of(self, server: Server, network: Network) -> Agent:
-        """One that does not wait for acknowledgements."""
-        return _Impatient(self, server, network)
+        """One with such a connection."""
+        agent = super().agent_of(server, network)
+        agent.wire = _Optimist
+        return agent

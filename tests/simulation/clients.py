@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 
 from controlplane.domain.errors import Rejected
 from controlplane.domain.job import JOB, Delete, JobCommand, JobState, Launch, RequestCancel
@@ -23,13 +24,16 @@ INVENTORIES = (11, 12)
 LONG = 60
 ENDLESS = 100_000
 """Frames of a playbook that only a cancel ends."""
+INVENTORY = b'{"all": {"hosts": ["h"]}, "_meta": {"hostvars": {"h": {"remote_tower_id": 1}}}}'
+"""What every job runs on."""
 
 
 class Clients(Process):
     """Everybody who uses the API, and the API process that serves them."""
 
-    def __init__(self, server: Server, network: Network) -> None:
+    def __init__(self, server: Server, network: Network, impacts: Sequence[int]) -> None:
         super().__init__(server.scheduler, "api")
+        self._impacts = impacts
         self._network = network
         self._server = server
         self._number = 0
@@ -109,6 +113,7 @@ class Clients(Process):
             inventory=inventory,
             project=project,
             playbook="site.yml",
+            inventory_content=hashlib.sha256(INVENTORY).hexdigest(),
             allow_simultaneous=chance.random() < 0.3,
         )
         values: dict[str, object] = {
@@ -116,7 +121,7 @@ class Clients(Process):
             "record": record,
             "depends": depends,
             "created": self.scheduler.at,
-            "impact": chance.choice((1, 2, 3, 6, 12)),
+            "impact": chance.choice(self._impacts),
             "timeout_s": chance.choice((1, 4, 20, LONG, ENDLESS)),
             "lost_policy": chance.choice(("error", "retry")),
         }

@@ -28,7 +28,8 @@ from schemas.events.job import JobLaunched, JobPlaced, NamedRef
 from schemas.events.resource import ResourceCreated
 from schemas.status import LaunchType
 from schemas.work import CANCEL_SIGNALLED, CancelRequest, ClaimRequest, Grant
-from tests.simulation.log import Ordered, Server, at_once, context
+from tests.simulation.log import Server, at_once, context
+from tests.simulation.machine import CREDS
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Process, Reply, Steps
 
@@ -59,7 +60,7 @@ class Control(Process):
         self._led: set[str] = set()
         self._waiting: list[Reply] = []
         self._renewed = self.scheduler.now
-        self._holder = f"{self.name}-{self._life}"
+        self._holder = f"{self.name}-{self.life}"
         self.catch_up()
         self.after(0.0, self._lead)
         self.after(SNAPSHOT_S, self._snapshot)
@@ -196,8 +197,7 @@ class Control(Process):
         reply = Reply(ANSWER_S)
 
         def stored() -> None:
-            ordered = Ordered(order, placed.group, placed.runner)
-            self.server.queue(f"{number}{minute}", ordered)
+            self.server.work.queue(f"{number}{minute}", order, placed.group, placed.runner)
             self.network.send(self.server, self, f"ack of order {number}", lambda: reply.give(True))
 
         self.network.send(self, self.server, f"order {number} is stored", stored)
@@ -326,7 +326,7 @@ class Control(Process):
     def granted(self, request: ClaimRequest, command: JobCommand) -> Grant:
         """Append what answers the claim; raises Rejected."""
         self._transact(request.job, command, self._new_id())
-        return Grant(granted=isinstance(command, Claim))
+        return Grant(granted=isinstance(command, Claim), nats_creds=CREDS)
 
     # -- appending ---------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 from controlplane.domain.board import held_of
 from controlplane.domain.job import JobState
@@ -38,6 +39,8 @@ class Witness:
         """When each attempt's last report was stored."""
         self.unreached: dict[str, float] = {}
         """Until when each machine was cut off or without its agent, last."""
+        self.wrote: dict[Key, list[str]] = defaultdict(list)
+        """The uuids of the events that each attempt has written into its journal."""
         self.states: Mapping[int, JobState] = {}
 
     def configured(self, record: Recorded) -> None:
@@ -103,10 +106,11 @@ class Witness:
         if stands and not state.cancel_requested:
             raise Violation(f"{key} was told to end on {machine} though nobody canceled it")
 
-    def forgets(self, key: Key, journal: int, stored: int) -> None:
-        """A journal is removed when every event of it is stored, and not before."""
-        if journal != stored:
-            raise Violation(f"{key} is forgotten with {stored} of {journal} events stored")
+    def kept(self, key: Key, stored: Sequence[str]) -> None:
+        """What an attempt wrote is stored, every event once, in its order, and nothing else."""
+        wrote = self.wrote.get(key, [])
+        if wrote != list(stored):
+            raise Violation(f"{key} is forgotten: {len(stored)} of {len(wrote)} events stored")
 
     def ends(self, key: Key) -> None:
         """A playbook is over."""

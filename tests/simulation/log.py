@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import INITIAL, JobState, evolve
+from controlplane.domain.owners import PRESENCE_TTL_S
 from controlplane.domain.reporting import Heard, heard
 from controlplane.shell.event_store import Conflict, Expectation, SubjectPosition
-from schemas import subjects
+from schemas import streams, subjects
 from schemas.envelope import SYSTEM, Context, Recorded
-from schemas.output import AttemptFinished, Report, StoredReport
+from schemas.output import AttemptFinished, Frame, Report, StoredReport
 from schemas.registry import Event
-from schemas.work import WorkOrder
-from tests.simulation.invariants import Witness
+from schemas.work import Presence
+from tests.simulation.invariants import Violation, Witness
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.streams import Answer, Headers, Stream, Work
 
-ACK_WAIT_S = 30.0
 OFFER_S = 0.5
+Back = Callable[[Headers, bytes, str], None]
+"""Carries what the server answers: headers, body and the subject to reply to."""
 T = TypeVar("T")
 Key = tuple[int, int]
 
@@ -132,17 +137,6 @@ class Filed(Struct, frozen=True, kw_only=True):
     report: Report
 
 
-class Ordered:
-    """One message of WORK and who holds it."""
-
-    def __init__(self, order: WorkOrder, group: str, runner: str | None) -> None:
-        self.order = order
-        self.group = group
-        self.runner = runner
-        self.free_at = 0.0
-        """From then on it is offered (again)."""
-
-
 class Server(Process):
     """Everything that is durable and in one place; it does not die."""
 
@@ -151,15 +145,18 @@ class Server(Process):
         self._witness = witness
         self.store = Store(witness)
         self.reports: list[Filed] = []
-        self.output: dict[Key, int] = defaultdict(int)
-        """The counter of each attempt's last stored event."""
-        self.work: list[Ordered] = []
+        self.written: dict[Key, list[str]] = defaultdict(list)
+        """The uuids of each attempt's stored events, in order."""
+        self.work = Work(lambda: self.scheduler.now)
+        self._kept = {
+            each.name: Stream(each, lambda: self.scheduler.now)
+            for each in (streams.OUTPUT, streams.REPORTS, streams.BLOBS)
+        }
+        self.stale: Callable[[], bool] = lambda: False
+        """Whether a replica that lags answers now."""
         self.presence: dict[str, tuple[float, frozenset[Key]]] = {}
         self.leases: dict[str, tuple[str, float]] = {}
         self.buckets: dict[str, Any] = {}
-        self.offer: Callable[[Ordered], bool] = lambda _: False
-        self._orders: dict[str, float] = {}
-        self._report_ids: set[str] = set()
 
     def boot(self) -> None:
         """Offer orders from time to time."""
@@ -184,48 +181,74 @@ class Server(Process):
         self.leases[name] = (holder, now + ttl_s)
         return True
 
-    def queue(self, message_id: str, ordered: Ordered) -> None:
-        """Store an order, unless its id was stored lately."""
-        seen = self._orders.get(message_id)
-        if seen is None or self.scheduler.now - seen > 600:
-            self._orders[message_id] = self.scheduler.now
-            self.work.append(ordered)
-            self.offer_all()
+    def serve(self, subject: str, body: bytes, headers: Headers, back: Back | None) -> None:
+        """Do what a runner's message asks for."""
+        words = subject.split(".")
+        tell: Back = back or (lambda *_: None)
+        if subject.startswith("$JS.API.CONSUMER.MSG.NEXT."):
+            self.work.pull(words[-1], body, tell)
+        elif subject.startswith("$JS.API.CONSUMER.CREATE."):
+            self.work.make(words[5])
+            tell({}, b"{}", "")
+        elif subject.startswith("$JS.ACK."):
+            self.work.acknowledge(subject, body)
+            tell({}, b"", "")
+        elif subject.startswith("$JS.API.DIRECT.GET."):
+            stale = self.stale()
+            self._answer(self._kept[words[4]].get_last(".".join(words[5:]), stale=stale), tell)
+        elif subject.startswith("$KV."):
+            self._see(msgspec.json.decode(body, type=Presence))
+            tell({}, b"", "")
+        else:
+            self._answer(self.put(subject, body, headers), tell)
 
-    def offer_all(self) -> None:
-        """Hand each free order to a runner that has room."""
-        for ordered in list(self.work):
-            if ordered.free_at <= self.scheduler.now and self.offer(ordered):
-                ordered.free_at = self.scheduler.now + ACK_WAIT_S
+    def keep(self, content: bytes) -> None:
+        """Have content in BLOBS."""
+        subject = subjects.content(hashlib.sha256(content).hexdigest(), "end")
+        self.put(subject, content, {"Playlog-Chunks": "1"})
+
+    def put(self, subject: str, body: bytes, headers: Headers) -> Answer:
+        """Store a runner's message, and learn what it says."""
+        name = {"output": streams.OUTPUT, "report": streams.REPORTS, "content": streams.BLOBS}
+        stream = name[subject.partition(".")[0]]
+        answer, is_new = self._kept[stream.name].put(subject, body, headers)
+        if is_new and stream is streams.OUTPUT:
+            self._frame(msgspec.json.decode(body, type=Frame))
+        if is_new and stream is streams.REPORTS:
+            report = msgspec.json.decode(body, type=StoredReport).report
+            assert report is not None
+            self._file(subjects.parse_attempt(subject), report)
+        return answer
+
+    @staticmethod
+    def _answer(answer: Answer, tell: Back) -> None:
+        told = {"sequence": str(answer.sequence), "error": str(answer.error)}
+        tell({**answer.headers, **told}, answer.body, "")
+
+    def _see(self, told: Presence) -> None:
+        until = self.scheduler.now + PRESENCE_TTL_S
+        self.presence[told.runner] = (until, frozenset(told.running))
+
+    def _frame(self, frame: Frame) -> None:
+        """A frame is stored: its events follow those before it, each once."""
+        written = self.written[frame.job, frame.attempt]
+        counters = [each.counter for each in frame.events]
+        if counters != list(range(len(written) + 1, len(written) + 1 + len(counters))):
+            name = f"{frame.job}-{frame.attempt}"
+            raise Violation(f"{name}: events {counters} are stored behind {len(written)} events")
+        written += [each.uuid for each in frame.events]
+
+    def _file(self, attempt: subjects.Attempt, report: Report) -> None:
+        self.reports.append(Filed(attempt=attempt, report=report))
+        if isinstance(report, AttemptFinished):
+            self._witness.reported[attempt.job, attempt.attempt] = self.scheduler.now
+        for told in self.store.appended:
+            told()
 
     def _offer_again(self) -> None:
-        self.offer_all()
+        self.work.offer()
+        self.work.expire()
         self.after(OFFER_S, self._offer_again)
-
-    def settled(self, ordered: Ordered) -> None:
-        """An order was acknowledged or terminated: it is gone."""
-        if ordered in self.work:
-            self.work.remove(ordered)
-
-    def given_back(self, ordered: Ordered, delay_s: float) -> None:
-        """An order was refused for now."""
-        ordered.free_at = self.scheduler.now + delay_s
-
-    def store_frame(self, key: Key, counter: int) -> None:
-        """Store the next frame of an attempt; one that is stored already changes nothing."""
-        if counter == self.output[key] + 1:
-            self.output[key] = counter
-
-    def file(self, attempt: subjects.Attempt, word: str, report: Report) -> None:
-        """Store a report once."""
-        name = f"{attempt.job}-{attempt.attempt}-{word}"
-        if name not in self._report_ids:
-            self._report_ids.add(name)
-            self.reports.append(Filed(attempt=attempt, report=report))
-            if isinstance(report, AttemptFinished):
-                self._witness.reported[attempt.job, attempt.attempt] = self.scheduler.now
-            for told in self.store.appended:
-                told()
 
     def heard_of(self, attempt: subjects.Attempt) -> Heard:
         """What an attempt's newest report says; raises Unavailable."""

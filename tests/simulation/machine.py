@@ -1,56 +1,57 @@
-"""A machine with a runner agent: small state machines that do what ``runners/`` does."""
+"""A machine of runners: the real agent of ``runners/`` on simulated processes, disk and network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from functools import partial
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
 
-from schemas import subjects
-from schemas.output import AttemptFinished, AttemptStarted
-from schemas.work import (
-    CANCEL_SIGNALLED,
-    CANCEL_UNKNOWN,
-    CancelRequest,
-    ClaimRequest,
-    Grant,
-    ProjectSync,
-    WorkOrder,
-    work_class,
-)
-from tests.simulation.invariants import Witness
-from tests.simulation.log import Key, Ordered, Server
+import msgspec
+from nats.aio.client import Client
+
+from ops.blobs import Blobs
+from ops.telemetry import Tracer
+from runners import agent, record
+from runners.content import ContentCache
+from runners.gate import StartGate
+from runners.held import Held
+from runners.record import JOBS_DIR
+from runners.site import Site
+from runners.spec import JOURNAL_FILE, SUPERVISOR_FILE, Secrets, write_private
+from runners.supervisor import SupervisorFile, read_supervisor
+from runners.zygote_client import SupervisorLost
+from tests.simulation.invariants import Key, Witness
+from tests.simulation.log import Back, Server
+from tests.simulation.loop import Loop
 from tests.simulation.network import Network
-from tests.simulation.scheduler import Process, Reply, Steps
+from tests.simulation.playbook import Play
+from tests.simulation.scheduler import Process
+from tests.simulation.wire import Route, Wire
 
+GROUPS = ("default", "controlplane")
+CAPACITY = 8
 HEARTBEAT_S = 5.0
-PRESENCE_S = 15.0
-ANSWER_S = 5.0
-ASK_TIMES = 6
-FRAME_S = 0.5
-Claims = Callable[[ClaimRequest, "Agent", Reply], None]
-
-
-class Entry:
-    """What stands on disk of an attempt: the order, the supervisor's mark, the journal."""
-
-    def __init__(self, order: WorkOrder) -> None:
-        self.order = order
-        self.started = False
-        self.signalled = False
-        self.frames = 0
-        self.final = ""
-        self.loose = False
-        """Its playbook's supervisor was killed with the machine."""
+PRESENCE_S = 15
+SPAWN_S = 0.3
+RESTART_S = 1.0
+PLACES = 3
+JOURNAL_BYTES_MAX = 1 << 20
+CREDS = "sealed"
 
 
 class Machine(Process):
     """Its disk stays; playbooks die with it, not with the agent."""
 
-    def __init__(self, server: Server, network: Network, witness: Witness, name: str) -> None:
-        super().__init__(server.scheduler, name)
-        self.disk: dict[Key, Entry] = {}
+    def __init__(self, server: Server, network: Network, witness: Witness, data: Path) -> None:
+        super().__init__(server.scheduler, data.name)
+        self.data = data
         self.witness = witness
+        self.plays: dict[int, Play] = {}
+        """By the supervisor's pid."""
+        self.watched: dict[int, tuple[Path, Loop, asyncio.Event]] = {}
+        self._jobs = data / JOBS_DIR
+        self._jobs.mkdir(parents=True)
         self.agent = self.agent_of(server, network)
 
     def agent_of(self, server: Server, network: Network) -> Agent:
@@ -62,244 +63,273 @@ class Machine(Process):
         self.agent.start()
 
     def crash(self) -> None:
-        """Playbooks and agent die."""
-        for key in [key for key, where in self.witness.playing.items() if where == self.name]:
-            self.witness.ends(key)
+        """Playbooks and agent die; a frame may be on the disk in part."""
+        for play in self.plays.values():
+            if play.playing and self.scheduler.random.random() < 0.3:
+                with (play.directory / JOURNAL_FILE).open("ab") as journal:
+                    journal.write(b"\xff\x00\x00\x00half a frame")
+            play.kill_playbook()
+            play.end_supervisor()
         super().crash()
         self.agent.crash()
 
-    def play(self, key: Key, entry: Entry) -> None:
-        """Start a playbook: its supervisor marks the directory first."""
-        entry.started = True
-        self.witness.starts(key, self.name)
-        self.scheduler.tell(f"{self.name} plays {key}")
-        self.run(self._play(key, entry))
+    def held(self) -> list[str]:
+        """What lies on its disk."""
+        return sorted(each.name for each in self._jobs.iterdir())
 
-    def _play(self, key: Key, entry: Entry) -> Steps:
-        for _ in range(entry.order.timeout_s):
-            yield FRAME_S
-            if entry.signalled:
-                entry.final = "canceled"
-                break
-            entry.frames += 1
-        else:
-            fails = 0.05 if isinstance(entry.order.payload, ProjectSync) else 0.2
-            entry.final = "failed" if self.scheduler.random.random() < fails else "successful"
-        self.witness.ends(key)
+    # -- processes ---------------------------------------------------------------------------
+
+    def processes_of(self, loop: Loop) -> Processes:
+        """What one life of the agent sees of them."""
+        return Processes(self, loop)
+
+    def is_started(self, directory: Path) -> bool:
+        """Tell whether a supervisor has ever taken charge."""
+        return (directory / SUPERVISOR_FILE).exists()
+
+    def begin(self, directory: Path) -> None:
+        """A supervisor starts: it takes charge of its directory unless somebody has."""
+        if self.is_started(directory) or not directory.exists():
+            return
+        pid = 1000 + len(self.plays)
+        mine = SupervisorFile(pid=pid, start_ticks=1)
+        write_private(directory / SUPERVISOR_FILE, msgspec.json.encode(mine))
+        kept = record.read(directory)
+        assert kept is not None
+        play = self.plays[pid] = Play(pid, kept, directory, self.witness)
+        self.witness.starts(play.key, self.name)
+        self.scheduler.tell(f"{self.name} plays {play.key}")
+        self.run(self._followed(play))
+
+    def _followed(self, play: Play) -> Any:
+        """Play, and tell who watches the directory of each step."""
+        for wanted in play.steps(self.scheduler):
+            for directory, loop, event in self.watched.values():
+                if directory == play.directory:
+                    loop.call_soon(event.set)
+            yield wanted
+
+    # -- faults ------------------------------------------------------------------------------
 
     def signal_one(self) -> None:
         """Somebody on the machine ends a supervisor by SIGTERM; the control plane asked nobody."""
-        keys = sorted(key for key in self.disk if self.plays(key))
-        if keys:
-            key = self.scheduler.random.choice(keys)
-            self.scheduler.tell(f"{key} gets a stray signal on {self.name}")
-            self.disk[key].signalled = True
+        play = self._some()
+        if play is not None:
+            self.scheduler.tell(f"{play.key} gets a stray signal on {self.name}")
+            play.signalled = True
 
-    def plays(self, key: Key) -> bool:
-        """Tell whether the playbook lives."""
-        return self.witness.playing.get(key) == self.name
+    def kill_supervisor(self) -> None:
+        """A supervisor is killed alone: its playbook goes on without it."""
+        play = self._some()
+        if play is not None:
+            self.scheduler.tell(f"the supervisor of {play.key} on {self.name} is killed")
+            play.end_supervisor()
+
+    def _some(self) -> Play | None:
+        living = [each for each in self.plays.values() if each.playing and each.supervised]
+        return self.scheduler.random.choice(living) if living else None
+
+
+class Supervisor:
+    """``runners.held.Supervisor`` of one play."""
+
+    def __init__(self, play: Play, loop: Loop) -> None:
+        self._play = play
+        self._loop = loop
+
+    def cancel(self) -> None:
+        """SIGTERM."""
+        if self._play.supervised:
+            self._play.signalled = True
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._play.supervised:
+            self._play.end_supervisor()
+
+    async def wait(self) -> None:
+        """Return when it has ended."""
+        await self._play.supervisor_ended(self._loop)
+
+
+class Processes:
+    """``runners.site.Processes`` of a simulated machine."""
+
+    def __init__(self, machine: Machine, loop: Loop) -> None:
+        self._machine = machine
+        self._loop = loop
+
+    async def spawn(self, job_dir: Path, secrets: Secrets) -> Supervisor:
+        """Have a supervisor started, and wait until it has taken charge."""
+        machine, chance = self._machine, self._machine.scheduler.random
+        if chance.random() < 0.01:
+            raise SupervisorLost("no supervisor took charge")
+        begun = asyncio.Event()
+
+        def begin() -> None:
+            machine.begin(job_dir)
+            self._loop.call_soon(begun.set)
+
+        machine.after(chance.random() * SPAWN_S, begin)
+        await begun.wait()
+        started = self.supervisor(job_dir)
+        if started is None:
+            raise SupervisorLost("no supervisor took charge")
+        return started
+
+    def supervisor(self, job_dir: Path) -> Supervisor | None:
+        """Who took charge, dead or alive."""
+        found = read_supervisor(job_dir)
+        return None if found is None else Supervisor(self._machine.plays[found.pid], self._loop)
+
+    def marked(self, job_dir: Path) -> list[int]:
+        """The playbook, while it lives."""
+        return [
+            play.pid
+            for play in self._machine.plays.values()
+            if play.directory == job_dir and play.playing
+        ]
+
+    def sweep(self, job_dir: Path) -> int:
+        """Kill the playbook."""
+        found = self.marked(job_dir)
+        for pid in found:
+            self._machine.plays[pid].kill_playbook()
+        return len(found)
+
+
+class Watch:
+    """``runners.site.Watch`` of a simulated machine."""
+
+    def __init__(self, machine: Machine, loop: Loop) -> None:
+        self._machine = machine
+        self._loop = loop
+        self._number = 0
+
+    def add(self, directory: Path, wake: asyncio.Event) -> int:
+        """Wake at every write."""
+        watched = self._machine.watched
+        self._number += 1
+        watched[self._number] = (directory, self._loop, wake)
+        return self._number
+
+    def remove(self, number: int) -> None:
+        """Wake no more."""
+        self._machine.watched.pop(number, None)
+
+
+class Seal:
+    """``runners.site.Key``: nothing is secret here."""
+
+    public = "key"
+
+    def unseal(self, sealed: str) -> bytes:
+        """The text itself."""
+        return sealed.encode()
 
 
 class Agent(Process):
-    """Takes orders, claims, starts, publishes; adopts what it finds after a restart."""
+    """The program of ``runners.main``: its lives follow one another on one machine."""
 
     def __init__(self, machine: Machine, server: Server, network: Network) -> None:
         super().__init__(server.scheduler, f"agent {machine.name}")
         self.machine = machine
         self._server = server
         self._network = network
-        self.capacity = 8
-        self.groups: tuple[str, ...] = ("default", "controlplane")
-        self.claims: Claims = lambda *_: None
+        self._loops: list[Loop] = []
+        self._wires: list[Wire] = []
+        self.wire = Wire
+        self.route: Route = lambda *_: False
+        self.program: agent.Agent | None = None
+        self.site: Site | None = None
 
     def boot(self) -> None:
-        """Take back what is on disk; the ended attempts are forgotten."""
-        self._ended: set[Key] = set()
-        self._held: set[Key] = set(self.machine.disk)
-        self._cancel: set[Key] = set()
-        self.reserved = {key: each.order.impact for key, each in self.machine.disk.items()}
-        for key in self.machine.disk:
-            self.run(self._resume(key))
-        self.run(self._beat())
+        """Run the program."""
+        loop = Loop(self)  # type: ignore[abstract]  # asyncio asks for no more of it
+        self._loops.append(loop)
+        self._wires = []
+        self._reached = asyncio.Event()
+        self.machine.watched.clear()
+        wire = self._connect(loop)
+        self.site = self._site(loop, wire)
+        pace = agent.Pace(groups=GROUPS, heartbeat_s=HEARTBEAT_S, presence_ttl_s=PRESENCE_S)
+        self.program = agent.Agent(self.site, pace, wire.closed)
+        loop.call_soon(lambda: loop.create_task(self._main(self.program), name="main"))
 
-    def crash(self) -> None:
-        """Only the machine's death or restart ends its playbooks."""
-        super().crash()
+    def take_down(self) -> None:
+        """End what is left of its lives when the simulation is over."""
+        self.alive = False
+        for loop in self._loops:
+            loop.take_down()
 
-    def _moment(self) -> float:
-        return self.scheduler.random.random() * self._network.faults.delay_s[1] / 4
+    def holds(self, key: Key) -> bool:
+        """Tell whether it would end an attempt if it were told to."""
+        return self.site is not None and key in self.site.held.attempts
 
-    def _beat(self) -> Steps:
-        name = self.machine.name
-        while True:
-            held = frozenset(self.reserved)
+    def order(self, subject: str, body: bytes, answer: Back) -> None:
+        """A request has come for it."""
+        self._wires[0].ask(subject, body, answer)
 
-            def put(held: frozenset[Key] = held) -> None:
-                self._server.presence[name] = (self.scheduler.now + PRESENCE_S, held)
-
-            self._network.send(self, self._server, f"presence of {name}", put)
-            yield HEARTBEAT_S
-
-    # -- orders ------------------------------------------------------------------------------
-
-    def wants(self, ordered: Ordered) -> bool:
-        """Tell whether this agent pulls from the order's line now."""
-        if not self.alive:
-            return False
-        if ordered.runner is not None:
-            return ordered.runner == self.machine.name and self._fits(1)
-        return ordered.group in self.groups and self._fits(
-            work_class(ordered.order.impact) // 2 + 1
-        )
-
-    def _fits(self, impact: int) -> bool:
-        used = sum(self.reserved.values())
-        return not self.reserved or impact <= self.capacity - used
-
-    def receive(self, ordered: Ordered) -> None:
-        """An order was delivered."""
-        key = (ordered.order.job, ordered.order.attempt)
-        if key in self.reserved or key in self._ended:
-            self._tell("ack", lambda: self._server.settled(ordered))
-        elif not self._fits(ordered.order.impact):
-            self._tell("nak", lambda: self._server.given_back(ordered, 0.5))
-        else:
-            self.reserved[key] = ordered.order.impact
-            self.run(self._take(key, ordered))
-
-    def _tell(self, word: str, act: Callable[[], None]) -> None:
-        self._network.send(self, self._server, f"{word} by {self.name}", act)
-
-    def _take(self, key: Key, ordered: Ordered) -> Steps:
-        grant = Grant(granted=False, retry=True)
-        for _ in range(ASK_TIMES):
-            self._tell("in progress", lambda: self._server.given_back(ordered, 30.0))
-            grant = yield from self._ask(key)
-            if not grant.retry:
-                break
-            yield 1.0
-        if not grant.granted:
-            self.reserved.pop(key, None)
-            if grant.retry:
-                self._tell("nak", lambda: self._server.given_back(ordered, 5.0))
-            else:
-                self._tell("term", lambda: self._server.settled(ordered))
+    def reconnected(self, lost: Callable[[], bool]) -> None:
+        """Its connections stand again, those that ``lost`` picks excepted."""
+        if not self.alive or self.program is None:
             return
-        yield self._moment()
-        self.machine.disk[key] = Entry(ordered.order)
-        self._held.add(key)
-        yield self._moment()
-        acked = Reply(ANSWER_S)
+        for wire in self._wires:
+            if lost():
+                wire.end()
+        self._reached.set()
+        self.program.reconnected()
 
-        def settle() -> None:
-            self._server.settled(ordered)
-            self._network.send(self._server, self, "ack is known", lambda: acked.give(True))
+    def drain(self) -> None:
+        """SIGTERM."""
+        if self.alive and self.program is not None:
+            self.scheduler.tell(f"{self.name} is told to stop")
+            self.program.stop.set()
 
-        self._tell(f"ack of order {key}", settle)
-        yield acked
-        yield from self._execute(key)
+    async def _main(self, program: agent.Agent | None) -> None:
+        assert program is not None
+        try:
+            await program.run()
+        except ConnectionError:
+            self.scheduler.tell(f"{self.name} has lost its connection for good")
+        self.scheduler.after(0.0, self.crash)
+        self.scheduler.after(RESTART_S, self._again)
 
-    def _ask(self, key: Key) -> Generator[Any, Any, Grant]:
-        reply = Reply(ANSWER_S)
-        request = ClaimRequest(runner=self.machine.name, job=key[0], attempt=key[1], sealing_key="")
-        self.claims(request, self, reply)
-        answer: Grant | None = yield reply
-        return answer or Grant(granted=False, retry=True)
+    def _again(self) -> None:
+        if not self.alive and self.machine.alive:
+            self.start()
 
-    def _resume(self, key: Key) -> Steps:
-        entry = self.machine.disk[key]
-        if not entry.started:
-            grant = Grant(granted=False, retry=True)
-            while grant.retry:
-                grant = yield from self._ask(key)
-                yield 1.0
-            if not grant.granted:
-                del self.machine.disk[key]
-                self._held.discard(key)
-                self.reserved.pop(key, None)
-                return
-        yield from self._execute(key)
+    def _connect(self, loop: Loop) -> Wire:
+        wire = self.wire(loop, self, self._server, self._network)
+        wire.route = self.route
+        self._wires.append(wire)
+        return wire
 
-    # -- an attempt --------------------------------------------------------------------------
+    def _site(self, loop: Loop, wire: Wire) -> Site:
+        data, client = self.machine.data, cast("Client", wire)
 
-    def cancel(self, request: CancelRequest) -> bytes:
-        """Signal the supervisor, or prevent that one is started."""
-        key = (request.job, request.attempt)
-        if key not in self._held:
-            return CANCEL_UNKNOWN
-        self.machine.witness.told_to_end(key, self.machine.name)
-        self._cancel.add(key)
-        entry = self.machine.disk[key]
-        entry.signalled = entry.started
-        return CANCEL_SIGNALLED
+        async def connect_as(creds: bytes, ident: str, closed: asyncio.Event) -> Client:
+            assert creds == CREDS.encode()
+            while self._network.away(self):
+                self._reached.clear()
+                await self._reached.wait()
+            attempt = self._connect(loop)
+            attempt.closed = closed
+            return cast("Client", attempt)
 
-    def _execute(self, key: Key) -> Steps:
-        entry = self.machine.disk[key]
-        if not entry.started:
-            yield self._moment()
-            if key in self._cancel:
-                entry.final = "canceled"
-            else:
-                self.machine.play(key, entry)
-        entry.signalled = entry.signalled or key in self._cancel
-        attempt = subjects.Attempt(entry.order.organization, *key)
-        if entry.started:
-            begun = AttemptStarted(at=self.scheduler.at, runner=self.machine.name)
-            yield from self._insist(
-                f"report {key} started", lambda: self._server.file(attempt, "started", begun)
-            )
-        yield from self.publish(key, entry)
-        told = self._ended_report(entry, self._server.output[key])
-        yield from self._insist(
-            f"report {key} {told.status}", lambda: self._server.file(attempt, "finished", told)
-        )
-        yield self._moment()
-        self.machine.witness.forgets(key, entry.frames, self._server.output[key])
-        del self.machine.disk[key]
-        self._held.discard(key)
-        self.reserved.pop(key, None)
-        self._ended.add(key)
-
-    def publish(self, key: Key, entry: Entry) -> Steps:
-        """Publish the journal to its end."""
-        published = self._server.output[key]
-        while True:
-            while published < entry.frames:
-                counter = published + 1
-                yield from self._insist(
-                    f"frame {counter} of {key}",
-                    partial(self._server.store_frame, key, counter),
-                )
-                published = counter
-            if entry.final and published == entry.frames:
-                return
-            if not entry.final and not self.machine.plays(key):
-                entry.final = "canceled" if key in self._cancel else "error"
-            else:
-                yield 0.4
-
-    def _insist(self, label: str, act: Callable[[], None]) -> Steps:
-        while True:
-            reply = Reply(2.0)
-
-            def arrived(reply: Reply = reply) -> None:
-                act()
-                self._network.send(self._server, self, f"ack of {label}", lambda: reply.give(True))
-
-            self._network.send(self, self._server, label, arrived)
-            if (yield reply):
-                return
-            yield 0.5
-
-    def _ended_report(self, entry: Entry, last: int) -> AttemptFinished:
-        at = self.scheduler.at
-        synced = isinstance(entry.order.payload, ProjectSync) and entry.final == "successful"
-        return AttemptFinished(
-            at=at,
-            runner=self.machine.name,
-            started=at if entry.started else None,
-            status=entry.final,
-            last_counter=last,
-            content="c1" if synced else "",
-            revision="r1" if synced else "",
+        blobs = Blobs(client)
+        return Site(
+            name=self.machine.name,
+            data=data,
+            nats=client,
+            connect_as=connect_as,
+            processes=self.machine.processes_of(loop),
+            watch=Watch(self.machine, loop),
+            content=ContentCache(data, blobs.get_file),
+            blobs=blobs,
+            key=Seal(),
+            gate=StartGate(PLACES),
+            held=Held(CAPACITY),
+            tracer=Tracer("runner", ""),
+            journal_bytes_max=JOURNAL_BYTES_MAX,
         )

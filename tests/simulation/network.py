@@ -22,6 +22,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     """Probability that a loop hangs at a report."""
     lag: float = 0.0
     """Probability that a load is answered by a replica that lags: ``EventStore`` rules it out."""
+    stale: float = 0.0
+    """Probability that a runner reads a stream's end from a replica that lags."""
     unheard: float = 0.0
     """Probability that the acknowledgement of an append is never heard."""
     crash_every_s: float = 0.0
@@ -34,6 +36,7 @@ ROUGH = Faults(
     repeat=0.1,
     delay_s=(0.0005, 1.5),
     stall=0.03,
+    stale=0.03,
     unheard=0.01,
     crash_every_s=9.0,
 )
@@ -58,6 +61,10 @@ class Network:
         """NATS, which carries everything, is away."""
         self._kill = kill
         self.sent = 0
+
+    def away(self, process: Process) -> bool:
+        """Tell whether nothing reaches a process."""
+        return self.down or process.name in self.cut
 
     def send(self, sender: Process, receiver: Process, label: str, act: Callable[[], None]) -> None:
         """Carry one message to a process, which does ``act`` if it is alive then."""

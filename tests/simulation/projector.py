@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 from projections.projection import Projection
 from tests.simulation import read_model
 from tests.simulation.log import Server
@@ -9,9 +12,11 @@ from tests.simulation.network import Network
 from tests.simulation.read_model import Database, Fenced, Messages
 from tests.simulation.scheduler import Process, Steps
 
-IDLE_S = 0.3
+IDLE_S = 0.5
 RETRY_S = 1.0
 BATCH_MAX = 40
+Stored = Generator[Any, Any, bool]
+"""A task that tells in the end whether a batch is stored."""
 
 
 class Projector(Process):
@@ -32,32 +37,54 @@ class Projector(Process):
         while True:
             if self.database.away:
                 yield RETRY_S
-                continue
-            position = self.database.position(projection.name)
+            else:
+                yield from self._session(projection)
+
+    def _session(self, projection: Projection) -> Steps:
+        """Go on from where the tables stand, until the connection breaks or they stand elsewhere.
+
+        Nobody tells of a connection that is broken; who uses it learns.
+        """
+        life, position = self.database.life, self.database.position(projection.name)
+        while True:
             end = min(read_model.last(self._server, projection), position + BATCH_MAX)
             batch = read_model.messages(self._server, projection, position, end)
-            if not batch:
+            if batch:
+                yield self._moment()  # the other projector may be at the same batch
+                if self.database.away or self.database.life != life:
+                    return
+                if not (yield from self.store(projection, batch, position, end)):
+                    return
+                position = end
+            else:
                 yield IDLE_S
-                continue
-            yield self._moment()  # the other projector may be at the same batch
-            if not self.database.away:
-                yield from self.store(projection, batch, position, end)
+                if not self.stands(projection, life, position):
+                    return
 
-    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Steps:
-        """Store a batch; its transaction may die before it is committed."""
+    def stands(self, projection: Projection, life: int, position: int) -> bool:
+        """Look whether the tables stand where this projector left them."""
+        return (
+            not self.database.away
+            and self.database.life == life
+            and self.database.position(projection.name) == position
+        )
+
+    def store(self, projection: Projection, batch: Messages, old: int, new: int) -> Stored:
+        """Store a batch, and tell whether it is; its transaction may die before it is committed."""
         self.database.begin()
         try:
             self.database.move(projection.name, old, new)
             self.database.apply(projection, batch)
         except Fenced:
             self.database.roll_back()
-            return
+            return False
         if self.dies():
             self.database.roll_back()
             yield RETRY_S
-            return
+            return False
         self.database.commit()
         read_model.check(self._server, self.database, batch)
+        return True
 
     def dies(self) -> bool:
         """Tell whether the connection breaks now."""

@@ -7,6 +7,7 @@ rows and checkpoint together, as with ``synchronous_commit=off``.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -26,6 +27,7 @@ from schemas.status import TERMINAL
 from tests.simulation.invariants import Violation
 from tests.simulation.log import Server
 
+_COLUMNS = re.compile(r"SELECT \* FROM unnest\([^()]*\)")
 PROJECTIONS: tuple[Projection, ...] = (Jobs(), Reports())
 Messages = Sequence[Recorded] | Sequence[RawMessage]
 
@@ -39,6 +41,8 @@ class Database:
 
     def __init__(self) -> None:
         self.away = False
+        self.life = 0
+        """Connections of an earlier one are broken."""
         self._sql = sqlite3.connect(":memory:", isolation_level=None)
         self._sql.execute("CREATE TABLE checkpoint (projection text PRIMARY KEY, position integer)")
         for projection in PROJECTIONS:
@@ -65,7 +69,8 @@ class Database:
         try:
             for statement in projection.apply(messages):
                 assert isinstance(statement, Run), statement
-                self._sql.execute(statement.sql, _named(statement.args))
+                for sql, args in _rows_of(statement):
+                    self._sql.execute(sql, _named(args))
         except sqlite3.IntegrityError as error:
             raise Violation(f"{projection.name} applied a message again: {error}") from error
 
@@ -100,6 +105,7 @@ class Database:
 
     def lose(self) -> None:
         """Die with what is not on the disk."""
+        self.life += 1
         self._sql.execute("ROLLBACK")
         self._sql.execute("BEGIN")
 
@@ -172,6 +178,17 @@ def _recorded(batch: Messages) -> Iterator[Recorded]:
     for each in batch:
         if isinstance(each, Recorded):
             yield each
+
+
+def _rows_of(statement: Run) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Return a statement; one that inserts whole columns as one for each row."""
+    if not _COLUMNS.search(statement.sql):
+        yield statement.sql, statement.args
+        return
+    places = ", ".join(f"${number}" for number in range(1, len(statement.args) + 1))
+    sql = _COLUMNS.sub(f"VALUES ({places})", statement.sql)
+    for row in zip(*statement.args, strict=True):
+        yield sql, row
 
 
 def _named(args: tuple[Any, ...]) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Scheduler:
         self._planned: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self.trace: list[str] = []
+        self.failure: Exception | None = None
+        """What went wrong where nobody could raise it."""
 
     @property
     def at(self) -> datetime:
@@ -67,6 +69,8 @@ class Scheduler:
         self.now, _, act = heapq.heappop(self._planned)
         self.steps += 1
         act()
+        if self.failure is not None:
+            raise self.failure
 
     def tell(self, text: str) -> None:
         """Note what happened, for whoever repeats the seed."""
@@ -80,7 +84,8 @@ class Process:
         self.scheduler = scheduler
         self.name = name
         self.alive = False
-        self._life = 0
+        self.life = 0
+        """Which of its lives this is."""
         self._still_until = 0.0
 
     def start(self) -> None:
@@ -96,15 +101,15 @@ class Process:
         """Die; what stands on disk or in the log stays."""
         if self.alive:
             self.alive = False
-            self._life += 1
+            self.life += 1
             self.scheduler.tell(f"{self.name} dies")
 
     def after(self, delay_s: float, act: Callable[[], None]) -> None:
         """Plan an act of this life."""
-        life = self._life
+        life = self.life
 
         def do() -> None:
-            if not self.alive or self._life != life:
+            if not self.alive or self.life != life:
                 return
             if self._still_until > self.scheduler.now:
                 self.scheduler.after(self._still_until - self.scheduler.now, do)
@@ -130,10 +135,10 @@ class Process:
         if isinstance(wanted, Reply) and wanted.over:
             self.after(0.0, lambda: self._go(steps, wanted.value))
         elif isinstance(wanted, Reply):
-            life = self._life
+            life = self.life
 
             def resume() -> None:
-                if self.alive and self._life == life:
+                if self.alive and self.life == life:
                     self._go(steps, wanted.value)
 
             wanted.wait(resume)

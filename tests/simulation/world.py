@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -12,26 +16,35 @@ from msgspec import Struct
 from controlplane.domain import owners
 from controlplane.domain.board import Board
 from controlplane.domain.job import LOST_ATTEMPTS_MAX
+from ops import work_lines
 from schemas import subjects
 from schemas.events.instance import InstanceRegistered
-from schemas.work import CANCEL_SIGNALLED, CancelRequest, ClaimRequest, Grant
+from schemas.work import CancelRequest, ClaimRequest, Grant, Registered
 from tests.factories import NOW
 from tests.simulation import read_model
-from tests.simulation.clients import INVENTORIES, LONG, PROJECTS, Clients
+from tests.simulation.clients import INVENTORIES, INVENTORY, LONG, PROJECTS, Clients
 from tests.simulation.control import Control
 from tests.simulation.invariants import Violation, Witness
-from tests.simulation.log import Ordered, Server, at_once, context
-from tests.simulation.machine import Agent, Machine
+from tests.simulation.log import Back, Server, at_once, context
+from tests.simulation.machine import CAPACITY, GROUPS, Agent, Machine
 from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
 from tests.simulation.projector import Projector
 from tests.simulation.scheduler import Process, Reply, Scheduler
+from tests.simulation.surroundings import surrounded
 
 GIB = 1 << 30
 LAG_S = 2.0
 """How far a replica of the log lags at most."""
 FLUSH_S = 0.7
 """How much of what Postgres has committed its death can cost (seconds)."""
-STEPS_MAX = 400_000
+FRESH_WITHIN_S = 15.0
+"""The tables show within so long what the log says, or what they are made by is away."""
+GIVES_UP = 0.05
+"""Probability that a connection does not survive an outage."""
+MOMENT_S = 0.2
+STEPS_MAX = 2_000_000
+MEMORY = Path("/dev/shm")
+"""Where the machines' disks are, if it is there: what is simulated needs no real one."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -43,6 +56,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     launches: int = 10
     cancels: int = 3
     deletions: int = 2
+    impacts: tuple[int, ...] = (1, 2, 3, 6, 12)
     control: type[Control] = Control
     projector: type[Projector] = Projector
     machine: type[Machine] = Machine
@@ -59,12 +73,13 @@ class World:
         self.witness = Witness(lambda: self.scheduler.now)
         self.server = Server(self.scheduler, self.witness)
         self.network = Network(self.scheduler, plan.faults, plan.kill)
-        self.clients = Clients(self.server, self.network)
+        self.clients = Clients(self.server, self.network, plan.impacts)
         self.controls = [
             plan.control(self.server, self.network, name) for name in ("control-1", "control-2")
         ]
+        self._disks = Path(tempfile.mkdtemp(prefix="sim-", dir=MEMORY if MEMORY.exists() else None))
         self.machines = {
-            name: plan.machine(self.server, self.network, self.witness, name)
+            name: plan.machine(self.server, self.network, self.witness, self._disks / name)
             for name in ("r1", "r2")
         }
         self.database = read_model.Database()
@@ -75,62 +90,95 @@ class World:
         for control in self.controls:
             control.cancel = self._cancel
         for machine in self.machines.values():
-            machine.agent.claims = self._claim
-        self.server.offer = self._offer
+            machine.agent.route = self._route
         self.server.store.seen_until = self._seen_until
+        self.server.stale = lambda: self.scheduler.random.random() < self.network.faults.stale
+        self._fresh_at = 0.0
+        """When the tables showed everything, last."""
         self.gone = False
         """The second machine never comes back."""
 
     # -- who talks to whom -------------------------------------------------------------------
 
-    def _claim(self, request: ClaimRequest, agent: Agent, reply: Reply) -> None:
+    def _route(self, agent: Process, subject: str, body: bytes, back: Back | None) -> bool:
+        """Carry what a runner says to the control plane; False when it is for the server."""
+        verb = subject.partition(".")[0]
+        if verb not in {"claim", "register", "released"}:
+            return False
         living = [each for each in self.controls if each.alive]
-        if not living:
-            agent.after(0.0, lambda: reply.give(None))
-            return
-        control = self.scheduler.random.choice(living)
+        if verb == "released":
+            told = msgspec.json.decode(body, type=ClaimRequest)
+            key = (told.job, told.attempt)
+            try:
+                self.witness.kept(key, self.server.written[key])
+            except Violation as error:  # it is not the agent's to catch
+                self.scheduler.failure = error
+        elif living and back is not None:
+            control = self.scheduler.random.choice(living)
+            ask = self._claim if verb == "claim" else self._register
+            ask(agent, control, body, back)
+        return True
+
+    def _claim(self, agent: Process, control: Control, body: bytes, back: Back) -> None:
+        request = msgspec.json.decode(body, type=ClaimRequest)
         what = f"claim of {request.job}-{request.attempt} by {request.runner}"
 
         def answer(grant: Grant) -> None:
             text = f"answer to {what}: {grant.granted} {grant.reason}"
-            self.network.send(control, agent, text, lambda: reply.give(grant))
+            told = msgspec.json.encode(grant)
+            self.network.send(control, agent, text, lambda: back({}, told, ""))
 
         self.network.send(agent, control, what, lambda: control.claim(request, answer))
 
+    def _register(self, agent: Process, control: Control, _body: bytes, back: Back) -> None:
+        machine = next(each for each in self.machines.values() if each.agent is agent)
+
+        def register() -> None:
+            for line in work_lines.lines(machine.name, GROUPS):
+                self.server.work.make(line.consumer)
+            told = msgspec.json.encode(Registered(instance=1, capacity=CAPACITY, groups=GROUPS))
+            text = f"{machine.name} is registered"
+            self.network.send(control, agent, text, lambda: back({}, told, ""))
+
+        self.network.send(agent, control, f"{machine.name} registers", register)
+
     def _cancel(self, runner: str, request: CancelRequest, reply: Reply, control: Control) -> None:
         machine = self.machines[runner]
+        agent, key = machine.agent, (request.job, request.attempt)
         what = f"cancel of {request.job}-{request.attempt} at {runner}"
 
+        def answered(_headers: object, word: bytes, _reply: str) -> None:
+            self.network.send(agent, control, f"{what}: {word!r}", lambda: reply.give(word))
+
         def arrived() -> None:
-            word = machine.agent.cancel(request)
-            told = word == CANCEL_SIGNALLED
-            self.network.send(machine.agent, control, f"{what}: {told}", lambda: reply.give(word))
+            if agent.holds(key):
+                self.witness.told_to_end(key, runner)
+            subject = subjects.control(runner, "cancel")
+            agent.order(subject, msgspec.json.encode(request), answered)
 
-        self.network.send(control, machine.agent, what, arrived)
-
-    def _offer(self, ordered: Ordered) -> bool:
-        fitting = [each.agent for each in self.machines.values() if each.agent.wants(ordered)]
-        if not fitting:
-            return False
-        agent = min(fitting, key=lambda each: sum(each.reserved.values()))
-        number = f"order {ordered.order.job}-{ordered.order.attempt}"
-        what = f"{number} to {agent.name}"
-        self.network.send(self.server, agent, what, lambda: agent.receive(ordered))
-        return True
+        self.network.send(control, agent, what, arrived)
 
     # -- a run -------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run to the end; raises Violation with the seed in its text."""
-        try:
-            self._begin()
-            while self.scheduler.now < self.plan.chaos_s:
-                self.scheduler.step()
-            self._calm()
-            self._until_over()
-            self._check_end()
-        except Violation as error:
-            raise Violation(f"{self._told()}, {self.scheduler.now:.1f} s: {error}") from error
+        with contextlib.ExitStack() as ending:
+            ending.enter_context(surrounded(self.scheduler))
+            ending.callback(shutil.rmtree, self._disks)
+            for machine in self.machines.values():
+                ending.callback(machine.agent.take_down)
+            try:
+                self._run()
+            except Violation as error:
+                raise Violation(f"{self._told()}, {self.scheduler.now:.1f} s: {error}") from error
+
+    def _run(self) -> None:
+        self._begin()
+        while self.scheduler.now < self.plan.chaos_s:
+            self.scheduler.step()
+        self._calm()
+        self._until_over()
+        self._check_end()
 
     def _told(self) -> str:
         """How to have this run again."""
@@ -147,7 +195,7 @@ class World:
                 hostname=name,
                 uuid=name,
                 node_type="hybrid",
-                groups=("default", "controlplane"),
+                groups=GROUPS,
                 cpu=2.0,
                 memory=3 * GIB,
                 version="1",
@@ -155,11 +203,13 @@ class World:
             )
             made = context(self.scheduler, f"register-{name}")
             at_once(self.server.store.append(subjects.config("instance", number), made, (event,)))
+        self.server.keep(INVENTORY)
         for process in self._processes():
             process.start()
         self.clients.do(0.0, self.clients.found)
         self._ask()
         self._flush()
+        self._look()
         if self.plan.faults.crash_every_s:
             self._trouble()
 
@@ -184,12 +234,21 @@ class World:
                 partial(clients.delete, kind, number, pause),
             )
 
+    def _look(self) -> None:
+        """The tables show what the log says, soon, while they and their projectors are there."""
+        works = any(each.alive for each in self.projectors) and not self.database.away
+        if not works or self.network.down or not self._unread():
+            self._fresh_at = self.scheduler.now
+        if self.scheduler.now - self._fresh_at > FRESH_WITHIN_S:
+            raise Violation("the tables lag")
+        self.scheduler.after(1.0, self._look)
+
     def _flush(self) -> None:
         """Bring to the disk what Postgres has committed, as it does from time to time."""
         self.database.flush()
         self.scheduler.after(FLUSH_S, self._flush)
 
-    def _postgres(self, away_s: float) -> None:
+    def postgres(self, away_s: float) -> None:
         """Postgres dies with what is not on its disk, and comes back."""
         self.scheduler.tell("postgres dies")
         self.database.lose()
@@ -205,12 +264,13 @@ class World:
         """NATS is away for a while; what it has stored it keeps."""
         self.scheduler.tell("nats dies")
         self.network.down = self.server.store.away = True
+        self.server.work.forget_pulls()
 
         def back() -> None:
             self.scheduler.tell("nats is back")
             self.network.down = self.server.store.away = False
             for machine in self.machines.values():
-                self._missed(machine.agent)
+                self._reached_again(machine.agent)
 
         self.scheduler.after(away_s, back)
 
@@ -230,27 +290,37 @@ class World:
         if self.scheduler.now >= self.plan.chaos_s:
             return
         chance = self.scheduler.random
-        agents = [machine.agent for machine in self.machines.values()]
-        away = chance.choice((0.5, 3.0, 20.0, 100.0))
-        if chance.random() < 0.15:
-            chance.choice(self.controls).stand_still(chance.choice((1.0, 5.0, 20.0)))
-        elif chance.random() < 0.1:
-            chance.choice(list(self.machines.values())).signal_one()
-        elif chance.random() < 0.15:
-            self._postgres(away)
-        elif chance.random() < 0.15:
-            self._nats(away)
-        elif chance.random() < 0.2:
-            self._cut(chance.choice(agents), away)
-        else:
-            servers = [*self.controls, *self.projectors]
-            victim = chance.choice([*servers, *agents, *agents, *self.machines.values()])
-            victim.crash()
-            if victim is self.machines["r2"] and chance.random() < 0.5:
-                self.scheduler.tell("r2 is gone for good")
-                self.gone = True
-            self.scheduler.after(away, lambda: self._revive(victim))
+        away_s = chance.choice((0.5, 3.0, 20.0, 100.0))
+        machine = chance.choice(list(self.machines.values()))
+        strikes: dict[Callable[[], object], int] = {
+            lambda: chance.choice(self.controls).stand_still(chance.choice((1.0, 5.0, 20.0))): 15,
+            machine.signal_one: 5,
+            machine.kill_supervisor: 5,
+            machine.agent.drain: 5,
+            lambda: self.postgres(away_s): 11,
+            lambda: self._nats(away_s): 10,
+            self._lose_orders: 4,
+            lambda: self._cut(machine.agent, away_s): 12,
+            lambda: self._kill(machine, away_s): 33,
+        }
+        chance.choices(list(strikes), list(strikes.values()))[0]()
         self._trouble()
+
+    def _kill(self, machine: Machine, away_s: float) -> None:
+        """A process dies and comes back; the second machine may not."""
+        chance = self.scheduler.random
+        servers = [*self.controls, *self.projectors]
+        victim = chance.choice([*servers, machine.agent, machine.agent, machine])
+        victim.crash()
+        if victim is self.machines["r2"] and chance.random() < 0.5:
+            self.scheduler.tell("r2 is gone for good")
+            self.gone = True
+        self.scheduler.after(away_s, lambda: self._revive(victim))
+
+    def _lose_orders(self) -> None:
+        """WORK is emptied: by hand, or by a restored backup that is older."""
+        self.scheduler.tell("the orders are lost")
+        self.server.work.orders.clear()
 
     def _cut(self, agent: Agent, away_s: float) -> None:
         """The network between a runner and the rest is cut for a while; its playbooks go on."""
@@ -260,9 +330,14 @@ class World:
         def mend() -> None:
             self.scheduler.tell(f"{agent.name} is reached again")
             self.network.cut.discard(agent.name)
-            self._missed(agent)
+            self._reached_again(agent)
 
         self.scheduler.after(away_s, mend)
+
+    def _reached_again(self, agent: Agent) -> None:
+        """Its connections stand again, all but those that have given up."""
+        self._missed(agent)
+        agent.reconnected(lambda: self.scheduler.random.random() < GIVES_UP)
 
     def _revive(self, victim: Process) -> None:
         machine = next((m for m in self.machines.values() if victim in {m, m.agent}), None)
@@ -305,7 +380,7 @@ class World:
             self.clients.busy
             or any(state.active for state in states)
             or self.witness.playing
-            or any(machine.disk for machine in self._machines_to_stay())
+            or any(machine.held() for machine in self._machines_to_stay())
             or self.server.buckets.get("runner_reports", 0) < len(self.server.reports)
             or self._unread()
         )
@@ -334,7 +409,7 @@ class World:
             for job, state in self.server.store.states.items()
             if state.active
         ]
-        held = [f"{name} holds {list(each.disk)}" for name, each in self.machines.items()]
+        held = [f"{name} holds {each.held()}" for name, each in self.machines.items()]
         unread = ["the tables lag"] if self._unread() else []
         return [*jobs, *held, f"playing {self.witness.playing}", *unread]
 
@@ -348,7 +423,7 @@ class World:
         for job, state in self.server.store.states.items():
             if not state.ended_attempt or state.deleted or self.gone:
                 continue
-            stored = self.server.output[job, state.ended_attempt]
+            stored = len(self.server.written[job, state.ended_attempt])
             if state.last_counter != stored:
                 raise Violation(
                     f"job {job}: last event {state.last_counter}, stored {stored} events"
@@ -378,6 +453,14 @@ def kill_each(seed: int, plan: Plan = SMALL) -> Iterator[tuple[Kill, World]]:
         for receiver in (False, True):
             kill = Kill(number=number, receiver=receiver)
             yield kill, World(seed, msgspec.structs.replace(plan, kill=kill))
+
+
+def without_postgres_each(seed: int, plan: Plan = SMALL) -> Iterator[World]:
+    """Yield the runs in which Postgres dies once, at every moment of the fault-free run in turn."""
+    for moment in range(int(simulate(seed, plan).scheduler.now / MOMENT_S)):
+        world = World(seed, plan)
+        world.scheduler.after(moment * MOMENT_S, partial(world.postgres, FLUSH_S))
+        yield world
 
 
 def simulate(seed: int, plan: Plan | None = None) -> World:

@@ -1,0 +1,41 @@
+"""The processes of attempts on this machine: its supervisors, and whatever carries a mark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runners import process_tree
+from runners.spec import Secrets
+from runners.zygote_client import SupervisorHandle, Zygote
+
+
+class MachineProcesses:
+    """``runners.site.Processes`` of this machine."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._zygote = Zygote()
+
+    def start(self) -> None:
+        """Start the zygote ahead of the first job."""
+        self._zygote.start()
+
+    def stop(self) -> None:
+        """Let the zygote end; running supervisors go on."""
+        self._zygote.stop()
+
+    async def spawn(self, job_dir: Path, secrets: Secrets) -> SupervisorHandle:
+        """See ``Zygote.spawn``."""
+        return await self._zygote.spawn(job_dir, secrets)
+
+    def supervisor(self, job_dir: Path) -> SupervisorHandle | None:
+        """See ``SupervisorHandle.of``."""
+        return SupervisorHandle.of(job_dir)
+
+    def marked(self, job_dir: Path) -> list[int]:
+        """See ``process_tree.marked``."""
+        return process_tree.marked(job_dir)
+
+    def sweep(self, job_dir: Path) -> int:
+        """See ``process_tree.sweep_marked``."""
+        return process_tree.sweep_marked(job_dir)

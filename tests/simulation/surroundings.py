@@ -1,0 +1,44 @@
+"""What real programs ask their surroundings for, in a simulation: the time, and a place to log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+from unittest import mock
+
+import structlog
+
+from tests.simulation.invariants import Violation
+from tests.simulation.scheduler import Scheduler
+
+WORST = frozenset({"error", "exception", "critical"})
+
+
+@contextlib.contextmanager
+def surrounded(scheduler: Scheduler) -> Iterator[None]:
+    """Let the clock be virtual and the log part of the trace; an error in it breaks a law."""
+
+    def heard(_logger: object, method: str, told: MutableMapping[str, Any]) -> str:
+        event = told.pop("event")
+        error = told.pop("exc_info", None)
+        if error is True:
+            error = sys.exc_info()[1]
+        scheduler.tell(f"{method}: {event} {told}")
+        if method in WORST:
+            failure = Violation(f"{event}: {told} {error!r}")
+            failure.__cause__ = error if isinstance(error, Exception) else None
+            scheduler.failure = failure
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[heard], cache_logger_on_first_use=False)
+    try:
+        with (
+            mock.patch("ops.clock.now", side_effect=lambda: scheduler.at),
+            mock.patch("ops.clock.monotonic", side_effect=lambda: scheduler.now),
+        ):
+            yield
+    finally:
+        structlog.configure(**before)
