@@ -210,18 +210,28 @@ class Puller:
         if not message.reply.startswith("$JS.ACK") and message.headers:
             status = message.headers.get("Status")
             if status == "100":
-                return
-            if status == "408":
+                if self._has_all(message.headers):
+                    return
+                self._outstanding, self._delivered = 0, -1
+            elif status == "408":
                 self._outstanding = max(
                     0,
                     self._outstanding - int(message.headers.get("Nats-Pending-Messages", "0")),
                 )
             else:
-                self._outstanding = 0
-                self._delivered = -1
+                self._outstanding, self._delivered = 0, -1
         else:
             self._arrived.append(message)
         self._ready.set()
+
+    def _has_all(self, headers: dict[str, str]) -> bool:
+        """Tell whether all has come that a heartbeat says was sent.
+
+        What was on its way when a connection broke is sent by nobody again; the next message would
+        tell, but there may be none for long.
+        """
+        sent = int(headers.get("Nats-Last-Consumer", "0"))
+        return sent <= self._delivered + len(self._arrived)
 
     async def _pull(self) -> None:
         if self._delivered < 0:

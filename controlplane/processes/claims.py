@@ -6,8 +6,10 @@ import asyncio
 from datetime import timedelta
 
 import msgspec
+import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import claiming
 from controlplane.domain.errors import NotFound, Refused, Rejected, Unavailable
@@ -71,6 +73,9 @@ class Claims:
             grant = Grant(granted=False, retry=True, reason=str(error.body))
         except Rejected as error:
             grant = Grant(granted=False, reason=str(error.body.get("detail", error)))
+        except (nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
+            log.warning("claim not decided", why=repr(error))
+            grant = Grant(granted=False, retry=True, reason="the log is not available")
         except Exception as error:
             log.exception("claim failed")
             grant = Grant(granted=False, retry=True, reason=type(error).__name__)

@@ -29,6 +29,17 @@ from schemas.envelope import Actor, Context
 log = structlog.get_logger()
 
 RETRY_S = 0.5
+OUTAGES = (
+    OSError,
+    TimeoutError,
+    Rejected,
+    leases.Lost,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    nats.errors.Error,
+    JetStreamError,
+)
+"""What a loop meets when servers are away or another process leads: it is waited out."""
 
 
 class Tools(Struct, frozen=True, kw_only=True):
@@ -108,16 +119,7 @@ async def keep_running(loop: Loop, tools: Tools) -> None:
                 await lease.run(lambda: loop.run(tools))
             else:
                 await loop.run(tools)
-        except (
-            OSError,
-            TimeoutError,
-            Rejected,
-            leases.Lost,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            nats.errors.Error,
-            JetStreamError,
-        ) as error:
+        except OUTAGES as error:
             log.warning("loop starts again", loop=loop.name, why=repr(error))
         except Exception:
             log.exception("loop failed", loop=loop.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 
 import structlog
 
@@ -12,7 +13,7 @@ from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims
 from controlplane.processes.dispatcher import Dispatcher
 from controlplane.processes.erasures import Erasures
-from controlplane.processes.loop import Loop, Tools, keep_running
+from controlplane.processes.loop import OUTAGES, Loop, Tools, keep_running
 from controlplane.processes.lost_runners import LostRunners
 from controlplane.processes.project_updates import ProjectUpdates
 from controlplane.processes.registry import Registry
@@ -73,13 +74,19 @@ async def run_dispatcher(settings: Settings, only: str | None = None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    tasks = [asyncio.create_task(_keep_board(tools), name="board")]
-    tasks += [asyncio.create_task(keep_running(loop, tools), name=loop.name) for loop in chosen]
+    tasks = begin(tools, chosen)
     log.info("running", loops=[loop.name for loop in chosen])
     await stop.wait()
     await stopped(tasks)
     tools.tracer.flush()
     await connect.close_quietly(connection)
+
+
+def begin(tools: Tools, chosen: Sequence[Loop]) -> list[asyncio.Task[None]]:
+    """Start loops and the board that they share."""
+    tasks = [asyncio.create_task(_keep_board(tools), name="board")]
+    tasks += [asyncio.create_task(keep_running(loop, tools), name=loop.name) for loop in chosen]
+    return tasks
 
 
 async def _keep_board(tools: Tools) -> None:
@@ -90,6 +97,8 @@ async def _keep_board(tools: Tools) -> None:
         except Truncated as error:
             log.critical("nothing is placed", why=str(error))
             await asyncio.sleep(TRUNCATED_RETRY_S)
+        except OUTAGES as error:
+            log.warning("the board starts again", why=repr(error))
         except Exception:
-            log.exception("the board starts again")
+            log.exception("the board failed")
         await asyncio.sleep(1)

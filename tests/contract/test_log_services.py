@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
@@ -52,6 +54,30 @@ async def test_a_bounded_read_ends_at_what_was_purged(provisioned: Client) -> No
     late = pull.read(provisioned, "OUTPUT", 2, 5, filters=["output.1.2.*"])
     await context.purge_stream("OUTPUT")
     assert [messages async for messages in late] == []
+
+
+async def test_a_message_that_is_lost_on_the_way_is_read_all_the_same(
+    provisioned: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one, behind which none comes that would show the gap: a heartbeat does."""
+    await provisioned.jetstream().publish("output.1.1.1", b"frame")
+    receive = pull.Puller._receive
+    lost: list[Msg] = []
+
+    async def losing(self: pull.Puller, message: Msg) -> None:
+        if message.data and not lost:
+            lost.append(message)
+        else:
+            await receive(self, message)
+
+    monkeypatch.setattr(pull.Puller, "_receive", losing)
+    reader = pull.follow(provisioned, "OUTPUT", 0)
+    async with contextlib.aclosing(reader), asyncio.timeout(30):
+        async for found in reader:
+            if found:
+                break
+    assert [message.sequence for message in found] == [1]
+    assert len(lost) == 1
 
 
 async def test_ids_are_unique_and_in_order(provisioned: Client) -> None:

@@ -48,7 +48,7 @@ def _many(first: int, seeds: int, seconds: float) -> int:
         except Violation as error:
             print(*world.scheduler.trace[-TRACE_LINES:], error, sep="\n", file=sys.stderr)
             return 1
-        jobs += len(world.server.store.states)
+        jobs += len(world.server.states)
         steps += world.scheduler.steps
         seed += 1
     took = clock.monotonic() - began
@@ -72,7 +72,7 @@ def _each(seed: int) -> int:
 
 
 def _summary(world: World) -> str:
-    ends = [str(state.status) for state in world.server.store.states.values()]
+    ends = [str(state.status) for state in world.server.states.values()]
     counts = ", ".join(f"{ends.count(word)} {word}" for word in sorted(set(ends)))
     return f"{counts}; {world.network.sent} messages, {world.scheduler.steps} steps"
 

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import nats.errors
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from controlplane.domain import dispatch
 from controlplane.domain.board import Board
 from controlplane.domain.canceling import Deliveries, Delivery
+from controlplane.domain.claiming import Asked
 from controlplane.domain.dispatch import Outbox
-from controlplane.domain.job import (
-    GiveUp,
-    JobCommand,
-    JobState,
-    ReportFinished,
-    Withdraw,
-)
+from controlplane.domain.errors import NotFound
+from controlplane.domain.job import Claim, ConfirmCancel, JobCommand, JobState, Withdraw
 from controlplane.domain.loss import Present
-from controlplane.domain.reporting import Heard
+from controlplane.processes import main
+from controlplane.processes.cancels import Cancels
+from controlplane.processes.claims import Claims
+from controlplane.processes.dispatcher import Dispatcher
+from controlplane.processes.loop import Loop, Tools
+from controlplane.processes.lost_runners import Command, LostRunners
+from controlplane.processes.runner_reports import RunnerReports
+from controlplane.shell.jetstream_store import JetStreamStore
+from ops import clock, direct
+from ops.pull import StreamMessage
 from projections.projection import Projection
 from runners.spec import SUPERVISOR_FILE, Secrets
 from schemas import subjects
-from schemas.events.job import JobFinished
-from schemas.work import ClaimRequest, Grant
-from tests.simulation.control import Control
-from tests.simulation.log import Server, at_once, context
-from tests.simulation.loop import Loop
+from schemas.envelope import Recorded
+from schemas.events.job import JobFinished, JobLaunched
+from schemas.output import AttemptFinished, StoredReport
+from schemas.work import CancelRequest, Grant
+from tests.simulation.control import Control, Loops
+from tests.simulation.loop import Loop as EventLoop
 from tests.simulation.machine import Agent, Machine, Processes, Supervisor
-from tests.simulation.network import Network
 from tests.simulation.projector import Projector, Stored
 from tests.simulation.read_model import Messages
 from tests.simulation.streams import Headers
-from tests.simulation.wire import Wire
+from tests.simulation.wire import Hub, Wire
+
+LATE_S = 100.0
 
 
-class GrantsUnasked(Control):
+class GrantsUnasked(Claims):
     """Answers a claim without having appended it."""
 
-    def granted(self, request: ClaimRequest, command: JobCommand) -> Grant:
-        """Grant whatever is asked for."""
-        return Grant(granted=True)
+    async def _grant(
+        self, tools: Tools, asked: Asked, command: Claim, sealed: tuple[str, str]
+    ) -> Grant:
+        return Grant(granted=True, sealed=sealed[0], nats_creds=sealed[1])
 
 
 class _Once(Outbox):
@@ -53,24 +65,23 @@ class _Once(Outbox):
         """Believe that everything arrived."""
 
 
-class SendsOnce(Control):
-    """Never sends an order again, nor places an attempt anew that nobody took."""
-
-    def outbox(self) -> Outbox:
-        """One that sends once."""
-        return _Once()
-
-    def verdicts(self) -> list[tuple[int, dispatch.Verdict]]:
-        """Withdraw nothing."""
-        return [each for each in super().verdicts() if not isinstance(each[1], Withdraw)]
-
-
-class LeavesPlaced(Control):
+class LeavesPlaced(Dispatcher):
     """Waits for ever for a runner that a job was placed for."""
 
-    def verdicts(self) -> list[tuple[int, dispatch.Verdict]]:
-        """Withdraw nothing."""
-        return [each for each in super().verdicts() if not isinstance(each[1], Withdraw)]
+    async def _do(
+        self, tools: Tools, job: int, command: JobCommand, trace: str | None = None
+    ) -> int:
+        if isinstance(command, Withdraw):
+            return 0
+        return await super()._do(tools, job, command, trace)
+
+
+class SendsOnce(LeavesPlaced):
+    """Never sends an order again, nor places an attempt anew that nobody took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outbox = _Once()
 
 
 class _Told(Deliveries):
@@ -79,12 +90,12 @@ class _Told(Deliveries):
         return [each for each in super().due(board, present, now_s) if each.wanted]
 
 
-class GivesUpUnheard(Control):
+class GivesUpUnheard(LostRunners):
     """Tries a job again although the lost attempt's end stands in REPORTS."""
 
-    def confirmed(self, command: GiveUp, heard: Heard) -> GiveUp | None:
-        """Do not look."""
-        return command
+    async def _do(self, tools: Tools, launched: JobLaunched, command: Command) -> None:
+        with contextlib.suppress(NotFound):
+            await tools.job(self.name, launched.id, command)
 
 
 class _Hasty(Deliveries):
@@ -98,44 +109,85 @@ class _Hasty(Deliveries):
         return [*super().due(board, present, now_s), *held]
 
 
-class EndsWhatStands(Control):
+class EndsWhatStands(Cancels):
     """Tells runners to end attempts that their jobs stand for."""
 
-    def deliveries(self) -> Deliveries:
-        """One that never looks at the board."""
-        return _Hasty()
+    def __init__(self) -> None:
+        super().__init__()
+        self._deliveries = _Hasty()
 
 
-class BelievesSignals(Control):
-    """Appends the end that a runner reports, whoever signalled its supervisor."""
-
-    def job(self, job: int, command: JobCommand, message_id: str = "") -> int:
-        """Take a reported cancel for somebody's wish."""
-        if not isinstance(command, ReportFinished) or command.report.status != "canceled":
-            return super().job(job, command, message_id)
-        state = self.server.store.states[job]
-        if not state.active or state.attempt != command.attempt:
-            return super().job(job, command, message_id)
-        made = context(self.scheduler, message_id)
-        ended = JobFinished(
-            status="canceled",
-            finished=self.scheduler.at,
-            attempt=state.attempt,
-            last_counter=command.report.last_counter,
-        )
-        return at_once(self.server.store.append(subjects.job(job), made, (ended,)))
-
-
-class TellsOnce(Control):
+class TellsOnce(Cancels):
     """Takes any answer of a runner for the confirmation of a cancel, and tells it no more."""
 
-    def deliveries(self) -> Deliveries:
-        """One that tells once."""
-        return _Told()
+    def __init__(self) -> None:
+        super().__init__()
+        self._deliveries = _Told()
 
-    def confirms(self, answer: bytes | None) -> bool:
-        """Believe that whoever answered has obeyed."""
-        return answer is not None
+    async def _deliver(self, tools: Tools, delivery: Delivery) -> None:
+        self._deliveries.delivered(delivery, clock.monotonic())
+        request = CancelRequest(job=delivery.job, attempt=delivery.attempt)
+        subject = subjects.control(delivery.runner, "cancel")
+        await tools.connection.publish(subject, msgspec.json.encode(request), reply="_INBOX.nobody")
+        command = ConfirmCancel(attempt=delivery.attempt, runner=delivery.runner)
+        await tools.job(self.name, delivery.job, command)
+
+
+class BelievesSignals(RunnerReports):
+    """Appends the end that a runner reports, whoever signalled its supervisor."""
+
+    async def _handle(self, tools: Tools, message: StreamMessage) -> None:
+        report = msgspec.json.decode(message.data, type=StoredReport).report
+        place = subjects.parse_attempt(message.subject)
+        state = tools.keeper.board.active.get(place.job)
+        if not isinstance(report, AttemptFinished) or report.status != "canceled" or state is None:
+            await super()._handle(tools, message)
+            return
+        ended = JobFinished(
+            status="canceled",
+            finished=clock.now(),
+            attempt=state.attempt,
+            last_counter=report.last_counter,
+        )
+        made = tools.context(self.name, message_id=f"report-{message.sequence}")
+        await tools.store.append(subjects.job(place.job), made, (ended,))
+
+
+class ReadsAnyReplica(JetStreamStore):
+    """Decides on a history without asking the leader whether it is whole."""
+
+    async def load(self, subject: str) -> list[Recorded]:
+        """Take what any replica says."""
+        stream = "JOBS" if subject.startswith("job.") else "CONFIG"
+        found = await direct.by_subject(self._connection, stream, subject)
+        return [await self.decode(each) for each in found]
+
+
+class LaggingControl(Control):
+    """A control plane that reads so."""
+
+    store = ReadsAnyReplica
+
+
+class HearsLate(RunnerReports):
+    """Hangs at each report, longer than a lost runner is waited for; it breaks no rule."""
+
+    async def _handle(self, tools: Tools, message: StreamMessage) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), LATE_S)
+        await super()._handle(tools, message)
+
+
+def with_loops(*others: type[Loop]) -> Loops:
+    """Return the dispatcher's loops, some in place of the sound ones that they derive from."""
+
+    def loops() -> tuple[Loop, ...]:
+        return tuple(
+            next((other() for other in others if issubclass(other, type(each))), each)
+            for each in main.loops()
+        )
+
+    return loops
 
 
 class StoresUnfenced(Projector):
@@ -184,7 +236,7 @@ class NeverLooks(Projector):
 
 
 class _Blind(Processes):
-    def __init__(self, machine: Machine, loop: Loop) -> None:
+    def __init__(self, machine: Machine, loop: EventLoop) -> None:
         super().__init__(machine, loop)
         self._mine: set[Path] = set()
 
@@ -202,7 +254,7 @@ class _Blind(Processes):
 class StartsAgain(Machine):
     """Its agent does not look for the mark of a supervisor."""
 
-    def processes_of(self, loop: Loop) -> Processes:
+    def processes_of(self, loop: EventLoop) -> Processes:
         """What it sees."""
         return _Blind(self, loop)
 
@@ -216,7 +268,7 @@ class _Impatient(Processes):
 class LosesJournals(Machine):
     """Its agent takes the supervisor's end for the playbook's, and removes what still grows."""
 
-    def processes_of(self, loop: Loop) -> Processes:
+    def processes_of(self, loop: EventLoop) -> Processes:
         """What it sees."""
         return _Impatient(self, loop)
 
@@ -235,14 +287,15 @@ class _Optimist(Wire):
         except nats.errors.TimeoutError:
             if not subject.startswith(("output.", "report.")):
                 raise
-            return Msg(self, "", "", b"", {"sequence": "1"})  # type: ignore[arg-type]  # as Wire
+            told = b'{"stream": "", "seq": 1}'
+            return Msg(cast("Client", self), "", "", told)
 
 
 class BelievesInAcks(Machine):
     """Its agent takes what nobody acknowledged for stored."""
 
-    def agent_of(self, server: Server, network: Network) -> Agent:
+    def agent_of(self, hub: Hub) -> Agent:
         """One with such a connection."""
-        agent = super().agent_of(server, network)
+        agent = super().agent_of(hub)
         agent.wire = _Optimist
         return agent

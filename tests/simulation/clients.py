@@ -15,9 +15,10 @@ from schemas.events.resource import ResourceCreated, ResourceDeleted
 from schemas.registry import Event
 from tests.factories import launched
 from tests.simulation.invariants import Violation
-from tests.simulation.log import Server, at_once, context
+from tests.simulation.log import Store, at_once, context
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Process, Steps
+from tests.simulation.server import Server
 
 PROJECTS = (1, 2, 3)
 INVENTORIES = (11, 12)
@@ -37,14 +38,8 @@ class Clients(Process):
         self._network = network
         self._server = server
         self._number = 0
-        self._jobs = 0
+        self._store = Store(server)
         self.busy = 0
-        server.buckets["next_job"] = self.next_job
-
-    def next_job(self) -> int:
-        """Allot an id."""
-        self._jobs += 1
-        return self._jobs
 
     def do(self, delay_s: float, act: Callable[[], Steps]) -> None:
         """Plan what somebody will ask for."""
@@ -63,11 +58,11 @@ class Clients(Process):
         """Make the projects and inventories."""
         for number in PROJECTS:
             values = {"name": f"p{number}", "scm_type": "git", "scm_url": "file:///r"}
-            while self._server.store.away:
+            while self._server.away:
                 yield 0.5
             self._config(ResourceCreated(kind="project", id=number, values=values))
             yield 0.1
-        while self._server.store.away:
+        while self._server.away:
             yield 0.5
         for number in INVENTORIES:
             self._config(ResourceCreated(kind="inventory", id=number, values={"name": "i"}))
@@ -77,18 +72,18 @@ class Clients(Process):
         name = f"{kind}:{number}"
         active = [
             job
-            for job, state in self._server.store.states.items()
+            for job, state in self._server.states.items()
             if state.active and state.launched is not None and name in state.launched.depends
         ]
         yield pause_s
-        if not active and not self._gone(name) and not self._server.store.away:
+        if not active and not self._gone(name) and not self._server.away:
             self.scheduler.tell(f"{name} is deleted")
             self._config(ResourceDeleted(kind=kind, id=number))
 
     def _gone(self, name: str) -> bool:
         return any(
             isinstance(event, ResourceDeleted) and f"{event.kind}:{event.id}" == name
-            for record in self._server.store.streams["CONFIG"]
+            for record in self._server.recorded["CONFIG"]
             for event in record.events
         )
 
@@ -96,7 +91,7 @@ class Clients(Process):
         number = event.id  # type: ignore[attr-defined]  # a resource's event
         kind = event.kind  # type: ignore[attr-defined]  # as above
         made = context(self.scheduler, self._new_id())
-        at_once(self._server.store.append(subjects.config(kind, number), made, (event,)))
+        at_once(self._store.append(subjects.config(kind, number), made, (event,)))
 
     # -- jobs --------------------------------------------------------------------------------
 
@@ -126,13 +121,13 @@ class Clients(Process):
             "lost_policy": chance.choice(("error", "retry")),
         }
         yield pause_s
-        self._command(self.next_job(), lambda job: launched(job, **{**values, **changes}))
+        self._command(self._store.next_job(), lambda job: launched(job, **{**values, **changes}))
 
     def relaunch(self) -> Steps:
         """Launch an ended job again from its own record."""
         ended = [
             state.launched
-            for state in self._server.store.states.values()
+            for state in self._server.states.values()
             if not state.active and state.launched is not None and state.launched.lost_policy
         ]
         yield 0.0
@@ -141,7 +136,8 @@ class Clients(Process):
             if isinstance(old.record, PlaybookLaunch):
                 again = {"depends": old.depends, "record": old.record, "template": old.template}
                 self._command(
-                    self.next_job(), lambda job: launched(job, timeout_s=2, impact=1, **again)
+                    self._store.next_job(),
+                    lambda job: launched(job, timeout_s=2, impact=1, **again),
                 )
 
     def cancel(self) -> Steps:
@@ -151,9 +147,9 @@ class Clients(Process):
 
     def cancel_endless(self) -> Steps:
         """Cancel what would never end, once everybody else has said all."""
-        while self.busy > 1 or self._server.store.away:
+        while self.busy > 1 or self._server.away:
             yield 1.0
-        for job, state in sorted(self._server.store.states.items()):
+        for job, state in sorted(self._server.states.items()):
             if state.active and state.launched and state.launched.timeout_s == ENDLESS:
                 self._transact(job, RequestCancel(requested_by="ann", at=self.scheduler.at))
 
@@ -163,7 +159,7 @@ class Clients(Process):
         self._on_some(Delete(requested_by="ann"))
 
     def _on_some(self, command: JobCommand) -> None:
-        jobs = sorted(self._server.store.states)
+        jobs = sorted(self._server.states)
         if jobs:
             self._transact(self.scheduler.random.choice(jobs), command)
 
@@ -181,11 +177,11 @@ class Clients(Process):
 
     def _asked(self, subject: str, command: JobCommand, made: Context) -> Transacted[JobState]:
         """Append what a command leads to; who hears no answer asks again, with the same id."""
-        done = at_once(transact(self._server.store, subject, JOB, command, made))
+        done = at_once(transact(self._store, subject, JOB, command, made))
         if self.scheduler.random.random() < self._network.faults.unheard:
-            stored = len(self._server.store.history(subject))
-            at_once(transact(self._server.store, subject, JOB, command, made))
-            if len(self._server.store.history(subject)) != stored:
+            stored = len(self._store.history(subject))
+            at_once(transact(self._store, subject, JOB, command, made))
+            if len(self._store.history(subject)) != stored:
                 raise Violation(f"{subject}: a request was stored twice")
         return done
 

@@ -11,6 +11,7 @@ import msgspec
 from nats.aio.client import Client
 
 from ops.blobs import Blobs
+from ops.sealing import SealingKey
 from ops.telemetry import Tracer
 from runners import agent, record
 from runners.content import ContentCache
@@ -22,12 +23,10 @@ from runners.spec import JOURNAL_FILE, SUPERVISOR_FILE, Secrets, write_private
 from runners.supervisor import SupervisorFile, read_supervisor
 from runners.zygote_client import SupervisorLost
 from tests.simulation.invariants import Key, Witness
-from tests.simulation.log import Back, Server
 from tests.simulation.loop import Loop
-from tests.simulation.network import Network
 from tests.simulation.playbook import Play
-from tests.simulation.scheduler import Process
-from tests.simulation.wire import Route, Wire
+from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.wire import Hub, Wire
 
 GROUPS = ("default", "controlplane")
 CAPACITY = 8
@@ -37,14 +36,13 @@ SPAWN_S = 0.3
 RESTART_S = 1.0
 PLACES = 3
 JOURNAL_BYTES_MAX = 1 << 20
-CREDS = "sealed"
 
 
 class Machine(Process):
     """Its disk stays; playbooks die with it, not with the agent."""
 
-    def __init__(self, server: Server, network: Network, witness: Witness, data: Path) -> None:
-        super().__init__(server.scheduler, data.name)
+    def __init__(self, scheduler: Scheduler, hub: Hub, witness: Witness, data: Path) -> None:
+        super().__init__(scheduler, data.name)
         self.data = data
         self.witness = witness
         self.plays: dict[int, Play] = {}
@@ -52,11 +50,11 @@ class Machine(Process):
         self.watched: dict[int, tuple[Path, Loop, asyncio.Event]] = {}
         self._jobs = data / JOBS_DIR
         self._jobs.mkdir(parents=True)
-        self.agent = self.agent_of(server, network)
+        self.agent = self.agent_of(hub)
 
-    def agent_of(self, server: Server, network: Network) -> Agent:
+    def agent_of(self, hub: Hub) -> Agent:
         """Make its agent."""
-        return Agent(self, server, network)
+        return Agent(self, hub)
 
     def boot(self) -> None:
         """The agent starts with the machine."""
@@ -218,28 +216,16 @@ class Watch:
         self._machine.watched.pop(number, None)
 
 
-class Seal:
-    """``runners.site.Key``: nothing is secret here."""
-
-    public = "key"
-
-    def unseal(self, sealed: str) -> bytes:
-        """The text itself."""
-        return sealed.encode()
-
-
 class Agent(Process):
     """The program of ``runners.main``: its lives follow one another on one machine."""
 
-    def __init__(self, machine: Machine, server: Server, network: Network) -> None:
-        super().__init__(server.scheduler, f"agent {machine.name}")
+    def __init__(self, machine: Machine, hub: Hub) -> None:
+        super().__init__(machine.scheduler, f"agent {machine.name}")
         self.machine = machine
-        self._server = server
-        self._network = network
+        self._hub = hub
         self._loops: list[Loop] = []
         self._wires: list[Wire] = []
         self.wire = Wire
-        self.route: Route = lambda *_: False
         self.program: agent.Agent | None = None
         self.site: Site | None = None
 
@@ -265,10 +251,6 @@ class Agent(Process):
     def holds(self, key: Key) -> bool:
         """Tell whether it would end an attempt if it were told to."""
         return self.site is not None and key in self.site.held.attempts
-
-    def order(self, subject: str, body: bytes, answer: Back) -> None:
-        """A request has come for it."""
-        self._wires[0].ask(subject, body, answer)
 
     def reconnected(self, lost: Callable[[], bool]) -> None:
         """Its connections stand again, those that ``lost`` picks excepted."""
@@ -300,8 +282,7 @@ class Agent(Process):
             self.start()
 
     def _connect(self, loop: Loop) -> Wire:
-        wire = self.wire(loop, self, self._server, self._network)
-        wire.route = self.route
+        wire = self.wire(loop, self, self._hub, len(self._wires))
         self._wires.append(wire)
         return wire
 
@@ -309,8 +290,8 @@ class Agent(Process):
         data, client = self.machine.data, cast("Client", wire)
 
         async def connect_as(creds: bytes, ident: str, closed: asyncio.Event) -> Client:
-            assert creds == CREDS.encode()
-            while self._network.away(self):
+            assert msgspec.json.decode(creds) == f"user of {ident}"
+            while self._hub.away(self):
                 self._reached.clear()
                 await self._reached.wait()
             attempt = self._connect(loop)
@@ -327,7 +308,7 @@ class Agent(Process):
             watch=Watch(self.machine, loop),
             content=ContentCache(data, blobs.get_file),
             blobs=blobs,
-            key=Seal(),
+            key=SealingKey(self.machine.name.encode().ljust(32)),
             gate=StartGate(PLACES),
             held=Held(CAPACITY),
             tracer=Tracer("runner", ""),

@@ -7,10 +7,10 @@ from typing import Any
 
 from projections.projection import Projection
 from tests.simulation import read_model
-from tests.simulation.log import Server
 from tests.simulation.network import Network
 from tests.simulation.read_model import Database, Fenced, Messages
 from tests.simulation.scheduler import Process, Steps
+from tests.simulation.server import Server
 
 IDLE_S = 0.5
 RETRY_S = 1.0
@@ -47,15 +47,14 @@ class Projector(Process):
         """
         life, position = self.database.life, self.database.position(projection.name)
         while True:
-            end = min(read_model.last(self._server, projection), position + BATCH_MAX)
-            batch = read_model.messages(self._server, projection, position, end)
+            batch = read_model.messages(self._server, projection, position, BATCH_MAX)
             if batch:
                 yield self._moment()  # the other projector may be at the same batch
                 if self.database.away or self.database.life != life:
                     return
-                if not (yield from self.store(projection, batch, position, end)):
+                if not (yield from self.store(projection, batch, position, batch[-1].sequence)):
                     return
-                position = end
+                position = batch[-1].sequence
             else:
                 yield IDLE_S
                 if not self.stands(projection, life, position):
@@ -88,7 +87,7 @@ class Projector(Process):
 
     def dies(self) -> bool:
         """Tell whether the connection breaks now."""
-        return self.scheduler.random.random() < self._network.faults.stall
+        return self.scheduler.random.random() < self._network.faults.broken
 
     def _moment(self) -> float:
         return self.scheduler.random.random() * self._network.faults.delay_s[1] / 4

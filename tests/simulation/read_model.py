@@ -7,13 +7,12 @@ rows and checkpoint together, as with ``synchronous_commit=off``.
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from controlplane.domain.job import JOB
 from controlplane.shell.transact import fold_history
@@ -22,12 +21,14 @@ from projections.projection import Projection, RawMessage, Run
 from projections.reports import Reports
 from schemas import subjects
 from schemas.envelope import Recorded
-from schemas.output import StoredReport
 from schemas.status import TERMINAL
 from tests.simulation.invariants import Violation
-from tests.simulation.log import Server
+from tests.simulation.server import Server
 
 _COLUMNS = re.compile(r"SELECT \* FROM unnest\([^()]*\)")
+_FIRST_OF_EACH = re.compile(
+    r"SELECT DISTINCT ON \((\w+)\)(.*?)FROM(.*?)ORDER BY \w+, (.*?)\)", re.DOTALL
+)
 PROJECTIONS: tuple[Projection, ...] = (Jobs(), Reports())
 Messages = Sequence[Recorded] | Sequence[RawMessage]
 
@@ -124,31 +125,21 @@ class Database:
         }
 
 
-def messages(server: Server, projection: Projection, after: int, last: int) -> Messages:
-    """Return the messages of a projection's stream behind a position."""
+def messages(server: Server, projection: Projection, after: int, batch: int) -> Messages:
+    """Return the next messages of a projection's stream behind a position."""
     if projection.enveloped:
-        return server.store.streams[projection.stream][after:last]
+        return server.recorded[projection.stream][after : after + batch]
+    found = itertools.islice(server.streams[projection.stream].of([">"], after + 1), batch)
     return [
-        RawMessage(
-            sequence=number,
-            subject=subjects.report(filed.attempt),
-            data=msgspec.json.encode(StoredReport(report=filed.report)),
-        )
-        for number, filed in enumerate(server.reports[after:last], after + 1)
+        RawMessage(sequence=each.sequence, subject=each.subject, data=each.body) for each in found
     ]
-
-
-def last(server: Server, projection: Projection) -> int:
-    """Return the sequence of the last message of a projection's stream."""
-    stream = server.store.streams[projection.stream] if projection.enveloped else server.reports
-    return len(stream)
 
 
 def check(server: Server, database: Database, batch: Messages) -> None:
     """Each job of a batch reads as the log folds at the position of the tables."""
     position = database.position("jobs")
     for job in sorted({subjects.parse_job(each.subject) for each in _recorded(batch)}):
-        history = server.store.history(subjects.job(job))
+        history = [each for each in server.recorded["JOBS"] if each.subject == subjects.job(job)]
         state = fold_history(JOB, [each for each in history if each.sequence <= position])
         row = database.job(job)
         if state.deleted or row is None:
@@ -166,8 +157,10 @@ def check_rebuilt(server: Server, database: Database) -> None:
     """The tables are those that are built anew from the first message, one by one."""
     fresh = Database()
     for projection in PROJECTIONS:
-        for number in range(database.position(projection.name)):
-            fresh.apply(projection, messages(server, projection, number, number + 1))
+        position = 0
+        while found := messages(server, projection, position, 1):
+            fresh.apply(projection, found)
+            position = found[0].sequence
     here, there = database.rows(), fresh.rows()
     for table, rows in here.items():
         if rows != there[table]:
@@ -183,12 +176,19 @@ def _recorded(batch: Messages) -> Iterator[Recorded]:
 def _rows_of(statement: Run) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Return a statement; one that inserts whole columns as one for each row."""
     if not _COLUMNS.search(statement.sql):
-        yield statement.sql, statement.args
+        yield _FIRST_OF_EACH.sub(_numbered, statement.sql), statement.args
         return
     places = ", ".join(f"${number}" for number in range(1, len(statement.args) + 1))
     sql = _COLUMNS.sub(f"VALUES ({places})", statement.sql)
     for row in zip(*statement.args, strict=True):
         yield sql, row
+
+
+def _numbered(found: re.Match[str]) -> str:
+    """Return PostgreSQL's choice of each first row as the standard has it."""
+    by, columns, rest, order = (part.strip() for part in found.groups())
+    rank = f"row_number() OVER (PARTITION BY {by} ORDER BY {order}) AS place"
+    return f"SELECT * FROM (SELECT {columns}, {rank} FROM {rest}) WHERE place = 1)"
 
 
 def _named(args: tuple[Any, ...]) -> dict[str, Any]:

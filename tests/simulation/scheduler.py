@@ -80,6 +80,9 @@ class Scheduler:
 class Process:
     """A program: what it planned or runs is gone when it dies."""
 
+    near = False
+    """It stands beside the server."""
+
     def __init__(self, scheduler: Scheduler, name: str) -> None:
         self.scheduler = scheduler
         self.name = name

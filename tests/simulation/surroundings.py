@@ -13,6 +13,8 @@ import structlog
 from tests.simulation.invariants import Violation
 from tests.simulation.scheduler import Scheduler
 
+CPUS = 2
+MEMORY_BYTES = 3 << 30
 WORST = frozenset({"error", "exception", "critical"})
 
 
@@ -32,10 +34,16 @@ def surrounded(scheduler: Scheduler) -> Iterator[None]:
             scheduler.failure = failure
         raise structlog.DropEvent
 
+    def new_id() -> str:
+        return f"{scheduler.random.getrandbits(128):032x}"
+
     before = structlog.get_config()
     structlog.configure(processors=[heard], cache_logger_on_first_use=False)
     try:
         with (
+            mock.patch("ops.ids.new_id", side_effect=new_id),
+            mock.patch("runners.register.cpus", return_value=CPUS),
+            mock.patch("runners.register.memory_bytes", return_value=MEMORY_BYTES),
             mock.patch("ops.clock.now", side_effect=lambda: scheduler.at),
             mock.patch("ops.clock.monotonic", side_effect=lambda: scheduler.now),
         ):

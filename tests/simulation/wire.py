@@ -1,73 +1,162 @@
-"""A runner's connection to the simulated server: what its agent uses of nats-py, and no more."""
+"""A connection to the simulated server: what programs use of nats-py, and who hears whom."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import nats.errors
+from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import PubAck, RawStreamMsg
-from nats.js.errors import APIError, NotFoundError
+from nats.js.client import JetStreamContext
 
-from tests.simulation.log import Back, Server
 from tests.simulation.loop import Loop
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Process
-from tests.simulation.streams import MISSING, Answer, Headers
+from tests.simulation.server import Server
+from tests.simulation.streams import Headers, matches
 
-Route = Callable[[Process, str, bytes, Back | None], bool]
-"""Takes a message that is not for the server itself; False when it is."""
+NO_RESPONDERS = "503"
 Hears = Callable[[Msg], Coroutine[Any, Any, None]]
+
+
+class Message(NamedTuple):
+    """What a subscriber gets."""
+
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+    reply: str
+
+
+class Hub:
+    """Brings each message to the server or to the connections that have subscribed to it."""
+
+    def __init__(self, server: Server, network: Network) -> None:
+        self._server = server
+        self._network = network
+        self._wires: list[Wire] = []
+        self.said: Callable[[Process, str, bytes], None] = lambda *_: None
+        """Told of every message as it is sent."""
+        self.heard: Callable[[Process, str, bytes], None] = lambda *_: None
+        """Told of every message to a subscriber as it arrives."""
+
+    def away(self, process: Process) -> bool:
+        """Tell whether nothing reaches a process."""
+        return self._network.away(process)
+
+    def add(self, wire: Wire) -> None:
+        """Have one more connection; those of dead processes are gone."""
+        self._wires = [each for each in self._wires if each.stands()]
+        self._wires.append(wire)
+
+    def send(
+        self, sender: Process, subject: str, body: bytes, headers: Headers, reply: str
+    ) -> None:
+        """Carry a message from a process to whoever it is for."""
+        self.said(sender, subject, body)
+        back = partial(self._answer, subject, reply) if reply else None
+        if self._server.takes(subject):
+            act = partial(self._server.serve, subject, body, headers, back)
+            self._network.send(sender, self._server, f"{sender.name} says {subject}", act)
+            return
+        found = self._subscribers(subject)
+        if not found and back is not None:
+            back({"Status": NO_RESPONDERS}, b"", "")
+        for wire in found:
+            act = partial(self._arrives, wire, Message(subject, dict(headers), body, reply))
+            label = f"{sender.name} says {subject} to {wire.process.name}"
+            self._network.send(sender, wire.process, label, act)
+
+    def _answer(
+        self,
+        asked: str,
+        inbox: str,
+        headers: Headers,
+        body: bytes,
+        reply: str,
+        subject: str = "",
+    ) -> None:
+        """Carry the server's word; what a reader gets comes in order, as over one connection."""
+        for wire in self._subscribers(inbox):
+            message = Message(subject or inbox, dict(headers), body, reply)
+            act = partial(wire.deliver, inbox, message)
+            label = f"answer to {wire.process.name} about {asked}"
+            carry = self._network.send if wire.awaits(inbox) else self._network.stream
+            carry(self._server, wire.process, label, act)
+
+    def _arrives(self, wire: Wire, message: Message) -> None:
+        self.heard(wire.process, message.subject, message.body)
+        wire.deliver(message.subject, message)
+
+    def _subscribers(self, subject: str) -> list[Wire]:
+        """Return who hears a subject, one of each queue group."""
+        found, queues = [], dict[str, list[Wire]]()
+        for wire in self._wires:
+            if wire.stands():
+                for subscription in wire.heard(subject):
+                    if subscription.queue:
+                        queues.setdefault(subscription.queue, []).append(wire)
+                    else:
+                        found.append(wire)
+        return [*found, *(self._network.random.choice(each) for each in queues.values())]
 
 
 class Subscription:
     """What ``subscribe`` returns."""
 
-    def __init__(self, end: Callable[[], None]) -> None:
-        self._end = end
+    def __init__(self, wire: Wire, pattern: str, queue: str, hears: Hears) -> None:
+        self.pattern = pattern
+        self.queue = queue
+        self.hears = hears
+        self._wire = wire
 
     async def unsubscribe(self) -> None:
         """Hear no more."""
-        self._end()
+        self._wire.drop(self)
 
 
 class Wire:
-    """One connection of one life of an agent; it reconnects by itself until it is closed."""
+    """One connection of one life of a process; it reconnects by itself until it is closed."""
 
-    def __init__(self, loop: Loop, process: Process, server: Server, network: Network) -> None:
+    def __init__(self, loop: Loop, process: Process, hub: Hub, number: int = 0) -> None:
+        self.process = process
+        self._life = process.life
         self._loop = loop
-        self._process = process
-        self._server = server
-        self._network = network
-        self._heard: dict[str, Hears] = {}
-        self._asked: dict[str, Back] = {}
+        self._hub = hub
+        self._name = f"{process.name.replace(' ', '-')}-{process.life}-{number}"
+        self._subscriptions: list[Subscription] = []
+        self._asked: dict[str, asyncio.Future[Msg]] = {}
         self._number = 0
         self.closed = asyncio.Event()
         """Set when it has ended for good."""
-        self.route: Route = lambda *_: False
+        hub.add(self)
 
     # -- what nats-py has --------------------------------------------------------------------
 
     def new_inbox(self) -> str:
         """A subject that nobody else uses."""
         self._number += 1
-        return f"_INBOX.{self._number}"
+        return f"_INBOX.{self._name}.{self._number}"
 
-    async def subscribe(self, subject: str, cb: Hears) -> Subscription:
-        """Hear a subject, or all below it."""
-        heard = subject.removesuffix("*")
-        self._heard[heard] = cb
-        return Subscription(lambda: self._heard.pop(heard, None) and None)
+    async def subscribe(
+        self, subject: str, queue: str = "", cb: Hears | None = None, **_limits: int
+    ) -> Subscription:
+        """Hear a subject, or all of a pattern."""
+        assert cb is not None
+        subscription = Subscription(self, subject, queue, cb)
+        self._subscriptions.append(subscription)
+        return subscription
 
     async def publish(
         self, subject: str, payload: bytes = b"", reply: str = "", headers: Headers | None = None
     ) -> None:
         """Send a message."""
-        answer = partial(self.deliver, reply) if reply else None
-        self._send(subject, payload, headers or {}, answer)
+        if self.closed.is_set():
+            raise nats.errors.ConnectionClosedError
+        self._hub.send(self.process, subject, payload, headers or {}, reply)
 
     async def request(
         self,
@@ -77,21 +166,22 @@ class Wire:
         headers: Headers | None = None,
     ) -> Msg:
         """Send a message and wait for its answer."""
-        future = self._loop.create_future()
-
-        def answered(headers: Headers, body: bytes, reply: str) -> None:
-            message = Msg(self, subject, reply, body, dict(headers))  # type: ignore[arg-type]
-            self._loop.call_soon(_give, future, message)
-
-        self._send(subject, payload, headers or {}, answered)
+        inbox, future = self.new_inbox(), self._loop.create_future()
+        self._asked[inbox] = future
         try:
-            return await asyncio.wait_for(future, timeout)
+            await self.publish(subject, payload, inbox, headers)
+            answer: Msg = await asyncio.wait_for(future, timeout)
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
+        finally:
+            del self._asked[inbox]
+        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
+            raise nats.errors.NoRespondersError
+        return answer
 
-    def jetstream(self, timeout: float = 5.0) -> JetStream:
+    def jetstream(self, timeout: float = 5.0) -> JetStreamContext:
         """Its streams."""
-        return JetStream(self, timeout)
+        return JetStreamContext(cast("Client", self), timeout=timeout)
 
     async def flush(self) -> None:
         """Nothing waits here."""
@@ -104,88 +194,51 @@ class Wire:
 
     def end(self) -> None:
         """Be closed for good."""
-        self._heard.clear()
+        self._subscriptions.clear()
         self.closed.set()
 
-    def deliver(self, subject: str, headers: Headers, body: bytes, reply: str) -> None:
-        """A message has come."""
-        for heard, callback in self._heard.items():
-            if subject == heard or (heard.endswith(".") and subject.startswith(heard)):
-                message = Msg(self, subject, reply, body, dict(headers))  # type: ignore[arg-type]
-                self._loop.call_soon(self._begin, callback, message)
-                return
+    def stands(self) -> bool:
+        """Tell whether its process lives, and it does."""
+        living = self.process.alive and self.process.life == self._life
+        return living and not self.closed.is_set()
 
-    def ask(self, subject: str, body: bytes, answer: Back) -> None:
-        """Somebody asks who is connected here; the answer goes to ``answer``."""
-        reply = self.new_inbox()
-        self._asked[reply] = answer
-        self.deliver(subject, {}, body, reply)
+    def awaits(self, subject: str) -> bool:
+        """Tell whether a subject is that of one answer alone."""
+        return subject in self._asked
 
-    def _begin(self, callback: Hears, message: Msg) -> None:
-        self._loop.create_task(callback(message))
+    def drop(self, subscription: Subscription) -> None:
+        """Hear a subscription's messages no more."""
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
 
-    def _send(self, subject: str, body: bytes, headers: Headers, answer: Back | None) -> None:
-        if self.closed.is_set():
-            raise nats.errors.ConnectionClosedError
-        asked = self._asked.pop(subject, None)
-        if asked is not None:
-            asked({}, body, "")
-        elif not self.route(self._process, subject, body, answer):
-            self._to_server(subject, body, headers, answer)
+    def heard(self, subject: str) -> list[Subscription]:
+        """Return the subscriptions that a subject is for."""
+        if subject.startswith("_INBOX.") and not subject.startswith(f"_INBOX.{self._name}."):
+            return []
+        if subject in self._asked:
+            return [Subscription(self, subject, "", _unheard)]
+        return [each for each in self._subscriptions if matches(each.pattern, subject)]
 
-    def _to_server(self, subject: str, body: bytes, headers: Headers, answer: Back | None) -> None:
-        def back(headers: Headers, body: bytes, reply: str) -> None:
-            what = f"{subject}: the server's word to {self._process.name}"
-            assert answer is not None
-            carried = partial(answer, headers, body, reply)
-            self._network.send(self._server, self._process, what, carried)
-
-        def arrived() -> None:
-            self._server.serve(subject, body, headers, back if answer else None)
-
-        what = f"{self._process.name} says {subject} {body[:4].decode(errors='replace')}"
-        self._network.send(self._process, self._server, what, arrived)
-
-
-class JetStream:
-    """A connection's streams."""
-
-    def __init__(self, wire: Wire, timeout: float) -> None:
-        self._wire = wire
-        self._timeout = timeout
-
-    async def publish(
-        self,
-        subject: str,
-        payload: bytes = b"",
-        timeout: float | None = None,
-        headers: Headers | None = None,
-    ) -> PubAck:
-        """Store a message. Raises APIError, nats.errors.TimeoutError."""
-        answer = await self._wire.request(subject, payload, timeout or self._timeout, headers or {})
-        told = answer_of(answer)
-        if told.error:
-            raise APIError(code=400, err_code=told.error, description="refused")
-        return PubAck(stream="", seq=told.sequence)
-
-    async def get_last_msg(self, stream: str, subject: str, direct: bool) -> RawStreamMsg:  # noqa: FBT001 - nats-py's
-        """Return a subject's last message. Raises NotFoundError, nats.errors.TimeoutError."""
-        wanted = f"$JS.API.DIRECT.GET.{stream}.{subject}"
-        told = answer_of(await self._wire.request(wanted, b"", self._timeout))
-        if told.headers.get("Status") == MISSING:
-            raise NotFoundError
-        return RawStreamMsg(
-            subject=subject, seq=told.sequence, data=told.body, headers=told.headers
+    def deliver(self, address: str, message: Message) -> None:
+        """A message has come for a subject that is heard here."""
+        told = Msg(
+            cast("Client", self), message.subject, message.reply, message.body, message.headers
         )
+        asked = self._asked.get(address)
+        if asked is not None:
+            self._loop.call_soon(_give, asked, told)
+            return
+        for subscription in self.heard(address):
+            self._loop.call_soon(self._begin, subscription.hears, told)
+
+    def _begin(self, hears: Hears, message: Msg) -> None:
+        self._loop.create_task(hears(message))
+
+
+async def _unheard(_message: Msg) -> None:
+    """A request's answer is not for a subscription."""
 
 
 def _give(future: asyncio.Future[Msg], message: Msg) -> None:
     if not future.done():
         future.set_result(message)
-
-
-def answer_of(message: Msg) -> Answer:
-    """What the server says, out of the message that carries it."""
-    headers: dict[str, Any] = dict(message.headers or {})
-    sequence, error = int(headers.pop("sequence", 0)), int(headers.pop("error", 0))
-    return Answer(sequence=sequence, error=error, body=message.data, headers=headers)

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,25 +15,22 @@ from msgspec import Struct
 from controlplane.domain import owners
 from controlplane.domain.board import Board
 from controlplane.domain.job import LOST_ATTEMPTS_MAX
-from ops import work_lines
+from controlplane.processes import main
 from schemas import subjects
-from schemas.events.instance import InstanceRegistered
-from schemas.work import CancelRequest, ClaimRequest, Grant, Registered
-from tests.factories import NOW
+from schemas.streams import CONFIG, JOBS, REPORTS, SNAPSHOTS
+from schemas.work import CancelRequest, ClaimRequest
 from tests.simulation import read_model
 from tests.simulation.clients import INVENTORIES, INVENTORY, LONG, PROJECTS, Clients
-from tests.simulation.control import Control
+from tests.simulation.control import Control, Loops
 from tests.simulation.invariants import Violation, Witness
-from tests.simulation.log import Back, Server, at_once, context
-from tests.simulation.machine import CAPACITY, GROUPS, Agent, Machine
+from tests.simulation.machine import Agent, Machine
 from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
 from tests.simulation.projector import Projector
-from tests.simulation.scheduler import Process, Reply, Scheduler
+from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.server import Server
 from tests.simulation.surroundings import surrounded
+from tests.simulation.wire import Hub
 
-GIB = 1 << 30
-LAG_S = 2.0
-"""How far a replica of the log lags at most."""
 FLUSH_S = 0.7
 """How much of what Postgres has committed its death can cost (seconds)."""
 FRESH_WITHIN_S = 15.0
@@ -42,6 +38,12 @@ FRESH_WITHIN_S = 15.0
 GIVES_UP = 0.05
 """Probability that a connection does not survive an outage."""
 MOMENT_S = 0.2
+HANDLED = {
+    "runner_reports": REPORTS.name,
+    "project_updates": CONFIG.name,
+    "erasures": JOBS.name,
+}
+"""The stream that each loop follows to its end."""
 STEPS_MAX = 2_000_000
 MEMORY = Path("/dev/shm")
 """Where the machines' disks are, if it is there: what is simulated needs no real one."""
@@ -58,6 +60,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     deletions: int = 2
     impacts: tuple[int, ...] = (1, 2, 3, 6, 12)
     control: type[Control] = Control
+    loops: Loops = main.loops
     projector: type[Projector] = Projector
     machine: type[Machine] = Machine
     kill: Kill | None = None
@@ -74,12 +77,14 @@ class World:
         self.server = Server(self.scheduler, self.witness)
         self.network = Network(self.scheduler, plan.faults, plan.kill)
         self.clients = Clients(self.server, self.network, plan.impacts)
+        self.hub = Hub(self.server, self.network)
         self.controls = [
-            plan.control(self.server, self.network, name) for name in ("control-1", "control-2")
+            plan.control(self.scheduler, self.hub, name, plan.loops)
+            for name in ("control-1", "control-2")
         ]
         self._disks = Path(tempfile.mkdtemp(prefix="sim-", dir=MEMORY if MEMORY.exists() else None))
         self.machines = {
-            name: plan.machine(self.server, self.network, self.witness, self._disks / name)
+            name: plan.machine(self.scheduler, self.hub, self.witness, self._disks / name)
             for name in ("r1", "r2")
         }
         self.database = read_model.Database()
@@ -87,76 +92,37 @@ class World:
             plan.projector(self.server, self.network, self.database, name)
             for name in ("projector-1", "projector-2")
         ]
-        for control in self.controls:
-            control.cancel = self._cancel
-        for machine in self.machines.values():
-            machine.agent.route = self._route
-        self.server.store.seen_until = self._seen_until
+        self.hub.said = self._said
+        self.hub.heard = self._heard
         self.server.stale = lambda: self.scheduler.random.random() < self.network.faults.stale
         self._fresh_at = 0.0
         """When the tables showed everything, last."""
         self.gone = False
         """The second machine never comes back."""
 
-    # -- who talks to whom -------------------------------------------------------------------
+    # -- what is said ------------------------------------------------------------------------
 
-    def _route(self, agent: Process, subject: str, body: bytes, back: Back | None) -> bool:
-        """Carry what a runner says to the control plane; False when it is for the server."""
-        verb = subject.partition(".")[0]
-        if verb not in {"claim", "register", "released"}:
-            return False
-        living = [each for each in self.controls if each.alive]
-        if verb == "released":
-            told = msgspec.json.decode(body, type=ClaimRequest)
-            key = (told.job, told.attempt)
-            try:
-                self.witness.kept(key, self.server.written[key])
-            except Violation as error:  # it is not the agent's to catch
-                self.scheduler.failure = error
-        elif living and back is not None:
-            control = self.scheduler.random.choice(living)
-            ask = self._claim if verb == "claim" else self._register
-            ask(agent, control, body, back)
-        return True
+    def _said(self, sender: Process, subject: str, body: bytes) -> None:
+        """A runner that lets an attempt go has told all that it wrote."""
+        if not subject.startswith("released."):
+            return
+        told = msgspec.json.decode(body, type=ClaimRequest)
+        key = (told.job, told.attempt)
+        if self.server.states[told.job].deleted:
+            return
+        try:
+            self.witness.kept(key, self.server.written[key])
+        except Violation as error:  # it is not the agent's to catch
+            self.scheduler.failure = error
 
-    def _claim(self, agent: Process, control: Control, body: bytes, back: Back) -> None:
-        request = msgspec.json.decode(body, type=ClaimRequest)
-        what = f"claim of {request.job}-{request.attempt} by {request.runner}"
-
-        def answer(grant: Grant) -> None:
-            text = f"answer to {what}: {grant.granted} {grant.reason}"
-            told = msgspec.json.encode(grant)
-            self.network.send(control, agent, text, lambda: back({}, told, ""))
-
-        self.network.send(agent, control, what, lambda: control.claim(request, answer))
-
-    def _register(self, agent: Process, control: Control, _body: bytes, back: Back) -> None:
-        machine = next(each for each in self.machines.values() if each.agent is agent)
-
-        def register() -> None:
-            for line in work_lines.lines(machine.name, GROUPS):
-                self.server.work.make(line.consumer)
-            told = msgspec.json.encode(Registered(instance=1, capacity=CAPACITY, groups=GROUPS))
-            text = f"{machine.name} is registered"
-            self.network.send(control, agent, text, lambda: back({}, told, ""))
-
-        self.network.send(agent, control, f"{machine.name} registers", register)
-
-    def _cancel(self, runner: str, request: CancelRequest, reply: Reply, control: Control) -> None:
-        machine = self.machines[runner]
-        agent, key = machine.agent, (request.job, request.attempt)
-        what = f"cancel of {request.job}-{request.attempt} at {runner}"
-
-        def answered(_headers: object, word: bytes, _reply: str) -> None:
-            self.network.send(agent, control, f"{what}: {word!r}", lambda: reply.give(word))
-
-        def arrived() -> None:
-            if agent.holds(key):
-                self.witness.told_to_end(key, runner)
-            subject = subjects.control(runner, "cancel")
-            agent.order(subject, msgspec.json.encode(request), answered)
-
-        self.network.send(control, agent, what, arrived)
+    def _heard(self, receiver: Process, subject: str, body: bytes) -> None:
+        """A runner is told to end what it holds."""
+        if not subject.endswith(".cancel"):
+            return
+        told = msgspec.json.decode(body, type=CancelRequest)
+        machine = next(each for each in self.machines.values() if each.agent is receiver)
+        if machine.agent.holds((told.job, told.attempt)):
+            self.witness.told_to_end((told.job, told.attempt), machine.name)
 
     # -- a run -------------------------------------------------------------------------------
 
@@ -165,6 +131,8 @@ class World:
         with contextlib.ExitStack() as ending:
             ending.enter_context(surrounded(self.scheduler))
             ending.callback(shutil.rmtree, self._disks)
+            for control in self.controls:
+                ending.callback(control.take_down)
             for machine in self.machines.values():
                 ending.callback(machine.agent.take_down)
             try:
@@ -189,20 +157,6 @@ class World:
         return f"seed {self.seed}, message {kill.number} {word}"
 
     def _begin(self) -> None:
-        for number, name in enumerate(self.machines, 1):
-            event = InstanceRegistered(
-                id=number,
-                hostname=name,
-                uuid=name,
-                node_type="hybrid",
-                groups=GROUPS,
-                cpu=2.0,
-                memory=3 * GIB,
-                version="1",
-                at=NOW,
-            )
-            made = context(self.scheduler, f"register-{name}")
-            at_once(self.server.store.append(subjects.config("instance", number), made, (event,)))
         self.server.keep(INVENTORY)
         for process in self._processes():
             process.start()
@@ -263,22 +217,16 @@ class World:
     def _nats(self, away_s: float) -> None:
         """NATS is away for a while; what it has stored it keeps."""
         self.scheduler.tell("nats dies")
-        self.network.down = self.server.store.away = True
-        self.server.work.forget_pulls()
+        self.network.down = self.server.away = True
+        self.server.restart()
 
         def back() -> None:
             self.scheduler.tell("nats is back")
-            self.network.down = self.server.store.away = False
+            self.network.down = self.server.away = False
             for machine in self.machines.values():
                 self._reached_again(machine.agent)
 
         self.scheduler.after(away_s, back)
-
-    def _seen_until(self) -> datetime | None:
-        """A replica that lags shows the log as it was a moment ago."""
-        chance = self.scheduler.random
-        lags = chance.random() < self.network.faults.lag
-        return self.scheduler.at - timedelta(seconds=chance.random() * LAG_S) if lags else None
 
     def _trouble(self) -> None:
         """Something breaks, and comes back later, much later or never."""
@@ -344,7 +292,7 @@ class World:
         lost = machine is not None and (
             (self.gone and machine.name == "r2") or (victim is machine.agent and not machine.alive)
         )
-        if self.server.store.away:  # nobody comes to work before the log can be read
+        if self.server.away:  # nobody comes to work before the log can be read
             self.scheduler.after(1.0, lambda: self._revive(victim))
             return
         if not victim.alive and not lost:
@@ -368,29 +316,47 @@ class World:
         """Return how long the rest may take, by the table of owners and the playbooks' lengths."""
         lengths = sum(
             min(state.launched.timeout_s, LONG) + owners.UNNOTICED_S
-            for state in self.server.store.states.values()
+            for state in self.server.states.values()
             if state.launched
         )
         return owners.attempt_bound_s() * LOST_ATTEMPTS_MAX + lengths
 
     def over(self) -> bool:
         """Tell whether every job has ended and nothing of any is left on a machine."""
-        states = self.server.store.states.values()
+        states = self.server.states.values()
         return not (
             self.clients.busy
             or any(state.active for state in states)
             or self.witness.playing
             or any(machine.held() for machine in self._machines_to_stay())
-            or self.server.buckets.get("runner_reports", 0) < len(self.server.reports)
+            or self._unhandled()
             or self._unread()
         )
 
     def _unread(self) -> bool:
         """Tell whether the tables do not show yet what the log says."""
         return any(
-            self.database.position(each.name) < read_model.last(self.server, each)
+            read_model.messages(self.server, each, self.database.position(each.name), 1)
             for each in read_model.PROJECTIONS
         )
+
+    def _unhandled(self) -> list[str]:
+        """Return the loops that have not come to the end of their streams."""
+        kept = self.server.streams[f"KV_{SNAPSHOTS.name}"]
+        left = []
+        for name, stream in HANDLED.items():
+            found = kept.last(subjects.kv(SNAPSHOTS.name, f"position-{name}"))
+            position = int(found.body) if found else 0
+            if position < self.server.streams[stream].last_sequence:
+                left.append(name)
+        boards = [each.keeper for each in self.controls if each.alive]
+        lagging = [each for each in boards if each and not self._is_whole(each.board)]
+        return [*left, *(["a board"] if lagging else [])]
+
+    def _is_whole(self, board: Board) -> bool:
+        recorded = self.server.recorded
+        ends = (len(recorded["JOBS"]), len(recorded["CONFIG"]))
+        return (board.jobs_position, board.config_position) == ends
 
     def _machines_to_stay(self) -> list[Machine]:
         return [each for each in self.machines.values() if each.name != "r2" or not self.gone]
@@ -406,12 +372,12 @@ class World:
         jobs = [
             f"job {job} is {state.status} ({owners.sub_state(state)}) of "
             f"{owners.owner_of(state).loop}, attempt {state.attempt}, runner {state.runner}"
-            for job, state in self.server.store.states.items()
+            for job, state in self.server.states.items()
             if state.active
         ]
         held = [f"{name} holds {each.held()}" for name, each in self.machines.items()]
         unread = ["the tables lag"] if self._unread() else []
-        return [*jobs, *held, f"playing {self.witness.playing}", *unread]
+        return [*jobs, *held, f"playing {self.witness.playing}", *unread, *self._unhandled()]
 
     def _check_end(self) -> None:
         self._check_records()
@@ -420,7 +386,7 @@ class World:
 
     def _check_records(self) -> None:
         """What the log says of an attempt's output is what is stored, without a hole."""
-        for job, state in self.server.store.states.items():
+        for job, state in self.server.states.items():
             if not state.ended_attempt or state.deleted or self.gone:
                 continue
             stored = len(self.server.written[job, state.ended_attempt])
@@ -431,17 +397,14 @@ class World:
 
     def _check_folds(self) -> None:
         """A board from snapshots and tails is the one that the whole log leads to."""
-        streams = self.server.store.streams
         whole = Board()
-        for record in streams["JOBS"]:
+        for record in self.server.recorded["JOBS"]:
             whole.apply_job(record)
-        for record in streams["CONFIG"]:
+        for record in self.server.recorded["CONFIG"]:
             whole.apply_config(record)
         for control in self.controls:
-            if control.alive:
-                control.catch_up()
-                if control.board != whole:
-                    raise Violation(f"the board of {control.name} is not what the log leads to")
+            if control.alive and control.keeper and control.keeper.board != whole:
+                raise Violation(f"the board of {control.name} is not what the log leads to")
 
 
 SMALL = Plan(faults=CALM, chaos_s=12.0, launches=3, cancels=0, deletions=0)
@@ -449,7 +412,7 @@ SMALL = Plan(faults=CALM, chaos_s=12.0, launches=3, cancels=0, deletions=0)
 
 def kill_each(seed: int, plan: Plan = SMALL) -> Iterator[tuple[Kill, World]]:
     """Yield the runs in which one message of the fault-free run is lost, or its receiver dies."""
-    for number in range(1, simulate(seed, plan).network.sent + 1):
+    for number in range(1, simulate(seed, plan).network.counted + 1):
         for receiver in (False, True):
             kill = Kill(number=number, receiver=receiver)
             yield kill, World(seed, msgspec.structs.replace(plan, kill=kill))
