@@ -56,10 +56,19 @@ async def by_subject(
         position = messages[-1].sequence + 1
 
 
-async def last_at_leader(connection: Client, stream: str, subject: str) -> int:
+async def last_by_leader(connection: Client, stream: str, subject: str) -> StreamMessage:
+    """Return the newest message of a subject by the leader's word; raises NotFoundError.
+
+    For what is decided on: a replica that lags may not have it yet.
+    """
+    found = await connection.jetstream(timeout=TIMEOUT_S).get_last_msg(stream, subject)
+    return StreamMessage(found.seq or 0, found.subject or subject, found.data or b"")
+
+
+async def last_sequence(connection: Client, stream: str, subject: str) -> int:
     """Return the sequence of a subject's newest message by the leader's word; 0 without any."""
     try:
-        return (await connection.jetstream().get_last_msg(stream, subject)).seq or 0
+        return (await last_by_leader(connection, stream, subject)).sequence
     except NotFoundError:
         return 0
 

@@ -21,7 +21,7 @@ async def heard_of(connection: Client, attempt: subjects.Attempt) -> Heard:
     A report that nobody can read is as good as none: no transition comes of it.
     """
     try:
-        message = await direct.last_on_subject(connection, REPORTS.name, subjects.report(attempt))
+        message = await direct.last_by_leader(connection, REPORTS.name, subjects.report(attempt))
         return heard(_decoder.decode(message.data))
     except (NotFoundError, msgspec.DecodeError):
         return Heard.NOTHING

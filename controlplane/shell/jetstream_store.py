@@ -113,7 +113,7 @@ class JetStreamStore:
         try:
             messages = await direct.up_to_date(
                 lambda: direct.by_subject(self._connection, stream, subject),
-                lambda: direct.last_at_leader(self._connection, stream, subject),
+                lambda: direct.last_sequence(self._connection, stream, subject),
             )
             return [await self._recorded(message) for message in messages]
         except (nats.errors.Error, JetStreamError, TimeoutError) as error:

@@ -136,7 +136,7 @@ class Vault:
         return cipher
 
     async def _load(self, name: str) -> bytes:
-        message = await direct.last_on_subject(self._connection, KEYS.name, name)
+        message = await direct.last_by_leader(self._connection, KEYS.name, name)
         wrapped = msgspec.json.decode(message.data, type=Wrapped)
         return self._master.unwrap(wrapped, name)
 
