@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import msgspec
-import nats.errors
 import pytest
 from nats.aio.client import Client
 
@@ -18,99 +11,19 @@ from controlplane.domain.errors import Rejected
 from controlplane.shell.event_store import SubjectPosition
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
-from ops import connect, ids, provision
-from ops.cli import embedded_nats
+from ops import connect, ids
 from schemas import subjects
 from schemas.envelope import SYSTEM, Context
 from schemas.events.resource import ResourceCreated
 from schemas.streams import CONFIG, IDS
+from tests.cluster.conftest import Cluster, leader
 from tests.factories import NOW
-from tests.servers import free_port
 from tests.waiting import passing, soon
 
 pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(240)]
 
-SERVERS = 3
 WRITERS = 4
 WRITES = 60
-
-
-class Cluster:
-    """Three servers that know one another."""
-
-    def __init__(self, directory: Path) -> None:
-        """Choose ports."""
-        self._directory = directory
-        self._ports = [free_port() for _ in range(SERVERS)]
-        self._routes = [free_port() for _ in range(SERVERS)]
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
-
-    @property
-    def url(self) -> str:
-        """All addresses, as the setting takes them."""
-        return ",".join(f"nats://127.0.0.1:{port}" for port in self._ports)
-
-    def start(self, number: int) -> None:
-        """Start one server on its store."""
-        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self._routes)
-        cluster = (
-            f'cluster {{ name: "c", listen: "127.0.0.1:{self._routes[number]}",'
-            f" routes: [{routes}] }}"
-        )
-        directory = self._directory / str(number)
-        server = embedded_nats.prepare(directory, self._ports[number], cluster)
-        path = directory / "nats.conf"
-        path.write_text(path.read_text().replace("server_name: playlog", f"server_name: s{number}"))
-        self._running[number] = subprocess.Popen(server.command, stderr=subprocess.DEVNULL)
-
-    def kill(self, name: str) -> int:
-        """End the server of this name with SIGKILL; returns its number."""
-        number = int(name.removeprefix("s"))
-        process = self._running.pop(number)
-        process.kill()
-        process.wait()
-        return number
-
-    def stop(self) -> None:
-        """End all."""
-        for process in self._running.values():
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[tuple[Cluster, Client]]:
-    """A cluster with every stream in three copies, and a connection."""
-    directory = Path(tempfile.mkdtemp(prefix="pl-"))
-    made = Cluster(directory)
-    try:
-        for number in range(SERVERS):
-            made.start(number)
-        connection = await connect.connect_nats(made.url, None, "cluster")
-
-        async def provisioned() -> bool:
-            try:
-                await provision.provision(connection, replicas=SERVERS)
-            except (provision.ProvisionError, nats.errors.Error, TimeoutError):
-                return False  # the cluster has no leader yet
-            return True
-
-        await soon(provisioned, 90)
-        yield made, connection
-        await connect.close_quietly(connection)
-    finally:
-        made.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-async def _leader(connection: Client, stream: str) -> str:
-    """Return the name of the server that leads a stream; empty while there is none."""
-    try:
-        answer = await connection.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=2)
-    except (nats.errors.Error, TimeoutError):
-        return ""
-    found = msgspec.json.decode(answer.data).get("cluster", {})
-    return str(found.get("leader") or "")
 
 
 async def test_leaders_killed_under_load_lose_and_repeat_nothing(
@@ -144,7 +57,7 @@ async def test_leaders_killed_under_load_lose_and_repeat_nothing(
 
     async def lose_leader(stream: str, after: int) -> None:
         await soon(lambda: sum(map(len, told.values())) > after, 120)
-        while not (name := await _leader(connection, stream)):
+        while not (name := await leader(connection, stream)):
             await passing(0.2)
         again = servers.kill(name)
         await passing(3)
