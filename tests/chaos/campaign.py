@@ -6,6 +6,7 @@ import random
 import shutil
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,13 +95,12 @@ def strike(deployment: Deployment, jobs: Jobs, plan: Plan, report: Report) -> Fi
     running = jobs.launch(plan.jobs, plan.steps)
     with Clients(deployment, jobs.small, plan.launches_every_s) as clients:
         eventually(lambda: all(_begun(deployment, job) for job in running), 180)
+        early, late = (job for job in running if job.expected == CANCELED)
+        clients.cancel(early)
         for name in plan.faults:
             faults.FAULTS[name](deployment, plan.lasting_s)
         faults.settled(deployment)
-    for job in running:
-        if job.expected == CANCELED:
-            answer = deployment.client.post(f"/api/v2/jobs/{job.id}/cancel/")
-            assert answer.status_code in (202, 405), answer.text
+        clients.cancel(late)
     killed = not faults.ENDS_JOBS.isdisjoint(plan.faults)
     found = proof.prove(deployment, running, clients.told, jobs.witness, killed=killed)
     report.add(plan, running, clients, found)
@@ -126,7 +126,11 @@ def run(minutes: float, seed: int, lasting_s: float) -> tuple[Report, Path]:
         while time.monotonic() < end and not report.findings.all():
             names = chosen.sample(sorted(faults.FAULTS), chosen.choice((1, 1, 2, 3)))
             plan = Plan(faults=tuple(names), lasting_s=lasting_s)
-            found = strike(deployment, jobs, plan, report)
+            try:
+                found = strike(deployment, jobs, plan, report)
+            except Exception:  # noqa: BLE001 - what broke the round is what it found
+                report.findings.wrong.append(f"{', '.join(names)}: {traceback.format_exc()}")
+                break
             print(f"round {report.rounds}: {', '.join(names)}: {len(found.all())} findings")
     if not report.findings.all():
         shutil.rmtree(directory)

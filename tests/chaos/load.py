@@ -38,6 +38,8 @@ PLAYBOOKS = {
 }
 CANCELED = "canceled"
 PAUSE_S = 0.05
+TAKEN = {200, 201, 202, 405}
+"""A promise; 405 is that of a cancel that comes too late."""
 RETRY_S = 0.2
 
 
@@ -49,7 +51,7 @@ class Running(Struct, frozen=True, kw_only=True):
 
 
 class Jobs:
-    """The long jobs of one round: most succeed, one fails on purpose, one is canceled."""
+    """The long jobs of one round: most succeed, one fails on purpose, two are canceled."""
 
     def __init__(self, deployment: Deployment) -> None:
         """Make the templates on the deployment's project."""
@@ -62,16 +64,18 @@ class Jobs:
         self.small = deployment.template("small", "site.yml", **extra)
 
     def launch(self, count: int, steps: int) -> list[Running]:
-        """Start ``count`` jobs of ``2 * steps`` items each, and one that waits for a cancel."""
+        """Start ``count`` jobs of ``2 * steps`` items each, and two that wait for a cancel."""
         found = []
         for number in range(count):
             fails = number == 0
             variables = {"witness": str(self.witness), "steps": steps, "fails": fails}
             job = self._deployment.launch(self._steady, extra_vars=variables)
             found.append(Running(id=job, expected="failed" if fails else "successful"))
-        variables = {"witness": str(self.witness)}
-        job = self._deployment.launch(self._endless, extra_vars=variables)
-        return [*found, Running(id=job, expected=CANCELED)]
+        for _ in range(2):
+            variables = {"witness": str(self.witness)}
+            job = self._deployment.launch(self._endless, extra_vars=variables)
+            found.append(Running(id=job, expected=CANCELED))
+        return found
 
 
 class Acknowledged(Struct, kw_only=True):
@@ -87,7 +91,7 @@ class Acknowledged(Struct, kw_only=True):
     refused: int = 0
     """Answers that were no promise: no connection, or 503."""
     wrong: list[str] = []
-    """Answers that must not be: other than 201 and 503."""
+    """Answers that must not be: neither a promise nor 503."""
 
 
 class Clients:
@@ -110,6 +114,12 @@ class Clients:
         for thread in self._threads:
             thread.start()
         return self
+
+    def cancel(self, job: Running) -> None:
+        """Begin to cancel a job, and say so until it is taken."""
+        thread = threading.Thread(target=self._cancel, args=(job,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def __exit__(self, *_: object) -> None:
         """End; each waits for the answer to its last word."""
@@ -137,6 +147,10 @@ class Clients:
                     self.told.launches[key] = answer["job"]
                 self._stop.wait(self._every_s)
 
+    def _cancel(self, job: Running) -> None:
+        with self._client() as client:
+            self._post(client, f"/api/v2/jobs/{job.id}/cancel/", {}, {}, again=True)
+
     def _client(self) -> httpx.Client:
         return httpx.Client(base_url=self._deployment.url, auth=("admin", PASSWORD), timeout=30)
 
@@ -155,8 +169,8 @@ class Clients:
                 answer = client.post(path, json=body, headers=headers)
             except httpx.HTTPError:
                 answer = None
-            if answer is not None and answer.status_code in (200, 201):
-                found: dict[str, Any] = answer.json()
+            if answer is not None and answer.status_code in TAKEN:
+                found: dict[str, Any] = answer.json() if answer.content else {}
                 return found
             if answer is not None and answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 self.told.wrong.append(f"{answer.status_code} {answer.text[:200]}")
