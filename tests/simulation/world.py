@@ -16,13 +16,12 @@ from controlplane.domain import owners
 from controlplane.domain.board import Board
 from controlplane.domain.job import LOST_ATTEMPTS_MAX
 from controlplane.processes import main
-from schemas import subjects
 from schemas.streams import CONFIG, JOBS, REPORTS, SNAPSHOTS
 from schemas.work import CancelRequest, ClaimRequest
 from tests.simulation import read_model
 from tests.simulation.clients import INVENTORIES, INVENTORY, LONG, PROJECTS, Clients
 from tests.simulation.control import Control, Loops
-from tests.simulation.invariants import Violation, Witness
+from tests.simulation.invariants import Key, Violation, Witness
 from tests.simulation.machine import Agent, Machine
 from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
 from tests.simulation.projector import Projector
@@ -95,6 +94,8 @@ class World:
         self.hub.said = self._said
         self.hub.heard = self._heard
         self.server.stale = lambda: self.scheduler.random.random() < self.network.faults.stale
+        self._handled = dict.fromkeys(HANDLED, 0)
+        """How far each loop has come, whatever of it is remembered."""
         self._fresh_at = 0.0
         """When the tables showed everything, last."""
         self.gone = False
@@ -103,12 +104,16 @@ class World:
     # -- what is said ------------------------------------------------------------------------
 
     def _said(self, sender: Process, subject: str, body: bytes) -> None:
-        """A runner that lets an attempt go has told all that it wrote."""
-        if not subject.startswith("released."):
-            return
-        told = msgspec.json.decode(body, type=ClaimRequest)
-        key = (told.job, told.attempt)
-        if self.server.states[told.job].deleted:
+        """A loop has handled a message; a runner lets an attempt go and has told all of it."""
+        name = subject.removeprefix(f"$KV.{SNAPSHOTS.name}.position-")
+        if name in HANDLED:
+            self._handled[name] = max(int(body), self._handled[name])
+        elif subject.startswith("released."):
+            told = msgspec.json.decode(body, type=ClaimRequest)
+            self._let_go((told.job, told.attempt))
+
+    def _let_go(self, key: Key) -> None:
+        if self.server.states[key[0]].deleted:
             return
         try:
             self.witness.kept(key, self.server.written[key])
@@ -342,13 +347,11 @@ class World:
 
     def _unhandled(self) -> list[str]:
         """Return the loops that have not come to the end of their streams."""
-        kept = self.server.streams[f"KV_{SNAPSHOTS.name}"]
-        left = []
-        for name, stream in HANDLED.items():
-            found = kept.last(subjects.kv(SNAPSHOTS.name, f"position-{name}"))
-            position = int(found.body) if found else 0
-            if position < self.server.streams[stream].last_sequence:
-                left.append(name)
+        left = [
+            name
+            for name, stream in HANDLED.items()
+            if self._handled[name] < self.server.streams[stream].last_sequence
+        ]
         boards = [each.keeper for each in self.controls if each.alive]
         lagging = [each for each in boards if each and not self._is_whole(each.board)]
         return [*left, *(["a board"] if lagging else [])]
