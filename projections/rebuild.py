@@ -5,6 +5,10 @@ Beside the live one, compared, then switched in one step.
 
 from __future__ import annotations
 
+import asyncio
+
+import asyncpg
+import structlog
 from msgspec import Struct
 from nats.aio.client import Client
 
@@ -18,6 +22,10 @@ from projections.decode import Decoder
 from projections.projection import Poison, Projection
 from projections.statements import apply
 
+log = structlog.get_logger()
+
+SWITCH_WITHIN_S = 2
+SWITCH_AGAIN_S = 1.0
 _LOCK = 0x50524F4A
 """First half of the advisory lock that one rebuild of a projection holds."""
 
@@ -99,19 +107,35 @@ class Rebuild:
             await checkpoint.install(self._postgres, self._projection, self._schema)
             await self._postgres.execute(f'SET search_path TO "{self._schema}"')
             await self._apply_up_to((await self._live()).position)
-            async with self._postgres.transaction():
-                live = await self._live(" FOR UPDATE")
-                await self._apply_up_to(live.position)
-                same = live.version == self._projection.version
-                tables = self._projection.tables() if same else ()
-                results = [await self._compare(table) for table in tables]
-                if switch:
-                    await self._switch()
-            return results
+            while True:
+                built = self._position
+                try:
+                    return await self._finish(switch=switch)
+                except asyncpg.LockNotAvailableError:
+                    self._position = built
+                    log.warning("tables are in use, switching again", projection=name)
+                    await asyncio.sleep(SWITCH_AGAIN_S)
         finally:
             await self._postgres.execute(f'SET search_path TO "{SCHEMA}"')
             await self._drop_leftovers()
             await self._postgres.execute("SELECT pg_advisory_unlock($1, hashtext($2))", _LOCK, name)
+
+    async def _finish(self, *, switch: bool) -> list[TableResult]:
+        """Build to the live tables' position while they stand still, compare, and switch.
+
+        Who waits for a table that somebody reads makes all who come later wait: so not for long.
+        Raises LockNotAvailableError, and nothing of it has happened.
+        """
+        async with self._postgres.transaction():
+            live = await self._live(" FOR UPDATE")
+            await self._apply_up_to(live.position)
+            same = live.version == self._projection.version
+            tables = self._projection.tables() if same else ()
+            results = [await self._compare(table) for table in tables]
+            if switch:
+                await self._postgres.execute(f"SET LOCAL lock_timeout TO '{SWITCH_WITHIN_S}s'")
+                await self._switch()
+        return results
 
     async def _drop_leftovers(self) -> None:
         """Drop this rebuild's schema, and those of rebuilds that were killed."""

@@ -33,6 +33,8 @@ TEMPORARY: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
     asyncio.TimeoutError,
     ConnectionError,
     OSError,
@@ -40,7 +42,9 @@ TEMPORARY: tuple[type[BaseException], ...] = (
     nats.js.errors.ServiceUnavailableError,
     nats.js.errors.NoStreamResponseError,
 )
-"""Failures of servers that may be back in a moment."""
+"""Failures of servers that may be back in a moment; during an upgrade the tables may be those of
+another build, which replaces this one or is replaced.
+"""
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,17 @@ WIDE = capture.LOOKUP.replace('"line %d of a job that prints" % number', "os.ura
 """Lines that compression does not make small."""
 
 
-def _joined(deployment: Deployment, job: int) -> ClientConnection:
-    """Return a connection that has joined a job's events and asks for nothing more."""
+@contextlib.contextmanager
+def _joined(deployment: Deployment, job: int) -> Iterator[ClientConnection]:
+    """Yield a connection that has joined a job's events and asks for nothing more."""
     token = deployment.post("/api/v2/tokens/", {"description": "ws", "scope": "read"})["token"]
     headers = {"Cookie": "csrftoken=abc", "Authorization": f"Bearer {token}"}
     address = deployment.url.replace("http", "ws") + "/websocket/"
-    socket = connect(address, additional_headers=headers, max_queue=4)
-    assert json.loads(socket.recv(10))["accept"] is True
-    socket.send(json.dumps({"xrftoken": "abc", "groups": {"job_events": [job]}}))
-    assert f"job_events-{job}" in json.loads(socket.recv(10))["groups_joined"]
-    return socket
+    with connect(address, additional_headers=headers, max_queue=4) as socket:
+        assert json.loads(socket.recv(10))["accept"] is True
+        socket.send(json.dumps({"xrftoken": "abc", "groups": {"job_events": [job]}}))
+        assert f"job_events-{job}" in json.loads(socket.recv(10))["groups_joined"]
+        yield socket
 
 
 def _api_mb(deployment: Deployment) -> float:
@@ -62,21 +65,20 @@ def test_a_client_that_does_not_read_is_dropped_with_its_cursor(deployment: Depl
     template = deployment.template("lines", "lines.yml", limit="one,localhost")
     before = _api_mb(deployment)
     job = deployment.launch(template)
-    sleeping, reading = _joined(deployment, job), _joined(deployment, job)
     most = before
     counters: list[int] = []
-    while not counters or counters[-1] < capture.LINES:
-        told = json.loads(reading.recv(60))
-        if "counter" in told:
-            counters.append(told["counter"])
-            if told["counter"] % 1000 == 0:
-                most = max(most, _api_mb(deployment))
+    with _joined(deployment, job) as sleeping, _joined(deployment, job) as reading:
+        while not counters or counters[-1] < capture.LINES:
+            told = json.loads(reading.recv(60))
+            if "counter" in told:
+                counters.append(told["counter"])
+                if told["counter"] % 1000 == 0:
+                    most = max(most, _api_mb(deployment))
+        code, reason, seen = _end(sleeping)
     assert counters == sorted(set(counters))
     assert most - before < GROWN_MB_MAX
-    code, reason, seen = _end(sleeping)
     assert code == TOO_SLOW
     assert reason.startswith("too slow")
     assert json.loads(reason.removeprefix("too slow "))["cursors"][str(job)] == seen[-1]
     assert seen == list(range(1, seen[-1] + 1))
-    reading.close()
     eventually(lambda: deployment.job(job)["event_processing_finished"], 60)

@@ -100,6 +100,33 @@ async def test_writes_and_reads_go_on_while_tables_are_switched(log: Log) -> Non
     assert counters == list(range(1, position + 1))
 
 
+async def test_a_switch_that_waits_for_a_reader_keeps_no_other_waiting(log: Log) -> None:
+    """It gives way and tries again, and is done once the long reader is."""
+    log.project(Output())
+    await log.passed("output", await log.publish(frame(1, 3)))
+    reading = await log.opened()
+    transaction = reading.transaction()
+    await transaction.start()
+    assert await reading.fetchval("SELECT count(*) FROM job_event") == 3
+    switching = asyncio.create_task(rebuilt(log, Output()))
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+
+    async def waiting() -> bool:
+        return bool(await log.reader.fetchval(waits))
+
+    for _ in range(2):
+        await soon(waiting, 30)
+        async with asyncio.timeout(15):
+            assert await log.reader.fetchval("SELECT count(*) FROM job_event") == 3
+        assert not switching.done()
+    await transaction.rollback()
+    await reading.close()
+    assert all(each.same for each in await switching)
+    last = await log.publish(frame(4, 4))
+    await log.passed("output", last)
+    assert await log.reader.fetchval("SELECT count(*) FROM job_event") == 4
+
+
 async def test_poison_is_left_out_of_a_rebuild_as_it_was_live(log: Log) -> None:
     """Also what only Postgres refused, and frames that came twice."""
     log.project(Output())
