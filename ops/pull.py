@@ -24,13 +24,14 @@ from nats.aio.subscription import Subscription
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
-from ops import ids
+from ops import clock, ids
 
 log = structlog.get_logger()
 
 EXPIRES_S = 30.0
 HEARTBEAT_S = 1.0
-"""A reader that hears nothing for three of these takes the consumer for dead."""
+QUIET_S = 3 * HEARTBEAT_S
+"""A reader that hears nothing at all for so long takes the consumer for dead."""
 RETRY_S = 0.2
 REQUEST_TIMEOUT_S = 5.0
 PLAIN_TOKENS = 9
@@ -63,10 +64,10 @@ async def follow(
     """Yield the messages behind sequence ``after`` as they come, in order, for ever.
 
     Each list holds what has arrived, at most ``batch`` messages; an empty one says that nothing has
-    for three heartbeats or since an error, so that readers look after what else they hold. Errors
-    and server restarts are survived. Raises NotFoundError when the stream does not exist.
+    for ``QUIET_S``, so that readers look after what else they hold. Errors and server restarts are
+    survived. Raises NotFoundError when the stream does not exist.
     """
-    position = after
+    position, heard = after, clock.monotonic()
     while True:
         puller = Puller(connection, stream, position, filters, batch)
         try:
@@ -75,6 +76,7 @@ async def follow(
                 messages = await puller.take(batch)
                 position = messages[-1].sequence if messages else position
                 yield messages
+                heard = clock.monotonic()
         except NotFoundError:
             raise
         except (Silent, nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
@@ -82,7 +84,9 @@ async def follow(
             await asyncio.sleep(RETRY_S)
         finally:
             await puller.stop()
-        yield []
+        if clock.monotonic() - heard >= QUIET_S:
+            yield []
+            heard = clock.monotonic()
 
 
 async def read(
@@ -163,7 +167,7 @@ class Puller:
             )
 
     async def take(self, limit: int) -> list[StreamMessage]:
-        """Return what has arrived; nothing after three heartbeats alone. Raises Silent."""
+        """Return what has arrived; nothing after ``QUIET_S``. Raises Silent."""
         while True:
             found = self._drain(limit)
             if self._outstanding < self._batch // 2:
@@ -176,7 +180,7 @@ class Puller:
         self._ready.clear()
         self._heard = False
         try:
-            async with asyncio.timeout(3 * HEARTBEAT_S):  # wait_for swallows cancels
+            async with asyncio.timeout(QUIET_S):  # wait_for swallows cancels
                 await self._ready.wait()
         except TimeoutError:
             if not self._heard:
