@@ -14,7 +14,7 @@ import nats
 import structlog
 from nats.aio.client import Client
 
-from ops import nats_identity, settings
+from ops import clock, nats_identity, settings
 
 log = structlog.get_logger()
 
@@ -22,6 +22,24 @@ CONNECT_TIMEOUT_S = 5
 RECONNECT_WAIT_S = 0.2
 PING_INTERVAL_S = 10
 PENDING_BYTES_MAX = 64 * 1024 * 1024
+SAID_AGAIN_S = 10.0
+"""What does not change is said so often: a server that is away is tried five times a second."""
+
+
+class _Complaint:
+    """Knows what was said, and when."""
+
+    def __init__(self) -> None:
+        self._said = ("", 0.0)
+
+    def is_new(self, text: str) -> bool:
+        """Tell whether a text is worth saying, and take it for said."""
+        before, at = self._said
+        now = clock.monotonic()
+        if text == before and now - at < SAID_AGAIN_S:
+            return False
+        self._said = (text, now)
+        return True
 
 
 async def connect_nats(
@@ -50,6 +68,7 @@ async def connect_nats(
         options["closed_cb"] = _set(closed)
     if not patient:
         options["max_reconnect_attempts"] = 1
+    complaint = _Complaint()
     while True:
         try:
             return await nats.connect(
@@ -58,19 +77,20 @@ async def connect_nats(
         except (OSError, nats.errors.Error, TimeoutError) as error:
             if not patient:
                 raise
-            log.warning(
-                "nats is not there",
-                url=settings.split_nats_login(url)[0],
-                error=str(error) or type(error).__name__,
-            )
+            why = str(error) or type(error).__name__
+            if complaint.is_new(why):
+                log.warning("nats is not there", url=settings.split_nats_login(url)[0], error=why)
             await asyncio.sleep(RECONNECT_WAIT_S)
 
 
 def connection_options(name: str, creds: nats_identity.Creds | None) -> dict[str, Any]:
     """Return the options that every connection of ours has in common."""
+    complaint = _Complaint()
 
     async def on_error(error: Exception) -> None:
-        log.warning("nats", connection=name, error=str(error) or type(error).__name__)
+        why = str(error) or type(error).__name__
+        if complaint.is_new(why):
+            log.warning("nats", connection=name, error=why)
 
     options: dict[str, Any] = {
         "name": name,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nats.errors
 import pytest
+import structlog.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nats.aio.client import Client
@@ -78,6 +79,15 @@ async def test_a_message_that_is_lost_on_the_way_is_read_all_the_same(
                 break
     assert [message.sequence for message in found] == [1]
     assert len(lost) == 1
+
+
+async def test_a_server_that_is_away_is_not_complained_of_at_each_attempt() -> None:
+    """The same words come from time to time, other ones at once."""
+    told = connect.connection_options("role", None)["error_cb"]
+    with structlog.testing.capture_logs() as said:
+        for why in ("refused", "refused", "refused", "no route", "refused"):
+            await told(OSError(why))
+    assert [each["error"] for each in said] == ["refused", "no route", "refused"]
 
 
 async def test_ids_are_unique_and_in_order(provisioned: Client) -> None:
