@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from runners.preparation import Preparation, Unrunnable, memory_dir
+from runners.spec import SPEC_FILE
 
 SUBDIRS = ("bin", "home", "tmp", "cp", "project", "inventory", "env")
 
@@ -37,8 +38,13 @@ def make_memory(directory: Path) -> None:
 
 
 def remove(job_dir: Path) -> None:
-    """Remove an attempt's directory and secrets, whatever permissions the job left."""
+    """Remove an attempt's directory and secrets, whatever permissions the job left.
+
+    The specification goes first: without it what a kill leaves of the directory is none of an
+    attempt, and the next agent removes it.
+    """
     shutil.rmtree(memory_dir(job_dir), ignore_errors=True)
+    (job_dir / SPEC_FILE).unlink(missing_ok=True)
     for directory, _, _ in os.walk(job_dir):
         Path(directory).chmod(0o700)
     shutil.rmtree(job_dir, ignore_errors=True)

@@ -34,6 +34,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     """Probability that a replica answers that lags."""
     broken: float = 0.0
     """Probability that a transaction of Postgres breaks."""
+    halved: float = 0.0
+    """Probability that an agent dies while it removes an attempt's directory."""
     unheard: float = 0.0
     """Probability that a client never hears the answer to its request."""
     crash_every_s: float = 0.0
@@ -48,6 +50,7 @@ ROUGH = Faults(
     torn=0.01,
     stale=0.03,
     broken=0.03,
+    halved=0.05,
     unheard=0.01,
     crash_every_s=9.0,
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from shutil import rmtree as remove_all
+from unittest import mock
 
 import msgspec
 from msgspec import Struct
@@ -23,7 +24,7 @@ from tests.simulation.clients import INVENTORIES, INVENTORY, LONG, PROJECTS, Cli
 from tests.simulation.control import Control, Loops
 from tests.simulation.invariants import Key, Violation, Witness
 from tests.simulation.machine import Agent, Machine
-from tests.simulation.network import CALM, ROUGH, Faults, Kill, Network
+from tests.simulation.network import CALM, RESTART_S, ROUGH, Faults, Kill, Network
 from tests.simulation.projector import Projector
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.server import Server
@@ -120,6 +121,20 @@ class World:
         except Violation as error:  # it is not the agent's to catch
             self.scheduler.failure = error
 
+    def _remove(self, path: Path, *, ignore_errors: bool = False) -> None:
+        """Remove a directory; an agent may be killed when it has come half way."""
+        chance = self.scheduler.random
+        machine = next((each for each in self.machines.values() if each.data in path.parents), None)
+        if machine is None or chance.random() >= self.network.faults.halved:
+            remove_all(path, ignore_errors)
+            return
+        self.scheduler.tell(f"{machine.agent.name} is killed while it removes {path.name}")
+        for each in sorted(path.iterdir()):
+            if each.is_file() and chance.random() < 0.5:
+                each.unlink()
+        machine.agent.crash()
+        self.scheduler.after(RESTART_S, lambda: self._revive(machine.agent))
+
     def _heard(self, receiver: Process, subject: str, body: bytes) -> None:
         """A runner is told to end what it holds."""
         if not subject.endswith(".cancel"):
@@ -135,7 +150,8 @@ class World:
         """Run to the end; raises Violation with the seed in its text."""
         with contextlib.ExitStack() as ending:
             ending.enter_context(surrounded(self.scheduler))
-            ending.callback(shutil.rmtree, self._disks)
+            ending.enter_context(mock.patch("shutil.rmtree", self._remove))
+            ending.callback(remove_all, self._disks)
             for control in self.controls:
                 ending.callback(control.take_down)
             for machine in self.machines.values():
