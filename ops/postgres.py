@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,28 @@ class _Stateless(asyncpg.Connection):
 
 
 async def connect_pool(
-    dsn: str, password_file: Path | None, *, size: int = 10, wait: bool = False
+    dsn: str,
+    password_file: Path | None,
+    *,
+    size: int = 10,
+    wait: bool = False,
+    check: Callable[[Any], Awaitable[None]] | None = None,
 ) -> asyncpg.Pool[asyncpg.Record]:
     """Return a pool on the read model's schema; ``wait`` retries until Postgres answers.
 
-    Raises OSError or asyncpg.PostgresError when it does not answer.
+    ``check`` sees each new connection and raises when it must not be used. Raises OSError or
+    asyncpg.PostgresError when Postgres does not answer.
     """
     chosen = {**options(password_file), "command_timeout": READ_TIMEOUT_S}
     while True:
         try:
             return await asyncpg.create_pool(
-                dsn, min_size=1, max_size=size, connection_class=_Stateless, **chosen
+                dsn,
+                min_size=1,
+                max_size=size,
+                connection_class=_Stateless,
+                init=check,  # type: ignore[arg-type]  # the stubs ask for a name of its argument
+                **chosen,
             )
         except (OSError, asyncpg.PostgresError, TimeoutError) as error:
             if not wait:

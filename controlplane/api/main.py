@@ -10,7 +10,7 @@ import uvicorn
 
 from controlplane.api.app import create_app
 from controlplane.api.services import Services
-from controlplane.shell.catch_up import CatchUp
+from controlplane.shell.catch_up import CatchUp, Positions
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.launch_keys import LaunchKeys
@@ -35,12 +35,17 @@ STOP_WITHIN_S = 5
 async def build_services(settings: Settings) -> Services:
     """Connect to NATS and Postgres, wait for both, and build what the API works with."""
     connection = await connect.connect_nats(settings.nats_url, settings.nats_creds_file, "api")
+    positions = Positions()
     pool = await postgres.connect_pool(
-        settings.postgres_dsn, settings.postgres_password_file, size=POOL_SIZE, wait=True
+        settings.postgres_dsn,
+        settings.postgres_password_file,
+        size=POOL_SIZE,
+        wait=True,
+        check=positions.refuse_older,
     )
     tracer = Tracer("api", settings.otlp_endpoint)
     store = JetStreamStore(connection, tracer)
-    catch_up = CatchUp(pool)
+    catch_up = CatchUp(pool, positions)
     await catch_up.start(connection)
     numbers = Numbers(connection)
     master = MasterKey.load_or_create(

@@ -3,26 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from typing import Any
 
 import asyncpg
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from ops import clock
 from schemas import subjects
 
+log = structlog.get_logger()
+
 RECHECK_S = 0.25
 """A lost announcement costs this much latency (seconds), never an answer."""
+
+
+class FellBack(ConnectionError):
+    """The tables are older than what was read from them before; they catch up by themselves."""
+
+
+class Positions:
+    """How far each projection is known to have come."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self._known: dict[str, int] = {}
+
+    def of(self, projection: str) -> int:
+        """Return the newest position known; 0 for none."""
+        return self._known.get(projection, 0)
+
+    def learn(self, projection: str, position: int) -> bool:
+        """Take a position; returns whether it is newer than what was known."""
+        newer = position > self.of(projection)
+        if newer:
+            self._known[projection] = position
+        return newer
+
+    async def refuse_older(self, connection: Any) -> None:
+        """Raise FellBack on a new connection behind which tables stand that have fallen back.
+
+        A Postgres that died may have lost its last commits: until the projectors have made up for
+        it, what was acknowledged would not be there.
+        """
+        if not self._known:
+            return
+        for name, position in await connection.fetch("select projection, position from checkpoint"):
+            if position < self.of(name):
+                log.warning("tables fell back", projection=name, at=position, known=self.of(name))
+                raise FellBack(name)
 
 
 class CatchUp:
     """Knows how far projections are, from their announcements and their checkpoints."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], positions: Positions) -> None:
         """Check positions over ``pool``; ``start`` listens to announcements."""
         self._pool = pool
-        self._known: dict[str, int] = defaultdict(int)
+        self._positions = positions
         self._moved = asyncio.Event()
         self._asking: set[str] = set()
 
@@ -36,7 +75,7 @@ class CatchUp:
 
     def position(self, projection: str) -> int:
         """Return the newest position known without asking."""
-        return self._known[projection]
+        return self._positions.of(projection)
 
     async def wait(self, projection: str, position: int, within_s: float) -> bool:
         """Wait until ``projection`` has passed ``position``; False when it has not in time.
@@ -44,10 +83,10 @@ class CatchUp:
         Raises asyncpg and OS errors when Postgres cannot be asked.
         """
         end = clock.monotonic() + within_s
-        while self._known[projection] < position:
+        while self.position(projection) < position:
             moved = self._moved
             await self._ask(projection)
-            if self._known[projection] >= position:
+            if self.position(projection) >= position:
                 break
             left = end - clock.monotonic()
             if left <= 0:
@@ -75,7 +114,6 @@ class CatchUp:
         self._learn(message.subject.rsplit(".", 1)[1], int(message.data))
 
     def _learn(self, projection: str, position: int) -> None:
-        if position > self._known[projection]:
-            self._known[projection] = position
+        if self._positions.learn(projection, position):
             moved, self._moved = self._moved, asyncio.Event()
             moved.set()

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 
 from controlplane.api.app import create_app
 from controlplane.api.services import Services
-from controlplane.shell.catch_up import CatchUp
+from controlplane.shell.catch_up import CatchUp, Positions
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.launch_keys import LaunchKeys
@@ -93,10 +93,11 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     connection = await connect.connect_nats(nats_url, None, "test")
     await provision.provision(connection)
     tasks = [asyncio.create_task(each) for each in _projectors(connection, postgres_dsn)]
-    pool = await postgres.connect_pool(postgres_dsn, None)
+    positions = Positions()
+    pool = await postgres.connect_pool(postgres_dsn, None, check=positions.refuse_older)
     installed: Any = functools.partial(_installed, pool)
     await soon(installed)
-    services = await _services(settings, pool, connection)
+    services = await _services(settings, pool, positions, connection)
     assert await seed(services.store, services.numbers, "admin", PASSWORD)
     assert await services.catch_up.wait("config", 1, 20)
     tasks.append(asyncio.create_task(services.writer.run()))
@@ -117,10 +118,13 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
 
 
 async def _services(
-    settings: Settings, pool: asyncpg.Pool[asyncpg.Record], connection: Client
+    settings: Settings,
+    pool: asyncpg.Pool[asyncpg.Record],
+    positions: Positions,
+    connection: Client,
 ) -> Services:
     store = JetStreamStore(connection)
-    catch_up = CatchUp(pool)
+    catch_up = CatchUp(pool, positions)
     await catch_up.start(connection)
     vault = Vault(connection, MasterKey.load_or_create(settings.data / "master.key"))
     numbers = Numbers(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import asyncpg
 import httpx
 
 from tests.api.stack import running
@@ -41,6 +42,33 @@ async def test_postgres_outage_is_a_503(directory: Path, nats_url: str) -> None:
         await soon(works, 60)
         listed = await stack.client.get("/api/v2/organizations/?name__in=during,after")
         assert [row["name"] for row in listed.json()["results"]] == ["after"]
+    server.stop()
+
+
+async def test_what_was_acknowledged_is_there_as_soon_as_anything_is(
+    directory: Path, nats_url: str
+) -> None:
+    """Postgres dies with its last commits: reads are refused until they are made up for."""
+    server = PostgresServer(directory / "pg")
+    await asyncio.to_thread(server.start)
+    async with running(directory, nats_url, server.dsn) as stack:
+        settling = await asyncpg.connect(server.dsn)
+        await settling.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        await settling.execute("SELECT pg_reload_conf()")
+        await settling.execute("CHECKPOINT")
+        await settling.close()
+        made = await stack.make("organizations", name="acknowledged")
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        answers: list[int] = []
+
+        async def answered() -> bool:
+            found = await stack.client.get(f"/api/v2/organizations/{made['id']}/")
+            answers.append(found.status_code)
+            return found.status_code != 503
+
+        await soon(answered, 60)
+        assert answers[-1] == 200, answers
     server.stop()
 
 

@@ -13,7 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from controlplane.domain.errors import Refused, Rejected, Unavailable
-from controlplane.shell.catch_up import CatchUp
+from controlplane.shell.catch_up import CatchUp, Positions
 from controlplane.shell.config_writer import (
     Appended,
     ConfigView,
@@ -75,7 +75,7 @@ async def writing(
     """A writer with connections of its own, as another process has; ``held`` delays its appends."""
     connection = await connect.connect_nats(log.url, None, "writer")
     pool = await postgres.connect_pool(log.dsn, None, size=3)
-    catch_up = CatchUp(pool)
+    catch_up = CatchUp(pool, Positions())
     await catch_up.start(connection)
     store = SlowStore(connection, held) if held else JetStreamStore(connection)
     writer = ConfigWriter(store, postgres_views(pool), catch_up, connection, within_s)
