@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from typing import Any, cast
 from urllib.parse import quote
 
+import msgspec
 import structlog
+from litestar import status_codes as httpcodes
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.api.named_urls import fields_of
@@ -59,7 +62,10 @@ class Edge:
                 await self._app(inner, receive, answering.send)
             except Exception:  # noqa: BLE001 - the last safety net: nothing may show a traceback
                 _log.exception("request failed", method=scope["method"], path=path)
-                await answering.fail()
+                await answering.fail(500, "A server error has occurred.")
+            except asyncio.CancelledError:  # this process stops and has waited long enough
+                _log.warning("request broken off", method=scope["method"], path=path)
+                await answering.fail(503, "The server is stopping.")
 
 
 class _Answer:
@@ -98,21 +104,18 @@ class _Answer:
                 cast("dict[str, Any]", message)["body"] = b""
         await self._send(message)
 
-    async def fail(self) -> None:
-        """Answer with a bare 500, unless an answer has begun."""
+    async def fail(self, status: int, detail: str) -> None:
+        """Answer with a bare error, unless an answer has begun; 503 may be asked again at once."""
         if self._sent:
             return
-        body = b'{"detail":"A server error has occurred."}'
-        await self.send(
-            {
-                "type": "http.response.start",
-                "status": 500,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(body)).encode()),
-                ],
-            }
-        )
+        body = msgspec.json.encode({"detail": detail})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        if status == httpcodes.HTTP_503_SERVICE_UNAVAILABLE:
+            headers.append((b"retry-after", b"1"))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _as_page(self, message: Message) -> Message:

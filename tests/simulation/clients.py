@@ -32,9 +32,12 @@ INVENTORY = b'{"all": {"hosts": ["h"]}, "_meta": {"hostvars": {"h": {"remote_tow
 class Clients(Process):
     """Everybody who uses the API, and the API process that serves them."""
 
-    def __init__(self, server: Server, network: Network, impacts: Sequence[int]) -> None:
+    def __init__(
+        self, server: Server, network: Network, impacts: Sequence[int], lengths: Sequence[int]
+    ) -> None:
         super().__init__(server.scheduler, "api")
         self._impacts = impacts
+        self._lengths = lengths
         self._network = network
         self._server = server
         self._number = 0
@@ -117,7 +120,7 @@ class Clients(Process):
             "depends": depends,
             "created": self.scheduler.at,
             "impact": chance.choice(self._impacts),
-            "timeout_s": chance.choice((1, 4, 20, LONG, ENDLESS)),
+            "timeout_s": chance.choice(self._lengths),
             "lost_policy": chance.choice(("error", "retry")),
         }
         yield pause_s

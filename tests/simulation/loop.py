@@ -171,9 +171,10 @@ class Loop(asyncio.AbstractEventLoop):
         if self._last is not None:
             if not delay_s:
                 self._last.append(handle)
-        elif self._lives():
-            if not delay_s:
-                self._soon[id(handle)] = handle
+            return
+        if not delay_s:
+            self._soon[id(handle)] = handle
+        if self._lives():
             self._process.after(delay_s, lambda: self._run(handle))
 
     def _run(self, handle: asyncio.Handle) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from controlplane.processes.loop import Loop
 from schemas.status import Status
 from tests.simulation import careless
+from tests.simulation.clients import ENDLESS
 from tests.simulation.invariants import Violation
 from tests.simulation.machine import Machine
 from tests.simulation.network import ROUGH
@@ -71,9 +72,10 @@ def test_a_broken_rule_is_found(loop: type[Loop], what: str) -> None:
 
 
 def test_a_runner_that_is_told_once_is_found() -> None:
-    """Who is not there when a job is canceled must be told again."""
+    """Who is not there when a job is canceled that ends by nothing else must be told again."""
+    loops = careless.with_loops(careless.TellsOnce)
     with pytest.raises(Violation, match=r"seed \d+ \(python -m tests.*wedged"):
-        _all_seeds(Plan(faults=OFTEN, cancels=12, loops=careless.with_loops(careless.TellsOnce)))
+        _all_seeds(Plan(faults=OFTEN, cancels=12, lengths=(ENDLESS,), loops=loops))
 
 
 def test_who_gives_up_an_attempt_that_has_reported_its_end_is_found() -> None:

@@ -156,6 +156,8 @@ class Wire:
         """Send a message."""
         if self.closed.is_set():
             raise nats.errors.ConnectionClosedError
+        if not self.stands():  # the rest of a step in which the process was killed
+            return
         self._hub.send(self.process, subject, payload, headers or {}, reply)
 
     async def request(

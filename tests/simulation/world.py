@@ -20,7 +20,7 @@ from controlplane.processes import main
 from schemas.streams import CONFIG, JOBS, REPORTS, SNAPSHOTS
 from schemas.work import CancelRequest, ClaimRequest
 from tests.simulation import read_model
-from tests.simulation.clients import INVENTORIES, INVENTORY, LONG, PROJECTS, Clients
+from tests.simulation.clients import ENDLESS, INVENTORIES, INVENTORY, LONG, PROJECTS, Clients
 from tests.simulation.control import Control, Loops
 from tests.simulation.invariants import Key, Violation, Witness
 from tests.simulation.machine import Agent, Machine
@@ -59,6 +59,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     cancels: int = 3
     deletions: int = 2
     impacts: tuple[int, ...] = (1, 2, 3, 6, 12)
+    lengths: tuple[int, ...] = (1, 4, 20, LONG, ENDLESS)
+    """Of playbooks, in events."""
     control: type[Control] = Control
     loops: Loops = main.loops
     projector: type[Projector] = Projector
@@ -76,7 +78,7 @@ class World:
         self.witness = Witness(lambda: self.scheduler.now)
         self.server = Server(self.scheduler, self.witness)
         self.network = Network(self.scheduler, plan.faults, plan.kill)
-        self.clients = Clients(self.server, self.network, plan.impacts)
+        self.clients = Clients(self.server, self.network, plan.impacts, plan.lengths)
         self.hub = Hub(self.server, self.network)
         self.controls = [
             plan.control(self.scheduler, self.hub, name, plan.loops)
