@@ -6,17 +6,15 @@ import asyncio
 from datetime import timedelta
 
 import msgspec
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
-from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import claiming
 from controlplane.domain.errors import NotFound, Refused, Rejected, Unavailable
 from controlplane.domain.job import JOB, Claim
 from controlplane.domain.reporting import Heard
 from controlplane.processes import newest_report
-from controlplane.processes.loop import Tools
+from controlplane.processes.loop import OUTAGES, Tools
 from controlplane.shell.job_secrets import job_secrets
 from controlplane.shell.transact import fold_history
 from ops import clock, sealing
@@ -73,7 +71,7 @@ class Claims:
             grant = Grant(granted=False, retry=True, reason=str(error.body))
         except Rejected as error:
             grant = Grant(granted=False, reason=str(error.body.get("detail", error)))
-        except (nats.errors.Error, JetStreamError, TimeoutError, OSError) as error:
+        except OUTAGES as error:
             log.warning("claim not decided", why=repr(error))
             grant = Grant(granted=False, retry=True, reason="the log is not available")
         except Exception as error:

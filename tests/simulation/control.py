@@ -20,8 +20,8 @@ from ops import nats_identity
 from ops.settings import Settings
 from ops.telemetry import Tracer
 from schemas.subjects import Attempt
-from tests.simulation.loop import Loop
-from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.loop import Program
+from tests.simulation.scheduler import Scheduler
 from tests.simulation.wire import Hub, Wire
 
 LEASE_S = 10
@@ -38,7 +38,7 @@ class _Identity:
         return f"user of {attempt.job}-{attempt.attempt}"
 
 
-class Control(Process):
+class Control(Program):
     """The program of ``controlplane.processes.main``: its lives follow one another."""
 
     near = True
@@ -47,14 +47,12 @@ class Control(Process):
     def __init__(self, scheduler: Scheduler, hub: Hub, name: str, loops: Loops) -> None:
         super().__init__(scheduler, name)
         self._hub = hub
-        self._loops = loops
-        self._lives: list[Loop] = []
+        self._chosen = loops
         self.keeper: BoardKeeper | None = None
 
     def boot(self) -> None:
         """Run the program."""
-        loop = Loop(self)  # type: ignore[abstract]  # asyncio asks for no more of it
-        self._lives.append(loop)
+        loop = self.new_loop()
         client = cast("Client", Wire(loop, self, self._hub))
         store = self.store(client)
         self.keeper = BoardKeeper(client, store)
@@ -71,10 +69,4 @@ class Control(Process):
         loop.call_soon(self._begin, tools)
 
     def _begin(self, tools: Tools) -> None:
-        main.begin(tools, self._loops())
-
-    def take_down(self) -> None:
-        """End what is left of its lives when the simulation is over."""
-        self.alive = False
-        for loop in self._lives:
-            loop.take_down()
+        main.begin(tools, self._chosen())

@@ -9,7 +9,7 @@ from contextvars import Context
 from typing import Any
 
 from tests.simulation.invariants import Violation
-from tests.simulation.scheduler import Process
+from tests.simulation.scheduler import Process, Scheduler
 
 THREAD_S = 0.01
 """Longest time that work in a thread takes."""
@@ -188,3 +188,23 @@ class Loop(asyncio.AbstractEventLoop):
             events._set_running_loop(None)
         if len(self._tasks) > 64:
             self._tasks = {at: each for at, each in self._tasks.items() if not each.done()}
+
+
+class Program(Process):
+    """A process whose lives are asyncio programs."""
+
+    def __init__(self, scheduler: Scheduler, name: str) -> None:
+        super().__init__(scheduler, name)
+        self._loops: list[Loop] = []
+
+    def new_loop(self) -> Loop:
+        """Return the event loop of the life that begins."""
+        loop = Loop(self)  # type: ignore[abstract]  # asyncio asks for no more of it
+        self._loops.append(loop)
+        return loop
+
+    def take_down(self) -> None:
+        """End what is left of its lives when the simulation is over."""
+        self.alive = False
+        for loop in self._loops:
+            loop.take_down()

@@ -23,7 +23,7 @@ from runners.spec import JOURNAL_FILE, SUPERVISOR_FILE, Secrets, write_private
 from runners.supervisor import SupervisorFile, read_supervisor
 from runners.zygote_client import SupervisorLost
 from tests.simulation.invariants import Key, Witness
-from tests.simulation.loop import Loop
+from tests.simulation.loop import Loop, Program
 from tests.simulation.playbook import Play
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.wire import Hub, Wire
@@ -81,13 +81,9 @@ class Machine(Process):
         """What one life of the agent sees of them."""
         return Processes(self, loop)
 
-    def is_started(self, directory: Path) -> bool:
-        """Tell whether a supervisor has ever taken charge."""
-        return (directory / SUPERVISOR_FILE).exists()
-
     def begin(self, directory: Path) -> None:
         """A supervisor starts: it takes charge of its directory unless somebody has."""
-        if self.is_started(directory) or not directory.exists():
+        if (directory / SUPERVISOR_FILE).exists() or not directory.exists():
             return
         pid = 1000 + len(self.plays)
         mine = SupervisorFile(pid=pid, start_ticks=1)
@@ -216,14 +212,13 @@ class Watch:
         self._machine.watched.pop(number, None)
 
 
-class Agent(Process):
+class Agent(Program):
     """The program of ``runners.main``: its lives follow one another on one machine."""
 
     def __init__(self, machine: Machine, hub: Hub) -> None:
         super().__init__(machine.scheduler, f"agent {machine.name}")
         self.machine = machine
         self._hub = hub
-        self._loops: list[Loop] = []
         self._wires: list[Wire] = []
         self.wire = Wire
         self.program: agent.Agent | None = None
@@ -231,8 +226,7 @@ class Agent(Process):
 
     def boot(self) -> None:
         """Run the program."""
-        loop = Loop(self)  # type: ignore[abstract]  # asyncio asks for no more of it
-        self._loops.append(loop)
+        loop = self.new_loop()
         self._wires = []
         self._reached = asyncio.Event()
         self.machine.watched.clear()
@@ -241,12 +235,6 @@ class Agent(Process):
         pace = agent.Pace(groups=GROUPS, heartbeat_s=HEARTBEAT_S, presence_ttl_s=PRESENCE_S)
         self.program = agent.Agent(self.site, pace, wire.closed)
         loop.call_soon(lambda: loop.create_task(self._main(self.program), name="main"))
-
-    def take_down(self) -> None:
-        """End what is left of its lives when the simulation is over."""
-        self.alive = False
-        for loop in self._loops:
-            loop.take_down()
 
     def holds(self, key: Key) -> bool:
         """Tell whether it would end an attempt if it were told to."""

@@ -99,7 +99,7 @@ class Network:
             if self._kill is not None and self._kill.number == self.counted:
                 self._lose(label, receiver, self._kill)
                 return
-        part = NEAR if sender.near and receiver.near else 1.0
+        part = self._part(sender, receiver)
         if self._parted(sender, receiver) or self.random.random() < self.faults.drop * part:
             self._scheduler.tell(f"dropped: {label}")
             return
@@ -113,7 +113,7 @@ class Network:
         """Carry one of the messages that one connection brings in order."""
         self.sent += 1
         now = self._scheduler.now
-        part = NEAR if sender.near and receiver.near else 1.0
+        part = self._part(sender, receiver)
         if self.random.random() < self.faults.torn * part:
             self._torn[receiver.name] = now + TORN_S
         if self._parted(sender, receiver) or self._torn.get(receiver.name, 0.0) > now:
@@ -122,6 +122,11 @@ class Network:
         arrives = max(now + self._delay(part), self._last.get(receiver.name, 0.0) + ORDER_S)
         self._last[receiver.name] = arrives
         self._deliver(receiver, label, act, arrives - now)
+
+    @staticmethod
+    def _part(sender: Process, receiver: Process) -> float:
+        """Return what a link has of the faults of one to a runner."""
+        return NEAR if sender.near and receiver.near else 1.0
 
     def _parted(self, sender: Process, receiver: Process) -> bool:
         return self.down or bool(self.cut & {sender.name, receiver.name})

@@ -154,10 +154,8 @@ class World:
             ending.enter_context(surrounded(self.scheduler))
             ending.enter_context(mock.patch("shutil.rmtree", self._remove))
             ending.callback(remove_all, self._disks)
-            for control in self.controls:
-                ending.callback(control.take_down)
-            for machine in self.machines.values():
-                ending.callback(machine.agent.take_down)
+            for program in (*self.controls, *(each.agent for each in self.machines.values())):
+                ending.callback(program.take_down)
             try:
                 self._run()
             except Violation as error:
