@@ -131,9 +131,20 @@ def _set(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
     return on_closed
 
 
+async def flush(connection: Client) -> None:
+    """Return when the server has handled everything that was sent before.
+
+    nats-py writes the PING of its ``flush`` to the socket past what still waits to be written, so
+    one answer says nothing about a subscription just made. When it comes, what waited has been
+    written; the answer to a second PING comes behind it.
+    """
+    await connection.flush()
+    await connection.flush()
+
+
 async def close_quietly(connection: Client) -> None:
     """Flush and close a NATS connection within a second, whatever its state."""
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(connection.flush(), 1)
+        await asyncio.wait_for(flush(connection), 1)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(connection.close(), 1)

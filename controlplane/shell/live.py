@@ -15,6 +15,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from ops import connect
+
 VIEWER_MESSAGES_MAX = 1000
 VIEWER_BYTES_MAX = 8 * 1024 * 1024
 """Bounds of what waits for one viewer; beyond either it is dropped as too slow."""
@@ -108,7 +110,7 @@ class LiveHub:
                     each.offer(message)
 
             self._subscriptions[subject] = await self._connection.subscribe(subject, cb=deliver)
-        await self._connection.flush()
+        await connect.flush(self._connection)
 
     async def remove(self, subject: str, viewer: Viewer) -> None:
         """Take a subject from a viewer; the last one unsubscribes."""

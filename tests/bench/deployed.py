@@ -148,7 +148,7 @@ async def _latencies(place: Place) -> list[Measure]:
     heard = _Heard()
     await connection.subscribe("live.>", cb=heard.frame)
     await connection.subscribe("proj.pos.output", cb=heard.position)
-    await connection.flush()
+    await connect.flush(connection)
     template = made.template("steps", playbook="steps.yml", extra_vars=INTERPRETER)
     await run_job(place, template)
     await soon(lambda: heard.live and heard.visible(max(heard.live)) is not None, 60)

@@ -238,7 +238,7 @@ async def test_a_runner_reaches_its_own_subjects_and_no_others(site: Site) -> No
         heard.append(message.subject)  # type: ignore[attr-defined]
 
     await control.subscribe("claim.*", cb=hear)
-    await control.flush()
+    await connect.flush(control)
     runner = await site.connect(
         "r1",
         site.identity.runner_user("r1", ("default",)),
@@ -249,7 +249,7 @@ async def test_a_runner_reaches_its_own_subjects_and_no_others(site: Site) -> No
     await runner.publish("job.1", b"{}")
     await runner.publish(subjects.output(Attempt(1, 7, 1)), b"{}")
     await runner.publish(subjects.claim("r1"), b"{}")
-    await runner.flush()
+    await connect.flush(runner)
     await soon(lambda: heard == ["claim.r1"])
     await _refused(runner.request("$JS.API.DIRECT.GET.KEYS", b'{"seq":1}', timeout=0.5))
     await _refused(runner.request("$JS.API.DIRECT.GET.CONFIG", b'{"seq":1}', timeout=0.5))
@@ -290,11 +290,11 @@ async def test_a_viewer_hears_what_it_was_granted_and_says_nothing(site: Site) -
     await viewer.subscribe("live.>", cb=hear)
     await viewer.subscribe("config.>", cb=hear)
     await viewer.publish("live.1.7.1", b"forged")
-    await viewer.flush()
+    await connect.flush(viewer)
     await control.publish("config.organization.1", b"")
     await control.publish("live.1.8.1", b"")
     await control.publish("live.1.7.1", b"")
-    await control.flush()
+    await connect.flush(control)
     await soon(lambda: heard == ["live.1.7.1"])
     for each in (control, viewer):
         await connect.close_quietly(each)

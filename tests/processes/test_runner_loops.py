@@ -12,6 +12,7 @@ from controlplane.processes import position
 from controlplane.processes.cancels import Cancels
 from controlplane.processes.lost_runners import LostRunners
 from controlplane.processes.runner_reports import RunnerReports
+from ops import connect
 from schemas import subjects
 from schemas.output import AttemptStarted
 from schemas.streams import JOBS, PRESENCE
@@ -50,7 +51,7 @@ class FakeAgent:
             await message.respond(answer)
 
         await floor.connection.subscribe(subjects.control("r1", "cancel"), cb=on_request)
-        await floor.connection.flush()
+        await connect.flush(floor.connection)
 
 
 async def test_a_cancel_is_delivered_when_the_runner_knows_the_attempt(floor: Floor) -> None:

@@ -91,7 +91,7 @@ class ControlPlane:
         await self.nats.subscribe(subjects.register("*", ()), cb=self._on_register)
         await self.nats.subscribe(subjects.claim("*"), cb=self._on_claim)
         await self.nats.subscribe(subjects.released("*"), cb=self._on_released)
-        await self.nats.flush()
+        await connect.flush(self.nats)
 
     async def stop(self) -> None:
         """Stop the server."""

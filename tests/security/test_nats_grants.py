@@ -169,7 +169,7 @@ async def test_an_answer_goes_back_to_the_field_and_nowhere_else(site: NatsSite,
 
     for service in (subjects.claim("*"), subjects.register("*", ())):
         await control.client.subscribe(service, cb=answer)
-    await control.client.flush()
+    await connect.flush(control.client)
     user = await site.connect(kind)
     await user.client.jetstream().publish("content.aa.0", b"")
     before = await _stored(control)
@@ -177,7 +177,7 @@ async def test_an_answer_goes_back_to_the_field_and_nowhere_else(site: NatsSite,
     for subject in asks:
         for target in TARGETS:
             await user.client.publish(subject, b"", reply=target)
-    await user.client.flush()
+    await connect.flush(user.client)
     own = {"output.1.7.1": "OUTPUT", "report.1.7.1": "REPORTS", "content.aa.0": "BLOBS"}
     await _settled(control)
     after = await _stored(control)
@@ -259,7 +259,7 @@ async def test_runner_and_control_plane_talk_across_the_accounts(site: NatsSite)
     await control.client.subscribe(subjects.claim("*"), cb=answer)
     await runner.client.subscribe(subjects.control("r1", "cancel"), cb=answer)
     for each in (control, runner):
-        await each.client.flush()
+        await connect.flush(each.client)
     assert (await runner.client.request("claim.r1", b"", timeout=5)).data == b"yes"
     assert (await control.client.request("ctl.r1.cancel", b"", timeout=5)).data == b"yes"
     assert heard == ["claim.r1", "ctl.r1.cancel"]
