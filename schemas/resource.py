@@ -156,6 +156,8 @@ class Resource(Struct, frozen=True, kw_only=True):
     copyable: bool
     has_created: bool
     deletable: bool
+    read_only: bool
+    """The system makes and changes it; the API shows it."""
     job_holder: bool
     """Active jobs that depend on it refuse its deletion with 409."""
 
@@ -185,6 +187,7 @@ def resource(
     copyable: bool = False,
     has_created: bool = True,
     deletable: bool = True,
+    read_only: bool = False,
     job_holder: bool = False,
 ) -> Callable[[S], S]:
     """Declare a resource; see ``Resource`` for what each argument says."""
@@ -210,6 +213,7 @@ def resource(
             copyable=copyable,
             has_created=has_created,
             deletable=deletable,
+            read_only=read_only,
             job_holder=job_holder,
         )
         return struct

@@ -20,6 +20,7 @@ from controlplane.api.job_tables import register_job_tables
 from controlplane.api.launch_routes import launch_handlers
 from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
+from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.resource_routes import resource_handlers
@@ -51,6 +52,7 @@ def create_app(services: Services) -> Litestar:
             *event_handlers(),
             *live_handlers(),
             *history_handlers(),
+            *notification_handlers(),
         ],
         guards=[guards.admit],
         exception_handlers={Exception: answer_error},

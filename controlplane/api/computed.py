@@ -13,6 +13,7 @@ import msgspec
 
 from controlplane.api.links import url_of
 from controlplane.shell.read_model import Row, View
+from schemas.notification_types import NOTIFICATION_TYPES
 
 ByID = dict[int, dict[str, Any]]
 Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
@@ -23,6 +24,7 @@ RECENT_MAX = 10
 LABELS_MAX = 10
 GROUPS_MAX = 5
 HOST_JOBS_MAX = 5
+NOTIFICATIONS_MAX = 5
 
 
 async def columns(view: View, kind: str, rows: Sequence[Row]) -> ByID:
@@ -120,6 +122,28 @@ async def _credential(view: View, rows: Sequence[Row]) -> ByID:
                 for name, value in inputs.items()
             }
         }
+    return found
+
+
+async def _notification_template(_view: View, rows: Sequence[Row]) -> ByID:
+    """Configurations with every password hidden."""
+    found: ByID = {}
+    for row in rows:
+        secret = NOTIFICATION_TYPES[row["notification_type"]].secrets
+        config = _decoded(row["notification_configuration"])
+        shown = {
+            name: ENCRYPTED if value and name in secret else value for name, value in config.items()
+        }
+        found[row["id"]] = {"notification_configuration": shown}
+    return found
+
+
+async def _recent_notifications(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"recent_notifications": []} for row in rows}
+    for row in await view.named("recent_notifications", _ids(rows), NOTIFICATIONS_MAX):
+        words = ("id", "status", "created", "error")
+        summary = {name: row[name] for name in words}
+        found[row["owner"]]["recent_notifications"].append(summary)
     return found
 
 
@@ -270,6 +294,7 @@ _COLUMNS: dict[str, Computer] = {
     "job_template": _template_status,
     "host": _host,
     "instance_group": _instance_group,
+    "notification_template": _notification_template,
 }
 _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "organization": (_organization_counts,),
@@ -278,4 +303,5 @@ _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "host": (_host_groups, _host_jobs),
     "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs),
     "credential": (_owners,),
+    "notification_template": (_recent_notifications,),
 }

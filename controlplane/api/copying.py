@@ -19,10 +19,13 @@ from controlplane.api.tables import link_table, table_of
 from controlplane.api.writes import caught_up, submit, together
 from controlplane.domain.resource import BulkCreate, Command, Link
 from controlplane.shell.read_model import Row, View
+from schemas.notification_types import NOTIFICATION_TYPES
 from schemas.resource import RESOURCES, Resource
 
 SKIPPED = frozenset({"name", "local_path"})
 """Fields that a copy does not take over."""
+SECRET_HOLDERS = {"credential": "inputs", "notification_template": "notification_configuration"}
+"""Kind to the field whose entries are sealed in part."""
 CHILDREN = {"inventory": ("host", "group")}
 """Kinds that a copy takes along, by the kind they belong to."""
 MEMBERSHIPS = {"inventory": (("group", "hosts", "host"), ("group", "children", "group"))}
@@ -62,22 +65,32 @@ async def _values(call: Call, view: View, resource: Resource, row: Row) -> dict[
         if field.json is not None and field.json.form == "object":
             value = msgspec.json.decode(value) if isinstance(value, str) else value
         values[field.name] = value
-    if resource.kind == "credential":
-        values["inputs"] = await _opened(call, view, row, values["inputs"])
+    holder = SECRET_HOLDERS.get(resource.kind)
+    if holder is not None:
+        secret = await _secrets(view, resource.kind, row)
+        values[holder] = await _opened(call, (resource.kind, row["id"]), values[holder], secret)
     return values
 
 
-async def _opened(call: Call, view: View, row: Row, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return a credential's inputs in the clear, for the moment until they are sealed again."""
+async def _secrets(view: View, kind: str, row: Row) -> frozenset[str]:
+    """Return which entries of an object's secret-holding field are sealed."""
+    if kind == "notification_template":
+        return NOTIFICATION_TYPES[row["notification_type"]].secrets
     types = await view.named("credential_type_inputs", [row["credential_type"]])
     schema = types[0]["inputs"]
-    secret = secret_ids(msgspec.json.decode(schema) if isinstance(schema, str) else schema)
+    return frozenset(secret_ids(msgspec.json.decode(schema) if isinstance(schema, str) else schema))
+
+
+async def _opened(
+    call: Call, owner: tuple[str, int], entries: dict[str, Any], secret: frozenset[str]
+) -> dict[str, Any]:
+    """Return entries in the clear, for the moment until they are sealed again."""
     vault = call.services.vault
     return {
-        name: await vault.open("credential", row["id"], value)
+        name: await vault.open(*owner, value)
         if name in secret and value not in ("", ASK)
         else value
-        for name, value in inputs.items()
+        for name, value in entries.items()
     }
 
 

@@ -55,10 +55,13 @@ def _list_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
         return await create_object(call, resource, await call.body())
 
     async def describe(call: Call) -> Response[Any]:
-        may = access.may_create(call.who, resource.kind)
+        may = access.may_create(call.who, resource.kind) and not resource.read_only
         return answer(options.of_list(resource, create=may))
 
-    return routes(path, {"GET": (LOGIN, show), "POST": (LOGIN, create)}, (LOGIN, describe))
+    methods: Methods = {"GET": (LOGIN, show)}
+    if not resource.read_only:
+        methods["POST"] = (LOGIN, create)
+    return routes(path, methods, (LOGIN, describe))
 
 
 def _detail_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
@@ -85,14 +88,13 @@ def _detail_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
         may = access.may_create(call.who, kind) if facts is None else False
         if facts is not None:
             may = access.may(call.who, "edit", kind, facts)
-        return answer(options.of_detail(resource, edit=may))
+        return answer(options.of_detail(resource, edit=may and not resource.read_only))
 
-    methods: Methods = {
-        "GET": (needs("read", kind), show),
-        "PUT": (needs("edit", kind), replace),
-        "PATCH": (needs("edit", kind), change),
-    }
-    if resource.deletable:
+    methods: Methods = {"GET": (needs("read", kind), show)}
+    if not resource.read_only:
+        methods["PUT"] = (needs("edit", kind), replace)
+        methods["PATCH"] = (needs("edit", kind), change)
+    if resource.deletable and not resource.read_only:
         methods["DELETE"] = (needs("delete", kind), remove)
     return routes(path, methods, (needs("read", kind, missing=True), describe))
 

@@ -74,7 +74,6 @@ _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_i
 NONE_YET = (
     "applications",
     "inventory_sources",
-    "notification_templates",
     "schedules",
     "system_job_templates",
     "workflow_job_templates",

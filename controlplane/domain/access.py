@@ -127,6 +127,7 @@ NEEDS: dict[str, dict[str, str]] = {
         "add_team": "admin",
         "add_execution_environment": "execution_environment_admin",
         "add_label": "member",
+        "add_notification_template": "notification_admin",
         "audit": "auditor",
     },
     "team": {"edit": "admin", "delete": "admin"},
@@ -181,6 +182,17 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "delete": (("organization", "organization", "add_execution_environment"),),
         "copy": (("organization", "organization", "add_execution_environment"),),
     },
+    "notification_template": {
+        "read": (
+            ("organization", "organization", "add_notification_template"),
+            ("organization", "organization", "audit"),
+        ),
+        **dict.fromkeys(
+            ("edit", "delete", "copy", "use"),
+            (("organization", "organization", "add_notification_template"),),
+        ),
+    },
+    "notification": {"read": (("notification_template", "notification_template", "read"),)},
     "instance": {"read": ()},
     "job": {
         "read": (
@@ -229,6 +241,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("team", "organization"): "add_team",
     ("execution_environment", "organization"): "add_execution_environment",
     ("label", "organization"): "add_label",
+    ("notification_template", "organization"): "add_notification_template",
     ("host", "inventory"): "edit",
     ("group", "inventory"): "edit",
     ("job_template", "organization"): "read",
@@ -241,6 +254,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "credential": ("organization", "user", "team"),
     "team": ("organization",),
     "label": ("organization",),
+    "notification_template": ("organization",),
     "execution_environment": ("organization",),
     "host": ("inventory",),
     "group": ("inventory",),

@@ -147,3 +147,12 @@ from unnest($1::text[]) as w ("node")
 
 -- name: credential_type_inputs
 select "id", "inputs" from "credential_type" where "id" = any($1)
+
+-- name: recent_notifications
+select o."id" as "owner", n."id", n."status", n."created", n."error"
+from unnest($1::bigint[]) as o ("id")
+cross join lateral (
+    select r."id", r."status", r."created", r."error" from "notification" r
+    where r."notification_template" = o."id" order by r."id" desc limit $2
+) n
+order by o."id", n."id" desc

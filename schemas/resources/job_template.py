@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique, resource
+from schemas.resources.notified import NOTIFIED
 
 JOB_TYPES = (("run", "Run"), ("check", "Check"))
 VERBOSITIES = (
@@ -39,6 +40,7 @@ WEBHOOK_SERVICES = (
         Related(name="credentials", kind="credential", attach=True, ordered=True),
         Related(name="labels", kind="label", attach=True, create=True),
         Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
+        *NOTIFIED,
     ),
     extra_links={
         "jobs": "jobs",

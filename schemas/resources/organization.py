@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.resource import Help, ReadOnly, Ref, Related, Unique, resource
+from schemas.resources.notified import NOTIFIED_OF_APPROVALS
 
 
 @resource(
@@ -32,6 +33,13 @@ from schemas.resource import Help, ReadOnly, Ref, Related, Unique, resource
         ),
         Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
         Related(name="galaxy_credentials", kind="credential", attach=True, ordered=True),
+        Related(
+            name="notification_templates",
+            kind="notification_template",
+            through="organization",
+            create=True,
+        ),
+        *NOTIFIED_OF_APPROVALS,
     ),
     extra_links={
         "object_roles": "object_roles",

@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.resource import Choices, Help, ReadOnly, Ref, Related, Unique, resource
+from schemas.resources.notified import NOTIFIED
 
 
 @resource(
@@ -20,7 +21,7 @@ from schemas.resource import Choices, Help, ReadOnly, Ref, Related, Unique, reso
             message="Project with this (name, organization) combination already exists.",
         ),
     ),
-    related=(Related(name="job_templates", kind="job_template", through="project"),),
+    related=(Related(name="job_templates", kind="job_template", through="project"), *NOTIFIED),
     extra_links={
         "playbooks": "playbooks",
         "inventory_files": "inventories",

@@ -18,6 +18,7 @@ from controlplane.domain.checks import (
     instance_group,
     inventory,
     job_template,
+    notification_template,
     project,
     user,
 )
@@ -40,6 +41,7 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "instance_group": instance_group.check,
     "inventory": inventory.check,
     "job_template": job_template.check,
+    "notification_template": notification_template.check,
     "project": project.check,
     "user": user.check,
 }

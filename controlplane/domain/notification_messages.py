@@ -1,0 +1,110 @@
+"""What the messages of a notification template may say: Jinja over fields that will exist.
+
+Nothing is rendered: a template's names are read off its syntax tree, so that no loop of a message
+costs the control plane anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+
+from schemas.notification_types import APPROVAL_EVENTS, EVENTS
+
+VARIABLES = frozenset(
+    {
+        "job",
+        "job_friendly_name",
+        "url",
+        "job_metadata",
+        "approval_node_name",
+        "approval_status",
+        "workflow_url",
+    }
+)
+_JOB_WORDS = (
+    "id type url created modified name description job_type playbook forks limit verbosity"
+    " job_tags force_handlers skip_tags start_at_task timeout use_fact_cache launch_type status"
+    " failed started finished elapsed job_explanation execution_node controller_node"
+    " allow_simultaneous scm_revision diff_mode job_slice_number job_slice_count"
+    " execution_environment host_status_counts summary_fields artifacts approval_status"
+    " approval_node_name workflow_url scm_branch extra_vars result_traceback"
+)
+JOB_FIELDS = frozenset(_JOB_WORDS.split())
+"""What a message may ask of ``job``."""
+KINDS = ("message", "body")
+_ENVIRONMENT = Environment(autoescape=True)
+
+
+def problems(messages: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the messages of a template, in AWX's words."""
+    for event, texts in messages.items():
+        if event not in EVENTS:
+            *others, last = (repr(each) for each in EVENTS)
+            yield f"Event '{event}' invalid, must be one of {', '.join(others)}, or {last}"
+        elif texts is None:
+            continue
+        elif not isinstance(texts, dict):
+            yield f"Expected dict for event '{event}', found {type(texts).__name__}"
+        elif event == "workflow_approval":
+            yield from _approval(texts)
+        else:
+            yield from _texts(event, texts)
+
+
+def _approval(events: dict[str, Any]) -> Iterator[str]:
+    for event, texts in events.items():
+        if event not in APPROVAL_EVENTS:
+            *others, last = (repr(each) for each in APPROVAL_EVENTS)
+            yield (
+                f"Workflow Approval event '{event}' invalid, must be one of"
+                f" {', '.join(others)}, or {last}"
+            )
+        elif texts is None:
+            continue
+        elif not isinstance(texts, dict):
+            found = type(texts).__name__
+            yield f"Expected dict for workflow approval event '{event}', found {found}"
+        else:
+            yield from _texts(event, texts)
+
+
+def _texts(event: str, texts: dict[str, Any]) -> Iterator[str]:
+    for kind, text in texts.items():
+        if kind not in KINDS:
+            yield f"Message type '{kind}' invalid, must be either 'message' or 'body'"
+        elif text is None:
+            continue
+        elif not isinstance(text, str):
+            yield f"Expected string for '{kind}', found {type(text).__name__}"
+        elif kind == "message" and "\n" in text:
+            yield f"Messages cannot contain newlines (found newline in {event} event)"
+        else:
+            yield from _fields(text)
+
+
+def _fields(text: str) -> Iterator[str]:
+    try:
+        tree = _ENVIRONMENT.parse(text)
+        unknown = meta.find_undeclared_variables(tree) - VARIABLES
+    except (TemplateSyntaxError, RecursionError) as error:
+        yield f"Unable to render message '{text}': {error}"
+        return
+    for name in sorted(unknown):
+        yield f"Field '{name}' unavailable"
+    asked = {_asked(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))}
+    for name in sorted(asked - JOB_FIELDS - {""}):
+        yield f"Field '{name}' unavailable"
+
+
+def _asked(node: nodes.Expr) -> str:
+    """Return the field that an expression asks of ``job``, or nothing."""
+    if not isinstance(node, nodes.Getattr | nodes.Getitem):
+        return ""
+    if not isinstance(node.node, nodes.Name) or node.node.name != "job":
+        return ""
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    return str(node.arg.value) if isinstance(node.arg, nodes.Const) else "[]"
