@@ -7,14 +7,16 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 from litestar.connection import ASGIConnection
 from msgspec import Struct
 
 from controlplane.api.errors import NotAuthenticated, PermissionDenied
+from controlplane.api.login_records import record
+from controlplane.api.login_settings import login_settings
 from controlplane.api.passwords import Passwords
 from controlplane.api.sessions import COOKIE, CSRF_COOKIE, Sessions, proof_of
 from controlplane.domain.access import Principal
@@ -31,6 +33,30 @@ class Login(Struct, frozen=True, kw_only=True):
     principal: Principal
     way: str
     """``session``, ``basic`` or ``token``."""
+    session_id: str = ""
+    """Of a session that was renewed by this request: its cookie is to be sent again."""
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """A user who has proved who they are, in whatever way: what a session is opened for."""
+
+    user: int
+    username: str
+    password_hash: str
+    """As it is stored now (empty for none): the session ends with it."""
+    way: str
+    """As the record of the login names it: ``session``, ``ldap``, ``oidc``, ``saml``."""
+
+
+class PasswordSource(Protocol):
+    """A directory elsewhere that knows names and passwords, such as LDAP."""
+
+    async def user_of(self, username: str, password: str) -> Row | None:
+        """Return the user as the query ``user_by_name`` has it, made before if need be.
+
+        None when the directory refuses; asked after the passwords that are stored here.
+        """
+        ...
 
 
 class LoginFailed(NotAuthenticated):
@@ -47,10 +73,16 @@ class LoginFailed(NotAuthenticated):
 class Authenticator:
     """Identifies the sender of a request."""
 
-    def __init__(self, sessions: Sessions, passwords: Passwords) -> None:
-        """Look sessions up in ``sessions`` and check passwords with ``passwords``."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        passwords: Passwords,
+        sources: Sequence[PasswordSource] = (),
+    ) -> None:
+        """Look sessions up in ``sessions``; check with ``passwords``, then ask the ``sources``."""
         self.sessions = sessions
         self.passwords = passwords
+        self._sources = tuple(sources)
 
     async def identify(
         self, connection: Connection, view: View, *, renew: bool = True
@@ -67,9 +99,15 @@ class Authenticator:
             found = await self._session(connection, session_id, view, renew=renew)
             if found is not None:
                 return found
-        if scheme.lower() == "basic":
+        if scheme.lower() == "basic" and login_settings().basic:
             return await self._basic(given.strip(), view)
         return None
+
+    async def log_in(self, connection: Connection, identity: Identity) -> str:
+        """Open a session for somebody who has proved who they are; returns its id."""
+        session_id = await self.sessions.open(identity.user, identity.password_hash)
+        await record(connection, identity.username, identity.user, identity.way, accepted=True)
+        return session_id
 
     def line(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         """Return where who sends a password waits, before the read model is opened for them."""
@@ -86,13 +124,18 @@ class Authenticator:
 
         Ask within the ``line`` of the name and password.
         """
-        row = await view.named_row("user_by_name", username.replace("\x00", ""))
-        if row is None:
-            await self.passwords.waste(password)
-            raise LoginFailed(username, None, way)
-        if not await self.passwords.right(row, password):
-            raise LoginFailed(username, row["id"], way)
-        return row
+        row = None
+        if login_settings().local and "\x00" not in username:
+            row = await view.named_row("user_by_name", username)
+            if row is None:
+                await self.passwords.waste(password)
+            elif await self.passwords.right(row, password):
+                return row
+        for source in self._sources:
+            found = await source.user_of(username, password)
+            if found is not None:
+                return found
+        raise LoginFailed(username, None if row is None else row["id"], way)
 
     async def _basic(self, given: str, view: View) -> Login:
         username, password = _name_and_password(given)
@@ -119,9 +162,12 @@ class Authenticator:
         method = connection.scope.get("method", "GET")
         if method not in SAFE_METHODS:
             check_csrf(connection.cookies, connection.headers.get("x-csrftoken", ""))
-        if renew:
-            await self.sessions.renew(session_id, session, row["password"])
-        return Login(principal=await principal_of(row, view), way="session")
+        renewed = renew and await self.sessions.renew(session_id, session, row["password"])
+        return Login(
+            principal=await principal_of(row, view),
+            way="session",
+            session_id=session_id if renewed else "",
+        )
 
 
 def _name_and_password(given: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
 import msgspec
 from litestar import Request, Response
@@ -21,6 +21,7 @@ from controlplane.shell.read_model import View
 HttpRequest = Request[Any, Any, Any]
 ANONYMOUS = Principal(id=0, username="")
 JSON_TYPES = ("application/json", "")
+FORM_FIELDS_MAX = 100
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -91,6 +92,15 @@ class Call:
         if not isinstance(found, dict):
             raise BadRequest("JSON parse error - not a JSON object")
         return found
+
+    async def form(self) -> dict[str, str]:
+        """Return the fields of the form sent, the last of each name; junk makes no fields."""
+        text = (await self.request.body()).decode(errors="replace")
+        try:
+            found = parse_qs(text, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
+        except ValueError:
+            return {}
+        return {name: values[-1] for name, values in found.items()}
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[Any]:

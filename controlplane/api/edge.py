@@ -14,6 +14,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.api.named_urls import fields_of
 from controlplane.api.options import kind_named
+from controlplane.api.sessions import session_cookie
 from ops import clock, ids
 from ops.telemetry import Tracer
 
@@ -149,6 +150,8 @@ class _Answer:
             found["allow"] = state["allow"]
         if state.get("session_s"):
             found["session-timeout"] = str(state["session_s"])
+        if state.get("session_id"):
+            found["set-cookie"] = session_cookie(state["session_id"]).to_header(header="")
         return [
             (name.encode(), value.encode())
             for name, value in found.items()

@@ -23,8 +23,8 @@ from controlplane.api.errors import (
     Refusal,
 )
 from controlplane.api.login_records import record
+from controlplane.api.login_settings import login_settings
 from controlplane.api.services import Services
-from controlplane.api.sessions import AGE_S
 from controlplane.api.tables import table_of
 from controlplane.domain import access
 from controlplane.domain.access import Principal
@@ -83,7 +83,8 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
         login = await _identify(connection, authenticator, view)
         if login is not None:
             state["username"] = login.principal.username
-            state["session_s"] = AGE_S if login.way == "session" else 0
+            state["session_s"] = login_settings().session_s if login.way == "session" else 0
+            state["session_id"] = login.session_id
         target = await _decide(connection, permission, login, view)
     state["admitted"] = Admitted(
         who=ANONYMOUS if login is None else login.principal,

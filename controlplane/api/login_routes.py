@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import hmac
+from html import escape
 from typing import Any
-from urllib.parse import parse_qs
 
 from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api.auth import Authenticator, LoginFailed
+from controlplane.api.auth import Authenticator, Identity, LoginFailed
 from controlplane.api.call import Call
+from controlplane.api.errors import Refusal
 from controlplane.api.guards import ANYBODY
 from controlplane.api.login_records import record
+from controlplane.api.login_settings import login_settings
 from controlplane.api.routing import routes
-from controlplane.api.sessions import AGE_S, COOKIE, CSRF_COOKIE
+from controlplane.api.sessions import COOKIE, CSRF_COOKIE, session_cookie
 from ops import ids
 
 CSRF_AGE_S = 31_449_600
-FORM = "application/x-www-form-urlencoded"
+ROOT = "/api/"
+HTML = ("text/", "*/*")
+_FORBIDDEN = "<!doctype html><h1>Forbidden</h1><p>CSRF verification failed.</p>"
 
 _PAGE = """<!doctype html><title>Log in</title><h1>Log in</h1>
 <form method="post" action="/api/login/">
 <input name="username" autocomplete="username"><input name="password" type="password">
 <input type="hidden" name="csrfmiddlewaretoken" value="{token}">
-<input type="hidden" name="next" value="/api/"><button>Log in</button></form>
+<input type="hidden" name="next" value="{wanted}"><button>Log in</button></form>
 """
 
 
 def login_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of ``/api/login/`` and ``/api/logout/``."""
     return [
-        *routes("/api/login", {"GET": (ANYBODY, show), "POST": (ANYBODY, log_in)}),
+        *routes("/api/login", {"GET": (ANYBODY, show), "POST": (ANYBODY, check_form)}),
         *routes("/api/logout", {"GET": (ANYBODY, log_out), "POST": (ANYBODY, log_out)}),
     ]
 
@@ -42,30 +46,55 @@ def csrf_cookie(token: str) -> Cookie:
     return Cookie(key=CSRF_COOKIE, value=token, path="/", samesite="lax", max_age=CSRF_AGE_S)
 
 
-async def show(_call: Call) -> Response[Any]:
-    """Show the form, with a fresh CSRF token."""
-    token = ids.new_token()
-    return _page(_PAGE.format(token=token), 200, token)
+async def show(call: Call) -> Response[Any]:
+    """Show the form, with a fresh CSRF token; 406 for who takes no page."""
+    accept = call.request.headers.get("accept", "*/*")
+    if not any(part.strip().startswith(HTML) for part in accept.split(",")):
+        raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
+    return _form(200, call.parameter("next"))
 
 
-async def log_in(call: Call) -> Response[Any]:
+async def check_form(call: Call) -> Response[Any]:
     """Open a session for the right password: 302; a wrong one is 401, a missing token 403."""
-    form = parse_qs((await call.request.body()).decode(errors="replace"), keep_blank_values=True)
-    fields = {name: values[-1] for name, values in form.items()}
-    if not _token_fits(call, fields.get("csrfmiddlewaretoken", "")):
-        return _page("<!doctype html><h1>Forbidden</h1><p>CSRF verification failed.</p>", 403, "")
+    fields = await call.form()
+    if not token_fits(call, fields):
+        return html_page(_FORBIDDEN, 403)
     authenticator: Authenticator = call.request.app.state.authenticator
     username, password = fields.get("username", ""), fields.get("password", "")
+    wanted = fields.get("next", "")
     try:
         async with authenticator.passwords.line(username, password), call.read() as view:
             row = await authenticator.check_password(username, password, view, "session")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, "session", accepted=False)
-        token = ids.new_token()
-        return _page(_PAGE.format(token=token), 401, token)
-    session_id = await authenticator.sessions.open(row["id"], row["password"])
-    await record(call.request, username, row["id"], "session", accepted=True)
-    return _opened(session_id, fields.get("next", ""))
+        return _form(401, wanted)
+    identity = Identity(
+        user=row["id"], username=row["username"], password_hash=row["password"], way="session"
+    )
+    return await log_in(call, identity, wanted)
+
+
+async def log_in(call: Call, identity: Identity, wanted: str = ROOT) -> Response[Any]:
+    """Open a session for somebody who has proved who they are, and go to the path ``wanted``.
+
+    Every way of logging in with a browser ends here, whoever did the proving.
+    """
+    authenticator: Authenticator = call.request.app.state.authenticator
+    session_id = await authenticator.log_in(call.request, identity)
+    return Response(
+        content=b"",
+        status_code=302,
+        headers={
+            "Location": local_path(wanted),
+            "X-API-Session-Cookie-Name": COOKIE,
+            "Session-Timeout": str(login_settings().session_s),
+        },
+        cookies=[
+            session_cookie(session_id),
+            Cookie(key="userLoggedIn", value="true", path="/"),
+            csrf_cookie(ids.new_token()),
+        ],
+    )
 
 
 async def log_out(call: Call) -> Response[Any]:
@@ -78,39 +107,34 @@ async def log_out(call: Call) -> Response[Any]:
         Cookie(key=name, value="", path="/", max_age=0)
         for name in (COOKIE, "userLoggedIn", "current_user")
     ]
-    return Response(content=b"", status_code=302, headers={"Location": "/api/"}, cookies=gone)
+    return Response(content=b"", status_code=302, headers={"Location": ROOT}, cookies=gone)
 
 
-def _token_fits(call: Call, in_form: str) -> bool:
+def token_fits(call: Call, fields: dict[str, str]) -> bool:
+    """Return whether a form, or the header in its place, carries the token of its CSRF cookie."""
     cookie = call.request.cookies.get(CSRF_COOKIE, "")
-    given = call.request.headers.get("x-csrftoken", "") or in_form
-    return bool(cookie) and hmac.compare_digest(cookie.encode(), given.encode())
+    given = call.request.headers.get("x-csrftoken", "") or fields.get("csrfmiddlewaretoken", "")
+    return bool(cookie) and hmac.compare_digest(cookie.encode(), given.encode(errors="replace"))
 
 
-def _opened(session_id: str, wanted: str) -> Response[Any]:
-    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
-    return Response(
-        content=b"",
-        status_code=302,
-        headers={
-            "Location": wanted if local else "/api/",
-            "X-API-Session-Cookie-Name": COOKIE,
-            "Session-Timeout": str(AGE_S),
-        },
-        cookies=[
-            Cookie(
-                key=COOKIE, value=session_id, path="/", httponly=True, samesite="lax", max_age=AGE_S
-            ),
-            Cookie(key="userLoggedIn", value="true", path="/"),
-            csrf_cookie(ids.new_token()),
-        ],
-    )
+def local_path(wanted: str) -> str:
+    """Return a path of this site, whatever a request wants; the root for anything else."""
+    plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
+    return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else ROOT
 
 
-def _page(body: str, status: int, token: str) -> Response[Any]:
+def html_page(body: str, status: int, cookies: tuple[Cookie, ...] = ()) -> Response[Any]:
+    """Return a page that no other site may frame."""
     return Response(
         content=body,
         status_code=status,
         media_type="text/html",
-        cookies=[csrf_cookie(token)] if token else [],
+        headers={"X-Frame-Options": "DENY", "Cache-Control": "no-store"},
+        cookies=list(cookies),
     )
+
+
+def _form(status: int, wanted: str) -> Response[Any]:
+    token = ids.new_token()
+    body = _PAGE.format(token=token, wanted=escape(local_path(wanted)))
+    return html_page(body, status, (csrf_cookie(token),))

@@ -1,4 +1,7 @@
-"""Login sessions, in a KV bucket under the sha256 of their id; entries expire by themselves."""
+"""Login sessions, in a KV bucket under user and sha256 of their id; entries expire by themselves.
+
+The id that a client holds names its user, so that all sessions of a user can be counted and ended.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
+from litestar.datastructures import Cookie
 from msgspec import Struct
-from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
-from ops import clock, ids
+from controlplane.api.login_settings import login_settings
+from controlplane.domain.numerals import whole
+from ops import clock, direct, ids
 from schemas import subjects
 from schemas.streams import SESSIONS
 
@@ -18,18 +24,25 @@ if TYPE_CHECKING:
 
 COOKIE = "awx_sessionid"
 CSRF_COOKIE = "csrftoken"
-AGE_S = 1800
 RENEW_AFTER_S = 60
 """A session in use is written again at most this often (seconds)."""
+WRITTEN_SINCE = 10071
+"""JetStream's error code: another request renewed the session meanwhile, or ended it."""
+_STREAM = f"KV_{SESSIONS.name}"
 
 
 class Session(Struct, frozen=True, kw_only=True):
     """Who is logged in; ``proof`` ties the session to the password it was opened with."""
 
     user: int
-    proof: str
-    renewed: float
+    proof: str = ""
+    renewed: float = 0.0
     """Unix time of the last renewal."""
+    opened: float = 0.0
+    age_s: int = 1800
+    """It ends when it is not used for so long."""
+    revision: int = 0
+    """Where it was read: it is only ever written over what was read, never over its end."""
 
 
 class Sessions:
@@ -37,44 +50,90 @@ class Sessions:
 
     def __init__(self, nats: Client) -> None:
         """Keep sessions in the bucket of this connection's JetStream."""
+        self._connection = nats
         self._js = nats.jetstream()
 
     async def open(self, user: int, password_hash: str) -> str:
-        """Open a session and return its id, which is stored nowhere."""
-        session_id = ids.new_token()
-        await self._write(session_id, user, password_hash)
+        """Open a session and return its id, which is stored nowhere; the oldest may have to end."""
+        settings = login_settings()
+        if settings.sessions_max >= 0:
+            await self._make_room(user, settings.sessions_max - 1)
+        session_id = f"{user}.{ids.new_token()}"
+        opened = clock.now().timestamp()
+        await self._write(session_id, Session(user=user, opened=opened), password_hash)
         return session_id
 
     async def find(self, session_id: str) -> Session | None:
         """Return a session that has not expired; None otherwise."""
-        bucket = await self._js.key_value(SESSIONS.name)
+        key = _key(session_id)
+        if key is None:
+            return None
         try:
-            entry = await bucket.get(_key(session_id))
-        except (KeyNotFoundError, NotFoundError):
+            entry = await direct.last_on_subject(
+                self._connection, _STREAM, subjects.kv(SESSIONS.name, key)
+            )
+        except NotFoundError:
             return None
-        if not entry.value:
-            return None
-        session = msgspec.json.decode(entry.value, type=Session)
-        expired = clock.now().timestamp() - session.renewed > AGE_S
-        return None if expired else session
+        session = _alive(entry.data)
+        return session and msgspec.structs.replace(session, revision=entry.sequence)
 
-    async def renew(self, session_id: str, session: Session, password_hash: str) -> None:
+    async def renew(self, session_id: str, session: Session, password_hash: str) -> bool:
         """Start the session's time anew, unless that was done a moment ago."""
-        if clock.now().timestamp() - session.renewed > RENEW_AFTER_S:
-            await self._write(session_id, session.user, password_hash)
+        due = clock.now().timestamp() - session.renewed > RENEW_AFTER_S
+        if due:
+            await self._write(session_id, session, password_hash)
+        return due
+
+    async def rebind(self, session_id: str, session: Session, password_hash: str) -> None:
+        """Let a session go on under another password of its user."""
+        await self._write(session_id, session, password_hash)
 
     async def close(self, session_id: str) -> None:
         """End a session; one that is not there stays so."""
-        bucket = await self._js.key_value(SESSIONS.name)
-        await bucket.delete(_key(session_id))
+        key = _key(session_id)
+        if key is not None:
+            await self._delete(subjects.kv(SESSIONS.name, key))
 
-    async def _write(self, session_id: str, user: int, password_hash: str) -> None:
-        session = Session(user=user, proof=proof_of(password_hash), renewed=clock.now().timestamp())
-        await self._js.publish(
-            subjects.kv(SESSIONS.name, _key(session_id)),
-            msgspec.json.encode(session),
-            headers={"Nats-TTL": f"{AGE_S}s"},
+    async def _make_room(self, user: int, kept: int) -> None:
+        """End the oldest sessions of a user beyond a number."""
+        pattern = subjects.kv(SESSIONS.name, f"{user}.*")
+        entries = await direct.last_of_each(self._connection, _STREAM, pattern)
+        found = [(entry.subject, session) for entry in entries if (session := _alive(entry.data))]
+        found.sort(key=lambda each: each[1].opened, reverse=True)
+        for subject, _session in found[max(kept, 0) :]:
+            await self._delete(subject)
+
+    async def _delete(self, subject: str) -> None:
+        headers = {"KV-Operation": "DEL", "Nats-TTL": f"{login_settings().session_s}s"}
+        await self._js.publish(subject, b"", headers=headers)
+
+    async def _write(self, session_id: str, session: Session, password_hash: str) -> None:
+        age_s = login_settings().session_s
+        written = msgspec.structs.replace(
+            session, proof=proof_of(password_hash), renewed=clock.now().timestamp(), age_s=age_s
         )
+        headers = {
+            "Nats-TTL": f"{age_s}s",
+            "Nats-Expected-Last-Subject-Sequence": str(session.revision),
+        }
+        subject = subjects.kv(SESSIONS.name, _key(session_id) or "")
+        try:
+            await self._js.publish(subject, msgspec.json.encode(written), headers=headers)
+        except APIError as error:
+            if error.err_code != WRITTEN_SINCE:
+                raise
+
+
+def session_cookie(session_id: str) -> Cookie:
+    """Return the cookie that holds a session's id: no script may read it."""
+    return Cookie(
+        key=COOKIE,
+        value=session_id,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        max_age=login_settings().session_s,
+    )
 
 
 def proof_of(password_hash: str) -> str:
@@ -82,5 +141,16 @@ def proof_of(password_hash: str) -> str:
     return hashlib.sha256(password_hash.encode()).hexdigest()
 
 
-def _key(session_id: str) -> str:
-    return hashlib.sha256(session_id.encode()).hexdigest()
+def _alive(data: bytes) -> Session | None:
+    """Return the session of an entry; None for the mark of one that ended, or an expired one."""
+    if not data:
+        return None
+    session = msgspec.json.decode(data, type=Session)
+    expired = clock.now().timestamp() - session.renewed > session.age_s
+    return None if expired else session
+
+
+def _key(session_id: str) -> str | None:
+    user = whole(session_id.partition(".")[0])
+    digest = hashlib.sha256(session_id.encode(errors="replace")).hexdigest()
+    return None if user is None else f"{user}.{digest}"

@@ -32,6 +32,8 @@ def basic(text: str) -> str:
         "Bearer nonsense",
         "Bearer",
         basic("admin\x00:x"),
+        basic(f"admin\x00:{PASSWORD}"),
+        basic(f"admin:{PASSWORD}\x00"),
     ],
 )
 async def test_every_failure_is_one_401(stack: Stack, header: str) -> None:
@@ -134,6 +136,17 @@ async def test_login_never_leads_elsewhere(stack: Stack) -> None:
             headers={"X-CSRFToken": client.cookies["csrftoken"]},
         )
         assert answered.headers["location"] == "/api/"
+
+
+async def test_login_page_keeps_where_to_go(stack: Stack) -> None:
+    """The form carries ``next``, escaped; another site's address is not carried."""
+    async with stack.anonymous() as client:
+        page = await client.get("/api/login/", params={"next": '/api/v2/me/?a="1"'})
+        assert 'name="next" value="/api/v2/me/?a=&quot;1&quot;"' in page.text
+        page = await client.get("/api/login/", params={"next": "https://evil.example/"})
+        assert 'name="next" value="/api/"' in page.text
+        headers = {"Accept": "application/json"}
+        assert (await client.get("/api/login/", headers=headers)).status_code == 406
 
 
 async def test_logout_ends_the_session(stack: Stack) -> None:
