@@ -22,7 +22,7 @@ from controlplane.api.errors import Busy, Refusal, method_not_allowed
 from controlplane.domain.errors import Rejected, Unavailable
 
 _log = structlog.get_logger()
-_PAGE = "<!doctype html><title>404 Not Found</title><h1>Not Found</h1>\n"
+NO_PATH = "The requested resource could not be found."
 
 TEMPORARY: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
@@ -50,7 +50,7 @@ another build, which replaces this one or is replaced.
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Return the answer to an error raised while serving a request."""
     if isinstance(error, NotFoundException):
-        return Response(content=_PAGE, status_code=404, media_type="text/html")
+        return answer({"detail": NO_PATH}, 404)
     refusal = _refusal(request, error)
     return answer(refusal.body, refusal.status, refusal.headers)
 

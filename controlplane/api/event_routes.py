@@ -18,6 +18,7 @@ from controlplane.api.guards import needs
 from controlplane.api.job_lists import describe_list, describe_one
 from controlplane.api.job_render import render_event, render_host_summary
 from controlplane.api.listing import Within, find
+from controlplane.api.negotiation import rendering
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.where import Sql
 from controlplane.shell.read_model import Row, View
@@ -44,7 +45,8 @@ def event_handlers() -> list[HTTPRouteHandler]:
         read = needs("read", kind)
         base = f"/api/v2/{plural}/{{key:str}}"
         handlers += routes(f"{base}/{name}", {"GET": (read, show_events)}, (read, events))
-        handlers += routes(f"{base}/stdout", {"GET": (read, show_stdout)}, "Job Stdout")
+        written = rendering(read, "text/html", "text/plain", "application/json")
+        handlers += routes(f"{base}/stdout", {"GET": (written, show_stdout)}, "Job Stdout")
     job = needs("read", "job")
     event = needs("read", "job_event")
     summary = needs("read", "job_host_summary")

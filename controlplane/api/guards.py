@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
-from controlplane.api import named_urls, visibility
+from controlplane.api import named_urls, negotiation, visibility
 from controlplane.api.auth import SAFE_METHODS, Authenticator, Login, LoginFailed
 from controlplane.api.call import ANONYMOUS, Admitted, Target
 from controlplane.api.errors import (
@@ -36,7 +36,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 IF_POSITION = "If-Position"
 """``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
 PROJECTIONS = ("config", "jobs", "reports", "output")
-ACCEPTABLE = ("application/json", "application/*", "text/", "*/*")
 
 KEY = "permission"
 """Name of the entry in a handler's ``opt``."""
@@ -75,7 +74,9 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
         raise PermissionDenied
     state = connection.scope["state"]
     state["allow"] = handler.opt.get("allow", "")
-    _check_accept(connection)
+    method = connection.scope.get("method")
+    renders = negotiation.DEFAULT if method == "OPTIONS" else handler.opt.get(negotiation.RENDERS)
+    negotiation.chosen(connection.scope, renders or negotiation.DEFAULT)
     services: Services = connection.app.state.services
     authenticator: Authenticator = connection.app.state.authenticator
     await _wait_for_position(connection, services)
@@ -97,14 +98,6 @@ async def may(view: View, who: Principal, verb: str, kind: str, object_id: int) 
     """Decide whether somebody may do something to an object; what does not exist is refused."""
     facts = await visibility.load(view, kind, object_id)
     return facts is not None and access.may(who, verb, kind, facts)
-
-
-def _check_accept(connection: Connection) -> None:
-    """Raise 406 when nothing that the client accepts is something that is ever answered."""
-    accept = connection.headers.get("accept", "")
-    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    if accept and not any(part.startswith(ACCEPTABLE) for part in wanted):
-        raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
 
 
 async def _wait_for_position(connection: Connection, services: Services) -> None:

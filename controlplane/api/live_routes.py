@@ -19,6 +19,7 @@ from controlplane.api.errors import PermissionDenied, Refusal
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.job_render import render_event
 from controlplane.api.live_messages import JobFacts
+from controlplane.api.negotiation import rendering
 from controlplane.api.routing import routes
 from controlplane.api.services import Services
 from controlplane.api.websocket_session import LOGGED_OUT, TOO_SLOW, WebsocketSession
@@ -41,12 +42,12 @@ _POLL_S = 0.1
 
 def live_handlers() -> list[BaseRouteHandler]:
     """Return the routes of everything live."""
-    read = needs("read", "job")
-    update = needs("read", "project_update")
+    stream = rendering(needs("read", "job"), "text/event-stream", "application/json")
+    update = rendering(needs("read", "project_update"), "text/event-stream", "application/json")
     return [
         websocket("/websocket", opt=LOGIN)(serve_websocket),
         websocket("/api/websocket", opt=LOGIN)(serve_websocket_below_api),
-        *routes("/api/playlog/jobs/{key:str}/stream", {"GET": (read, stream_job)}, "Job Stream"),
+        *routes("/api/playlog/jobs/{key:str}/stream", {"GET": (stream, stream_job)}, "Job Stream"),
         *routes(
             "/api/playlog/project_updates/{key:str}/stream",
             {"GET": (update, stream_job)},

@@ -16,6 +16,7 @@ from controlplane.api.errors import Refusal
 from controlplane.api.guards import ANYBODY
 from controlplane.api.login_records import record
 from controlplane.api.login_settings import login_settings
+from controlplane.api.negotiation import rendering
 from controlplane.api.routing import routes
 from controlplane.api.sessions import COOKIE, CSRF_COOKIE, session_cookie
 from ops import ids
@@ -36,7 +37,10 @@ _PAGE = """<!doctype html><title>Log in</title><h1>Log in</h1>
 def login_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of ``/api/login/`` and ``/api/logout/``."""
     return [
-        *routes("/api/login", {"GET": (ANYBODY, show), "POST": (ANYBODY, check_form)}),
+        *routes(
+            "/api/login",
+            {"GET": (rendering(ANYBODY, "text/html"), show), "POST": (ANYBODY, check_form)},
+        ),
         *routes("/api/logout", {"GET": (ANYBODY, log_out), "POST": (ANYBODY, log_out)}),
     ]
 
