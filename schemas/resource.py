@@ -160,6 +160,8 @@ class Resource(Struct, frozen=True, kw_only=True):
     """The system makes and changes it; the API shows it."""
     job_holder: bool
     """Active jobs that depend on it refuse its deletion with 409."""
+    kept_with: str
+    """Field whose object's subject in CONFIG holds this one's events, so that it tells of both."""
 
 
 RESOURCES: dict[str, Resource] = {}
@@ -189,6 +191,7 @@ def resource(
     deletable: bool = True,
     read_only: bool = False,
     job_holder: bool = False,
+    kept_with: str = "",
 ) -> Callable[[S], S]:
     """Declare a resource; see ``Resource`` for what each argument says."""
 
@@ -215,6 +218,7 @@ def resource(
             deletable=deletable,
             read_only=read_only,
             job_holder=job_holder,
+            kept_with=kept_with,
         )
         return struct
 

@@ -9,6 +9,7 @@ from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.credential_routes import credential_handlers
 from controlplane.api.edge import Edge
 from controlplane.api.error_answers import answer_error
 from controlplane.api.event_routes import event_handlers
@@ -46,6 +47,7 @@ def create_app(services: Services) -> Litestar:
             *project_handlers(),
             *instance_handlers(),
             *bulk_handlers(),
+            *credential_handlers(),
             *resource_handlers(),
             *job_list_handlers(),
             *launch_handlers(),

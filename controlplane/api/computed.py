@@ -111,11 +111,14 @@ async def _instance_group(view: View, rows: Sequence[Row]) -> ByID:
 async def _credential(view: View, rows: Sequence[Row]) -> ByID:
     """Inputs with every secret hidden; of an unknown type all count as secret."""
     types = {row["id"]: row for row in await view.named("credential_type_inputs", _types(rows))}
+    looked_up: ByID = {}
+    for row in await view.named("credential_fields_looked_up", _ids(rows)):
+        looked_up.setdefault(row["id"], {})[row["input_field_name"]] = ENCRYPTED
     found: ByID = {}
     for row in rows:
-        inputs = _decoded(row["inputs"])
+        inputs = {**decoded(row["inputs"]), **looked_up.get(row["id"], {})}
         schema = types.get(row["credential_type"])
-        secret = set(inputs) if schema is None else secret_ids(_decoded(schema["inputs"]))
+        secret = set(inputs) if schema is None else secret_ids(decoded(schema["inputs"]))
         found[row["id"]] = {
             "inputs": {
                 name: ENCRYPTED if name in secret and value not in ("", ASK) else value
@@ -157,7 +160,8 @@ def secret_ids(schema: dict[str, Any]) -> set[str]:
     return {field["id"] for field in fields if field.get("secret")}
 
 
-def _decoded(value: Any) -> dict[str, Any]:
+def decoded(value: Any) -> dict[str, Any]:
+    """Return a JSON object column as a value, whether or not the connection decodes it."""
     found: dict[str, Any] = msgspec.json.decode(value) if isinstance(value, str) else value
     return found
 

@@ -30,8 +30,8 @@ async def start(call: Call, appended: Appended) -> None:
 async def _start(call: Call, appended: Appended, project: int) -> None:
     async with call.read() as view:
         row = await view.row('select t.* from "project" t where t."id" = $1', project)
-    if row is None or not row["scm_type"]:
-        return
+        if row is None or not row["scm_type"] or await launching.needs_lookup(view, row):
+            return
     done = await launching.update_changed_project(
         call.services.launch_tools, row, appended.context, appended.position
     )

@@ -193,6 +193,11 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         ),
     },
     "notification": {"read": (("notification_template", "notification_template", "read"),)},
+    "credential_input_source": {
+        "read": (("target_credential", "credential", "read"),),
+        "edit": (("target_credential", "credential", "edit"),),
+        "delete": (("target_credential", "credential", "edit"),),
+    },
     "instance": {"read": ()},
     "job": {
         "read": (
@@ -245,6 +250,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("host", "inventory"): "edit",
     ("group", "inventory"): "edit",
     ("job_template", "organization"): "read",
+    ("credential_input_source", "target_credential"): "edit",
 }
 """(kind, field) to the verb needed on what it is set to; else ``use`` if a role, else ``read``."""
 
@@ -259,6 +265,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "host": ("inventory",),
     "group": ("inventory",),
     "job_template": ("project",),
+    "credential_input_source": ("target_credential",),
 }
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
 

@@ -129,6 +129,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     events: tuple[Event, ...]
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
+    home: tuple[str, int] | None = None
+    """The object whose subject keeps the events, when it is not the primary one's own."""
     made: tuple[int, ...] = ()
     """Ids that a creation stands for: its own, or that of a label which existed already."""
 
@@ -293,8 +295,15 @@ def _create(command: Create, item: Item, facts: Facts) -> Decision:
         events=tuple(events),
         reads=facts.reads,
         writes=frozenset(writes),
+        home=_home(resource, draft.values),
         made=(command.id,),
     )
+
+
+def _home(resource: Resource, values: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return the object that an object's events are kept with."""
+    ref = resource.fields[resource.kept_with].ref if resource.kept_with else None
+    return None if ref is None else (ref.kind, values[resource.kept_with])
 
 
 def _attached(
@@ -395,6 +404,7 @@ def _update(command: Update, item: Item, facts: Facts) -> Decision:
         events=(event,) if changes else (),
         reads=facts.reads,
         writes=frozenset(_written(resource, draft)),
+        home=_home(resource, draft.values),
         made=(command.id,),
     )
 
@@ -417,6 +427,7 @@ def _delete(command: Delete, facts: Facts) -> Decision:
         events=(ResourceDeleted(kind=command.kind, id=command.id),),
         reads=facts.reads,
         writes=frozenset({Object(command.kind, command.id).key, *gone}),
+        home=_home(resource, row),
     )
 
 

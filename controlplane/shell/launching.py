@@ -11,7 +11,7 @@ from msgspec import Struct
 from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import launch, project_update
-from controlplane.domain.errors import Unavailable
+from controlplane.domain.errors import Refused, Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import CredentialFact, PromptFacts, Resolved, TemplateFacts
 from controlplane.domain.numerals import whole
@@ -119,6 +119,7 @@ def _credential(row: Row) -> CredentialFact:
         kind=row["kind"] or "",
         vault_id=vault_id,
         asks=tuple(asks),
+        looked_up=row["looked_up"],
     )
 
 
@@ -200,11 +201,19 @@ async def launch_template(
 async def launch_project_update(
     tools: LaunchTools, view: View, project: Row, context: Context
 ) -> Launched:
-    """Append an update of an scm project; raises Unavailable with nothing stored."""
+    """Append an update of an scm project; raises Unavailable, or Refused, with nothing stored."""
     await _refuse_when_stopped(view)
+    if await needs_lookup(view, project):
+        raise Refused({"detail": launch.NO_LOOKUPS})
     position = await view.value("select position from checkpoint where projection = 'config'")
     job = (await tools.numbers.take(UNIFIED_JOB))[0]
     return await _update(tools, job, project, context, position)
+
+
+async def needs_lookup(view: View, project: Row) -> bool:
+    """Return whether a secret of a project's credential would have to be looked up elsewhere."""
+    used = [] if project["credential"] is None else [project["credential"]]
+    return any(each.looked_up for each in await credential_facts(view, used))
 
 
 async def update_changed_project(

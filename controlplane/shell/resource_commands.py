@@ -78,7 +78,7 @@ def prepare_for(command: Command, tools: CommandTools) -> Prepare:
         decision = await _decide(plan, view, tools)
         events = [await _sealed(event, tools.vault) for event in decision.events]
         return Prepared(
-            subject=subjects.config(decision.kind, decision.id),
+            subject=subjects.config(*(decision.home or (decision.kind, decision.id))),
             events=tuple(events),
             reads=decision.reads,
             writes=decision.writes,

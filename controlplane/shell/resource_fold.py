@@ -27,3 +27,24 @@ async def resource_values(store: EventStore, kind: str, number: int) -> dict[str
                 case _:
                     continue
     return values
+
+
+async def is_looked_up(store: EventStore, credential: int) -> bool:
+    """Return whether an external secret store is to fill a field of a credential.
+
+    A source that went along with its external credential still counts here. Raises Unavailable.
+    """
+    sources: set[int] = set()
+    for record in await store.load(subjects.config("credential", credential)):
+        for event in record.events:
+            match event:
+                case (
+                    ResourceCreated(kind="credential_input_source")
+                    | ResourceUpdated(kind="credential_input_source")
+                ):
+                    sources.add(event.id)
+                case ResourceDeleted(kind="credential_input_source"):
+                    sources.discard(event.id)
+                case _:
+                    continue
+    return bool(sources)

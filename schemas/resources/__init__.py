@@ -6,6 +6,7 @@ Importing this package declares all and registers their tags.
 from schemas import derive
 from schemas.resources import (
     credential,
+    credential_input_source,
     credential_type,
     execution_environment,
     group,
@@ -26,6 +27,7 @@ derive.register_all()
 
 __all__ = [
     "credential",
+    "credential_input_source",
     "credential_type",
     "execution_environment",
     "group",

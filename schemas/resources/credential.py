@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Unique, resource
+from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Related, Unique, resource
 
 
 @resource(
@@ -18,6 +18,14 @@ from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Unique, resource
             fields=("organization", "name", "credential_type"),
             message=("Credential with this Organization, Name and Credential type already exists."),
             nulls_distinct=True,
+        ),
+    ),
+    related=(
+        Related(
+            name="input_sources",
+            kind="credential_input_source",
+            through="target_credential",
+            create=True,
         ),
     ),
     extra_links={

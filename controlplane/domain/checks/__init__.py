@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from controlplane.domain.checks import (
     credential,
+    credential_input_source,
     credential_type,
     execution_environment,
     group,
@@ -34,6 +35,7 @@ LABELS_MAX = 100
 
 _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "credential": credential.check,
+    "credential_input_source": credential_input_source.check,
     "credential_type": credential_type.check,
     "execution_environment": execution_environment.check,
     "group": group.check,

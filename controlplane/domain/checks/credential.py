@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from controlplane.domain import credential_schema, ssh_keys
 from controlplane.domain.checks.draft import Draft
 from controlplane.domain.errors import Denied
 from controlplane.domain.facts import Facts, Row, Unsealed
@@ -84,9 +85,7 @@ def _check_inputs(draft: Draft, kind: Row) -> None:
     problems: dict[str, list[str]] = {}
     unknown = [name for name in draft.values["inputs"] if name not in fields]
     if unknown:
-        names = ", ".join(repr(name) for name in unknown)
-        word = "was" if len(unknown) == 1 else "were"
-        draft.error("inputs", f"Additional properties are not allowed ({names} {word} unexpected)")
+        draft.error("inputs", credential_schema.unexpected(unknown))
         return
     for name, value in draft.values["inputs"].items():
         problem = _problem(fields[name], value)
@@ -94,6 +93,7 @@ def _check_inputs(draft: Draft, kind: Row) -> None:
             problems[name] = [problem]
         else:
             inputs[name] = _stored(fields[name], value, before.get(name, ""))
+    problems = {**_combination(kind, draft.values["inputs"]), **problems}
     if problems:
         draft.errors["inputs"] = problems
     else:
@@ -114,18 +114,32 @@ def _problem(field: Mapping[str, Any], value: Any) -> str:
     A secret is not repeated, not even to who sent it: answers are logged by proxies and clients.
     """
     shown = ENCRYPTED if field.get("secret") else repr(value)
-    if field.get("type", "string") == "boolean":
-        return "" if isinstance(value, bool) else f"{shown} is not of type 'boolean'"
-    if not isinstance(value, str):
-        return f"{shown} is not of type 'string'"
-    choices = field.get("choices")
-    if choices and value not in choices:
-        return f"{shown} is not one of {choices!r}"
+    problem = credential_schema.value_problem(field, value, shown)
+    if problem:
+        return problem
     if field["id"] == "vault_id" and "@" in value:
         return "@ is not an allowed character"
     if field.get("format") == "ssh_private_key" and value and not _is_key(value):
         return "Invalid certificate or key"
     return ""
+
+
+def _combination(kind: Row, inputs: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what is wrong with fields that depend on one another."""
+    problems: dict[str, list[str]] = {}
+    labels = {field["id"]: field["label"] for field in kind["inputs"].get("fields", ())}
+    for name, needed in kind["inputs"].get("dependencies", {}).items():
+        lacking = [labels[each] for each in needed if inputs.get(name) and not inputs.get(each)]
+        if lacking:
+            problems[name] = [f'cannot be set unless "{lacking[0]}" is set']
+    key = inputs.get("ssh_key_data")
+    if kind["managed"] and "ssh_key_unlock" in labels and isinstance(key, str):
+        locked = ssh_keys.locked(key)
+        if locked is True and not inputs.get("ssh_key_unlock"):
+            problems["ssh_key_unlock"] = ["must be set when SSH key is encrypted."]
+        elif locked is False and inputs.get("ssh_key_unlock"):
+            problems["ssh_key_unlock"] = ["should not be set when SSH key is not encrypted."]
+    return problems
 
 
 def _is_key(value: str) -> bool:
