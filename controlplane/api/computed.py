@@ -133,7 +133,7 @@ async def _notification_template(_view: View, rows: Sequence[Row]) -> ByID:
     found: ByID = {}
     for row in rows:
         secret = NOTIFICATION_TYPES[row["notification_type"]].secrets
-        config = _decoded(row["notification_configuration"])
+        config = decoded(row["notification_configuration"])
         shown = {
             name: ENCRYPTED if value and name in secret else value for name, value in config.items()
         }
