@@ -1,7 +1,8 @@
-"""The API that unmodified clients talk to."""
+"""The API that unmodified clients talk to: in this process, or a whole deployment."""
 
 from __future__ import annotations
 
 from tests.api.conftest import stack
+from tests.deployment.conftest import deployment
 
-__all__ = ["stack"]
+__all__ = ["deployment", "stack"]

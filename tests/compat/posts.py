@@ -1,0 +1,152 @@
+"""What each POST of AWX's table does: makes an object of which kind, or acts how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+from msgspec import Struct
+
+from tests.compat.graph import SPEC, Body, Graph
+from tests.compat.paths import AwxPath
+from tests.compat.shapes import Shape, anything, keys
+
+
+class Action(Struct, frozen=True):
+    """A body, the status it is answered with, and what holds of the answer."""
+
+    status: int
+    body: Body | Callable[[Graph], Body] = {}
+    holds: Shape = anything
+
+
+def refused(*words: str) -> Shape:
+    """Return the shape of a refusal in words of what a later release does."""
+
+    def holds(answered: httpx.Response) -> bool:
+        return all(word in str(answered.json()) for word in ("Playlog does not", *words))
+
+    return holds
+
+
+def nothing(answered: httpx.Response) -> bool:
+    """No body at all."""
+    return answered.content == b""
+
+
+def named(graph: Graph) -> Body:
+    """Return the body of a copy."""
+    return {"name": graph.name()}
+
+
+def creates(case: AwxPath) -> bool:
+    """Return whether POST of a path makes an object."""
+    words = ("POST create", "POST grants a role to", "POST a custom one", "POST as users")
+    return any(each in case.meaning for each in words) and case.path not in ACTIONS
+
+
+NODES = ("success_nodes", "failure_nodes", "always_nodes")
+TEMPLATES = ("job_templates", "workflow_job_templates")
+EVENTS = ("started", "success", "error", "approvals")
+SEGMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "/organizations/{pk}/admins/": ("users", ()),
+    "/users/{pk}/credentials/": ("credentials", ("organization",)),
+    "/users/{pk}/tokens/": ("tokens", ()),
+    "/users/{pk}/authorized_tokens/": ("application_tokens", ()),
+    "/users/{pk}/personal_tokens/": ("tokens", ()),
+    "/teams/{pk}/credentials/": ("credentials", ("organization",)),
+    "/credential_types/{pk}/credentials/": ("typed_credentials", ("credential_type",)),
+    "/credentials/{pk}/input_sources/": ("credential_input_sources", ("target_credential",)),
+    "/inventories/{pk}/root_groups/": ("groups", ("inventory",)),
+    "/inventories/{pk}/input_inventories/": ("inventories", ()),
+    "/groups/{pk}/children/": ("groups", ("inventory",)),
+    "/workflow_job_templates/{pk}/workflow_nodes/": (
+        "workflow_job_template_nodes",
+        ("workflow_job_template",),
+    ),
+    "/organizations/{pk}/galaxy_credentials/": ("galaxy_credentials", ()),
+    **{
+        f"/{parent}/{{pk}}/{plural}/": (plural, ("inventory",))
+        for parent, plural in (
+            ("inventories", "hosts"),
+            ("inventories", "groups"),
+            ("inventories", "inventory_sources"),
+            ("hosts", "groups"),
+            ("groups", "hosts"),
+        )
+    },
+    **{
+        f"/organizations/{{pk}}/{plural}/": (plural, ("organization",))
+        for plural in (
+            "execution_environments",
+            "projects",
+            "workflow_job_templates",
+            "teams",
+            "credentials",
+            "notification_templates",
+            "applications",
+        )
+    },
+    **{
+        f"/{parent}/{{pk}}/schedules/": ("schedules", ("unified_job_template",))
+        for parent in ("projects", "inventory_sources", "system_job_templates", *TEMPLATES)
+    },
+    **{
+        f"/workflow_job_template_nodes/{{pk}}/{segment}/": (
+            "workflow_job_template_nodes",
+            ("workflow_job_template",),
+        )
+        for segment in NODES
+    },
+    **{
+        f"/{parent}/{{pk}}/notification_templates_{event}/": ("notification_templates", ())
+        for parent in (
+            "organizations",
+            "projects",
+            "inventory_sources",
+            "system_job_templates",
+            *TEMPLATES,
+        )
+        for event in EVENTS
+    },
+}
+"""The kind of a sub-list's members where its last segment is not its name, and what the parent
+presets."""
+
+ACTIONS: dict[str, Action] = {
+    **{
+        f"/{plural}/{{pk}}/copy/": Action(201, named, keys("id", "name"))
+        for plural in (
+            "credentials",
+            "execution_environments",
+            "projects",
+            "inventories",
+            "job_templates",
+            "workflow_job_templates",
+            "notification_templates",
+        )
+    },
+    "/instances/": Action(400, {"hostname": "node-2"}, keys("__all__")),
+    "/bulk/host_create/": Action(
+        201,
+        lambda graph: {
+            "inventory": graph.ids["inventories"],
+            "hosts": [{"name": graph.name()} for _ in range(3)],
+        },
+        keys("url", "hosts"),
+    ),
+    "/bulk/host_delete/": Action(
+        201, lambda graph: {"hosts": [graph.fresh("hosts")]}, keys("hosts")
+    ),
+    "/bulk/job_launch/": Action(400, {"name": "x", "jobs": []}, anything),
+    "/projects/{pk}/update/": Action(202, {}, keys("project_update", "id", "status")),
+    "/project_updates/{pk}/cancel/": Action(405),
+    "/job_templates/{pk}/launch/": Action(201, {}, keys("job", "ignored_fields", "id")),
+    "/jobs/{pk}/cancel/": Action(405),
+    "/jobs/{pk}/relaunch/": Action(201, {}, keys("job", "id")),
+    "/jobs/{pk}/create_schedule/": Action(201, {}, keys("id", "rrule", "enabled")),
+    "/notification_templates/{pk}/test/": Action(400, {}, refused("notifications")),
+    "/job_templates/{pk}/survey_spec/": Action(200, SPEC),
+    "/workflow_job_templates/{pk}/survey_spec/": Action(200, SPEC),
+}
+"""POSTs that are neither a list's nor a sub-list's."""
