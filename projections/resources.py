@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from projections import cascade, instances, tables
+from projections import cascade, instances, settings, tables
 from projections.projection import Poison, RawMessage, Rows, Run, Statement
 from schemas.envelope import Recorded
 from schemas.events.access import (
@@ -34,6 +34,7 @@ from schemas.events.resource import (
     ResourceUnlinked,
     ResourceUpdated,
 )
+from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
 from schemas.resource import RESOURCES
 
@@ -87,11 +88,11 @@ class Config:
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""
-        return [*tables.ddl(), *_DDL, *instances.DDL, *tables.views()]
+        return [*tables.ddl(), *_DDL, *instances.DDL, *settings.DDL, *tables.views()]
 
     def tables(self) -> Sequence[str]:
         """Return its table names, without the scratch table of deletions and the views."""
-        return [*tables.names(), "role_grant", "token", "instance", "object_position"]
+        return [*tables.names(), "role_grant", "token", "instance", "object_position", "setting"]
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements for a batch of transactions in stream order."""
@@ -140,6 +141,9 @@ class _Batch:
                 at = message.context.at
                 self._run(*instances.statements(event, at, message.sequence))
                 self._touch(message, "instance", event.id)
+            case SettingsChanged():
+                self._run(*settings.statements(event, message))
+                self._touch(message, "setting", SETTINGS_ID)
             case _:
                 raise Poison(message.sequence, f"{type(event).__name__} is no event of CONFIG")
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from schemas import resources
-from schemas.events import access, instance, job, resource
+from schemas.events import access, instance, job, resource, setting
 
-EVENTS = (access, instance, job, resource, resources)
+EVENTS = (access, instance, job, resource, setting, resources)

@@ -27,6 +27,7 @@ from controlplane.api.project_routes import project_handlers
 from controlplane.api.resource_routes import resource_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
+from controlplane.api.settings_routes import settings_handlers
 from controlplane.api.system_routes import system_handlers
 from controlplane.api.token_routes import token_handlers
 
@@ -40,6 +41,7 @@ def create_app(services: Services) -> Litestar:
     app = Litestar(
         route_handlers=[
             *system_handlers(),
+            *settings_handlers(),
             *login_handlers(),
             *token_handlers(),
             *access_handlers(),

@@ -18,10 +18,6 @@ from controlplane.domain.resource import BulkCreate, Delete
 from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated
 
-HOST_CREATE_MAX = 100_000
-"""Hosts in one request; AWX's default is 100."""
-HOST_DELETE_MAX = 1_000
-"""Hosts in one request; AWX's default is 250."""
 HOST_FIELDS = ("name", "enabled", "instance_id", "description", "variables")
 
 
@@ -77,7 +73,7 @@ async def describe_delete(_call: Call) -> Response[Any]:
 async def create_hosts(call: Call) -> Response[Any]:
     """Create hosts in one inventory, all or none: 201 with their ids."""
     body = await call.body()
-    hosts, inventory = _hosts(body), reference(body.get("inventory"))
+    hosts, inventory = _hosts(call, body), reference(body.get("inventory"))
     if inventory is None:
         text = "This field is required." if "inventory" not in body else "Not an id."
         raise BadRequest({"inventory": [text]})
@@ -104,9 +100,7 @@ async def delete_hosts(call: Call) -> Response[Any]:
     wanted = (await call.body()).get("hosts")
     if not isinstance(wanted, list) or not wanted:
         raise BadRequest({"hosts": ["This field is required."]})
-    if len(wanted) > HOST_DELETE_MAX:
-        message = f"Number of hosts exceeds system setting BULK_HOST_MAX_DELETE: {HOST_DELETE_MAX}"
-        raise BadRequest({"hosts": [message]})
+    _check_number(call, wanted, "BULK_HOST_MAX_DELETE")
     numbers = [number for each in wanted if (number := reference(each)) is not None]
     async with call.read() as view:
         rows = await view.named("hosts_in_inventory", [n for n in numbers if n < 2**63])
@@ -127,17 +121,22 @@ async def delete_hosts(call: Call) -> Response[Any]:
     return answer({"hosts": said}, 201, position_header(appended))
 
 
-def _hosts(body: dict[str, Any]) -> list[dict[str, Any]]:
+def _hosts(call: Call, body: dict[str, Any]) -> list[dict[str, Any]]:
     hosts = body.get("hosts")
     if not isinstance(hosts, list) or not hosts:
         text = "This field is required." if not hosts else "Expected a list of items."
         raise BadRequest({"hosts": [text]})
-    if len(hosts) > HOST_CREATE_MAX:
-        message = f"Number of hosts exceeds system setting BULK_HOST_MAX_CREATE: {HOST_CREATE_MAX}"
-        raise BadRequest({"hosts": [message]})
+    _check_number(call, hosts, "BULK_HOST_MAX_CREATE")
     if not all(isinstance(host, dict) for host in hosts):
         raise BadRequest({"hosts": ["Invalid data. Expected a dictionary."]})
     return hosts
+
+
+def _check_number(call: Call, hosts: list[Any], setting: str) -> None:
+    limit = call.services.settings_store.integer(setting)
+    if len(hosts) > limit:
+        message = f"Number of hosts exceeds system setting {setting}: {limit}"
+        raise BadRequest({"hosts": [message]})
 
 
 def _known(host: dict[str, Any]) -> dict[str, Any]:

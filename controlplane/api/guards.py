@@ -79,7 +79,7 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     negotiation.chosen(connection.scope, renders or negotiation.DEFAULT)
     services: Services = connection.app.state.services
     authenticator: Authenticator = connection.app.state.authenticator
-    await _wait_for_position(connection, services)
+    await services.settings_store.freshen(await _wait_for_position(connection, services))
     async with authenticator.line(connection), services.read.view() as view:
         login = await _identify(connection, authenticator, view)
         if login is not None:
@@ -100,9 +100,13 @@ async def may(view: View, who: Principal, verb: str, kind: str, object_id: int) 
     return facts is not None and access.may(who, verb, kind, facts)
 
 
-async def _wait_for_position(connection: Connection, services: Services) -> None:
-    """Let a read wait for the write that its caller names in ``If-Position``."""
+async def _wait_for_position(connection: Connection, services: Services) -> int:
+    """Let a read wait for the write that its caller names in ``If-Position``.
+
+    Returns the position in CONFIG, or -1.
+    """
     named = connection.headers.get(IF_POSITION, "")
+    in_config = -1
     for part in filter(None, (each.strip() for each in named.split(","))):
         projection, _, position = part.rpartition(":")
         known = projection in ("", *PROJECTIONS)
@@ -112,6 +116,9 @@ async def _wait_for_position(connection: Connection, services: Services) -> None
         within_s = services.settings.write_wait_s
         if not await services.catch_up.wait(projection or "config", number, within_s):
             raise Busy("The read model has not reached the position asked for.")
+        if projection in ("", PROJECTIONS[0]):
+            in_config = max(in_config, number)
+    return in_config
 
 
 async def _identify(

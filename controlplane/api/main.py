@@ -17,6 +17,7 @@ from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
+from controlplane.shell.settings_store import SettingsStore
 from controlplane.shell.vault import MasterKey, Vault
 from ops import connect, nats_identity, postgres
 from ops.blobs import Blobs
@@ -74,6 +75,7 @@ async def build_services(settings: Settings) -> Services:
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
         ),
+        settings_store=SettingsStore(pool, catch_up, vault),
     )
 
 

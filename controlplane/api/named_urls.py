@@ -25,6 +25,23 @@ def fields_of(kind: str) -> tuple[str, ...]:
     return NAMED_ONLY.get(kind, ())
 
 
+def format_of(kind: str) -> str:
+    """Return how a kind's named URL is made up: ``<name>++<organization.name>``."""
+    return "++".join(
+        "+".join(f"<{'.'.join((*path, name))}>" for name in names)
+        for path, names in _groups(fields_of(kind))
+    )
+
+
+def references_of(kind: str) -> dict[str, str]:
+    """Return the fields of a kind through which its named URL goes, and the kinds they lead to."""
+    found: dict[str, str] = {}
+    for path, _names in _groups(fields_of(kind)):
+        if path:
+            found[path[0]] = table_of(kind).relations[path[0]].table
+    return found
+
+
 async def resolve(view: View, kind: str, key: str) -> int | None:
     """Return the id that a path segment stands for; None when there is no such object.
 

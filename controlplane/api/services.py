@@ -13,6 +13,7 @@ from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.read_model import ReadModel
+from controlplane.shell.settings_store import SettingsStore
 from controlplane.shell.vault import Vault
 from ops.nats_identity import Identity
 from ops.settings import Settings
@@ -39,6 +40,8 @@ class Services(Struct, kw_only=True):
     """Mints users for viewers; None where NATS has no accounts."""
     tracer: Tracer
     launch_tools: LaunchTools
+    settings_store: SettingsStore
+    """What administrators set; ``settings`` is what the program was started with."""
 
     @property
     def read(self) -> ReadModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from litestar import Litestar, Response
@@ -12,6 +11,7 @@ from controlplane.api import options, render
 from controlplane.api.call import Call, answer
 from controlplane.api.edge import VERSION
 from controlplane.api.guards import ANYBODY, LOGIN
+from controlplane.api.installation import install_uuid
 from controlplane.api.login_routes import csrf_cookie
 from controlplane.api.pagination import PAGE_SIZE_MAX
 from controlplane.api.routing import routes
@@ -116,14 +116,15 @@ def system_handlers() -> list[HTTPRouteHandler]:
 
 async def api_root(call: Call) -> Response[Any]:
     """Name the versions, and hand out the CSRF cookie that a session login needs."""
+    store = call.services.settings_store
     body = {
         "description": "AWX REST API",
         "current_version": "/api/v2/",
         "available_versions": {"v2": "/api/v2/"},
         "oauth2": "/api/o/",
-        "custom_logo": "",
-        "custom_login_info": "",
-        "login_redirect_override": "",
+        "custom_logo": store.text("CUSTOM_LOGO"),
+        "custom_login_info": store.text("CUSTOM_LOGIN_INFO"),
+        "login_redirect_override": store.text("LOGIN_REDIRECT_OVERRIDE"),
     }
     given = call.request.cookies.get("csrftoken", "")
     found = answer(body)
@@ -150,13 +151,14 @@ async def ping(call: Call) -> Response[Any]:
     async with call.read() as view:
         instances = await view.named("all_instances")
         groups = await view.named("all_instance_groups")
+        installed = await install_uuid(view)
     node = call.services.settings.node
     return answer(
         {
             "ha": len(instances) > 1,
             "version": VERSION,
             "active_node": node,
-            "install_uuid": str(uuid.uuid5(uuid.NAMESPACE_DNS, node or "playlog")),
+            "install_uuid": installed,
             "instances": [_instance(row) for row in instances],
             "instance_groups": [dict(row) for row in groups],
         }

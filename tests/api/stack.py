@@ -26,6 +26,7 @@ from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed
+from controlplane.shell.settings_store import SettingsStore
 from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, postgres, provision
 from ops.blobs import Blobs
@@ -149,6 +150,7 @@ async def _services(
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
         ),
+        settings_store=SettingsStore(pool, catch_up, vault),
     )
 
 

@@ -1,0 +1,27 @@
+"""The settings that administrators change while the system runs; importing this declares them.
+
+AWX's names, types and defaults, save where a comment says why ours differs.
+"""
+
+from __future__ import annotations
+
+from schemas.settings import access, jobs, logging, system
+from schemas.settings.setting import (
+    CATEGORIES,
+    CATEGORY_CHECKS,
+    SETTINGS,
+    Setting,
+    declare,
+    of_category,
+)
+
+DECLARED = (access, jobs, logging, system)
+__all__ = [
+    "CATEGORIES",
+    "CATEGORY_CHECKS",
+    "DECLARED",
+    "SETTINGS",
+    "Setting",
+    "declare",
+    "of_category",
+]

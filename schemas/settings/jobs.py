@@ -1,0 +1,194 @@
+"""Settings of jobs: what they may do, for how long, and how much of their output is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.settings.setting import Setting, declare, flag, mapping, one_of, several, whole, words
+
+_PROXY = {"HTTP_PROXY": "myproxy.local:8080"}
+_MODULES = (
+    *("command", "shell", "yum", "apt", "apt_key", "apt_repository", "apt_rpm", "service"),
+    *("group", "user", "mount", "ping", "selinux", "setup", "win_ping", "win_service"),
+    *("win_updates", "win_group", "win_user"),
+)
+
+
+def _seconds(name: str, label: str, text: str, **more: Any) -> Setting:
+    """Return a span of time; 0 is none."""
+    return whole(name, label, text, **{"default": 0, "low": 0, "unit": "seconds", **more})
+
+
+_CONTENT = [
+    several(
+        "AD_HOC_COMMANDS",
+        "Ansible Modules Allowed for Ad Hoc Jobs",
+        "Modules that an ad hoc command may run.",
+        default=list(_MODULES),
+    ),
+    one_of(
+        "ALLOW_JINJA_IN_EXTRA_VARS",
+        "When can extra variables contain Jinja templates?",
+        "Templates in extra variables run code: whoever may give them at launch may run what they"
+        " like.",
+        (
+            ("always", "Always"),
+            ("never", "Never"),
+            ("template", "Only On Job Template Definitions"),
+        ),
+        default="template",
+        required=True,
+    ),
+    words(
+        "AWX_ISOLATION_BASE_PATH",
+        "Job execution path",
+        "Directory under which each job has one of its own.",
+        default="/tmp",  # noqa: S108 - AWX's default, shown and not used
+        required=True,
+        blank=False,
+    ),
+    several(
+        "AWX_ISOLATION_SHOW_PATHS",
+        "Paths to expose to isolated jobs",
+        "Directories that a job sees in its container: HOST-DIR[:CONTAINER-DIR[:OPTIONS]].",
+        default=["/etc/pki/ca-trust:/etc/pki/ca-trust:O", "/usr/share/pki:/usr/share/pki:O"],
+    ),
+    mapping(
+        "AWX_TASK_ENV",
+        "Extra Environment Variables",
+        "Environment variables for playbook runs, inventory and project updates, and the sending of"
+        " notifications.",
+        placeholder=_PROXY,
+    ),
+    whole(
+        "AWX_RUNNER_KEEPALIVE_SECONDS",
+        "K8S Ansible Runner Keep-Alive Message Interval",
+        "Seconds between messages that keep the connection to a container group open; 0: none.",
+        default=0,
+        required=True,
+        placeholder=240,
+    ),
+    mapping(
+        "GALAXY_TASK_ENV",
+        "Environment Variables for Galaxy Commands",
+        "Environment variables of ansible-galaxy in project updates.",
+        default={
+            "ANSIBLE_FORCE_COLOR": "false",
+            "GIT_SSH_COMMAND": "ssh -o StrictHostKeyChecking=no",
+        },
+        required=True,
+        placeholder=_PROXY,
+    ),
+    flag(
+        "PROJECT_UPDATE_VVV",
+        "Run Project Updates With Higher Verbosity",
+        "Runs the playbook of a project update with -vvv.",
+        required=True,
+    ),
+    flag(
+        "AWX_ROLES_ENABLED",
+        "Enable Role Download",
+        "Whether a project update installs the roles of requirements.yml.",
+        default=True,
+    ),
+    flag(
+        "AWX_COLLECTIONS_ENABLED",
+        "Enable Collection(s) Download",
+        "Whether a project update installs the collections of requirements.yml.",
+        default=True,
+    ),
+    flag(
+        "AWX_SHOW_PLAYBOOK_LINKS",
+        "Follow symlinks",
+        "Whether playbooks are looked for behind symbolic links.",
+    ),
+    flag(
+        "AWX_MOUNT_ISOLATED_PATHS_ON_K8S",
+        "Expose host paths for Container Groups",
+        "Whether pods of a container group see directories of their node.",
+    ),
+    flag(
+        "GALAXY_IGNORE_CERTS",
+        "Ignore Ansible Galaxy SSL Certificate Verification",
+        "Whether content is installed from Galaxy servers whose certificate is not valid.",
+    ),
+]
+_OUTPUT = [
+    whole(
+        "STDOUT_MAX_BYTES_DISPLAY",
+        "Standard Output Maximum Display Size",
+        "Bytes of a job's output above which it can only be downloaded.",
+        default=1_048_576,
+        required=True,
+        low=0,
+    ),
+    whole(
+        "EVENT_STDOUT_MAX_BYTES_DISPLAY",
+        "Job Event Standard Output Maximum Display Size",
+        "Bytes of one event's output that lists show; 0 shows all.",
+        default=1024,
+        required=True,
+        low=0,
+    ),
+    whole(
+        "MAX_WEBSOCKET_EVENT_RATE",
+        "Job Event Maximum Websocket Messages Per Second",
+        "Messages a second of a job's live output; 0 sets no limit.",
+        default=30,
+        low=0,
+    ),
+]
+_BOUNDS = [
+    whole(
+        "SCHEDULE_MAX_JOBS",
+        "Maximum Scheduled Jobs",
+        "Jobs of one template that may wait before its schedule starts no more.",
+        default=10,
+        required=True,
+        low=1,
+    ),
+    several(
+        "AWX_ANSIBLE_CALLBACK_PLUGINS",
+        "Ansible Callback Plugins",
+        "Directories of callback plugins for jobs.",
+    ),
+    _seconds(
+        "DEFAULT_JOB_TIMEOUT",
+        "Default Job Timeout",
+        "How long a job may run whose template sets no time.",
+    ),
+    _seconds(
+        "DEFAULT_JOB_IDLE_TIMEOUT",
+        "Default Job Idle Timeout",
+        "How long a job may run without output.",
+    ),
+    _seconds(
+        "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
+        "Default Inventory Update Timeout",
+        "How long an inventory update may run whose source sets no time.",
+    ),
+    _seconds(
+        "DEFAULT_PROJECT_UPDATE_TIMEOUT",
+        "Default Project Update Timeout",
+        "How long a project update may run whose project sets no time.",
+    ),
+    _seconds(
+        "ANSIBLE_FACT_CACHE_TIMEOUT",
+        "Per-Host Ansible Fact Cache Timeout",
+        "How old stored facts may be that a job is given.",
+    ),
+    whole(
+        "MAX_FORKS",
+        "Maximum number of forks per job",
+        "Forks above which a job template is refused; 0 sets no limit.",
+        default=200,
+    ),
+    several(
+        "DEFAULT_CONTAINER_RUN_OPTIONS",
+        "Container Run Options",
+        "Options of podman run.",
+        default=["--network", "slirp4netns:enable_ipv6=true"],
+    ),
+]
+
+declare("jobs", "Jobs", [*_CONTENT, *_OUTPUT, *_BOUNDS])
