@@ -12,6 +12,7 @@ import structlog
 from ops import connect, postgres
 from ops.settings import Settings
 from ops.stopping import stopped
+from projections.activity import ACTIVITIES
 from projections.checkpoint import Connection
 from projections.job_events import Output
 from projections.jobs import Jobs
@@ -22,7 +23,7 @@ from projections.resources import Config
 
 log = structlog.get_logger()
 
-PROJECTIONS: tuple[Projection, ...] = (Config(), Jobs(), Reports(), Output())
+PROJECTIONS: tuple[Projection, ...] = (Config(), Jobs(), Reports(), Output(), *ACTIVITIES)
 
 
 async def run_projector(settings: Settings, only: str | None = None) -> None:

@@ -44,6 +44,8 @@ class Json(Struct, frozen=True):
     """``text``: a JSON/YAML *string* both ways (variables); ``object``: a JSON value."""
 
     form: Literal["text", "object"] = "text"
+    sealed: bool = False
+    """Some entries of the object are secrets: stored sealed, told to no auditor."""
 
 
 class Choices(Struct, frozen=True):
@@ -122,6 +124,11 @@ class Field(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     help: Help = Help()
     meta: Meta | None = None
+
+    @property
+    def holds_secrets(self) -> bool:
+        """Return whether the field is a secret, or an object of which entries are."""
+        return self.secret is not None or (self.json is not None and self.json.sealed)
 
 
 class Resource(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from litestar.datastructures import State
 
 from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
+from controlplane.api.activity_routes import activity_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
 from controlplane.api.credential_routes import credential_handlers
@@ -57,6 +58,7 @@ def create_app(services: Services) -> Litestar:
             *live_handlers(),
             *history_handlers(),
             *notification_handlers(),
+            *activity_handlers(),
         ],
         guards=[guards.admit],
         exception_handlers={Exception: answer_error},

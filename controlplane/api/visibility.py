@@ -45,6 +45,11 @@ def holding(who: Principal, kind: str, role: str) -> Where:
     return AnyOf(parts=tuple(_granted(who, kind, access.role_holders(kind, role))))
 
 
+def granted(who: Principal, kind: str) -> Where:
+    """Return the condition that a role of somebody's lets them read a row, not that all may."""
+    return AnyOf(parts=tuple(_granted(who, kind, access.holders(kind, "read"))))
+
+
 def _granted(who: Principal, kind: str, sources: Sequence[Source]) -> list[Where]:
     here: dict[str, list[str]] = {}
     below: dict[str, list[Source]] = {}

@@ -397,7 +397,8 @@ def _update(command: Update, item: Item, facts: Facts) -> Decision:
     if errors := _duplicates(_unique_keys(resource, draft), command.id, facts):
         raise Invalid(errors)
     changes = {name: draft.values[name] for name in resource.fields if draft.changed(name)}
-    event = ResourceUpdated(kind=command.kind, id=command.id, changes=changes)
+    was = {name: value for name, value in _told(resource, before).items() if name in changes}
+    event = ResourceUpdated(kind=command.kind, id=command.id, changes=changes, was=was)
     return Decision(
         kind=command.kind,
         id=command.id,
@@ -407,6 +408,12 @@ def _update(command: Update, item: Item, facts: Facts) -> Decision:
         home=_home(resource, draft.values),
         made=(command.id,),
     )
+
+
+def _told(resource: Resource, row: Row) -> dict[str, Any]:
+    """Return what may be told of an object as it was: its fields without secrets."""
+    fields = resource.fields.values()
+    return {field.name: row[field.name] for field in fields if not field.holds_secrets}
 
 
 def _delete(command: Delete, facts: Facts) -> Decision:
@@ -424,7 +431,7 @@ def _delete(command: Delete, facts: Facts) -> Decision:
     return Decision(
         kind=command.kind,
         id=command.id,
-        events=(ResourceDeleted(kind=command.kind, id=command.id),),
+        events=(ResourceDeleted(kind=command.kind, id=command.id, was=_told(resource, row)),),
         reads=facts.reads,
         writes=frozenset({Object(command.kind, command.id).key, *gone}),
         home=_home(resource, row),

@@ -26,6 +26,8 @@ class ResourceUpdated(Struct, frozen=True, kw_only=True):
     kind: str
     id: int
     changes: dict[str, Any]
+    was: dict[str, Any] = {}
+    """What the changed fields were before, without those that hold secrets."""
 
 
 class ResourceDeleted(Struct, frozen=True, kw_only=True):
@@ -33,6 +35,8 @@ class ResourceDeleted(Struct, frozen=True, kw_only=True):
 
     kind: str
     id: int
+    was: dict[str, Any] = {}
+    """What it was, without fields that hold secrets; what cascades from it is not told."""
 
 
 class ResourceLinked(Struct, frozen=True, kw_only=True):

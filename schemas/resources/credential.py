@@ -29,6 +29,7 @@ from schemas.resource import Help, Hidden, Json, ReadOnly, Ref, Related, Unique,
         ),
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "owner_users": "owner_users",
@@ -72,7 +73,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     managed: Annotated[bool, ReadOnly()] = False
     inputs: Annotated[
         dict[str, Any],
-        Json("object"),
+        Json("object", sealed=True),
         Help("Enter inputs using either JSON or YAML syntax."),
     ] = {}
     kind: Annotated[str | None, ReadOnly()] = None

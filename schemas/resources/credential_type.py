@@ -13,6 +13,7 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Related, Unique, res
     kind="credential_type",
     plural="credential_types",
     verbose="Credential Type",
+    extra_links={"activity_stream": "activity_stream"},
     unique=(
         Unique(
             fields=("name", "kind"),

@@ -20,7 +20,7 @@ from schemas.resource import Choices, Help, ReadOnly, Ref, Unique, resource
             message="Execution environment with this Name already exists.",
         ),
     ),
-    extra_links={"copy": "copy"},
+    extra_links={"activity_stream": "activity_stream", "copy": "copy"},
     parent="organization",
     order=("-created",),
     capabilities=("edit", "delete", "copy"),

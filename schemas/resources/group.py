@@ -24,6 +24,7 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         Related(name="hosts", kind="host", attach=True, create=True),
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "variable_data": "variable_data",
         "potential_children": "potential_children",
         "all_hosts": "all_hosts",

@@ -21,6 +21,7 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
     ),
     related=(Related(name="groups", kind="group", attach=True, create=True, inverse_of="hosts"),),
     extra_links={
+        "activity_stream": "activity_stream",
         "variable_data": "variable_data",
         "all_groups": "all_groups",
         "job_events": "job_events",

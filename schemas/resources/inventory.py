@@ -27,6 +27,7 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique
         Related(name="labels", kind="label", attach=True, create=True),
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "root_groups": "root_groups",
         "variable_data": "variable_data",
         "script": "script",

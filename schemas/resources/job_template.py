@@ -43,6 +43,7 @@ WEBHOOK_SERVICES = (
         *NOTIFIED,
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "jobs": "jobs",
         "launch": "launch",
         "access_list": "access_list",

@@ -39,7 +39,7 @@ class NotificationTemplate(Struct, frozen=True, kw_only=True):
     description: str = ""
     organization: Annotated[int, Ref("organization", on_delete="cascade")]
     notification_type: Annotated[str, Choices(TYPES)]
-    notification_configuration: Annotated[dict[str, Any], Json("object")] = {}
+    notification_configuration: Annotated[dict[str, Any], Json("object", sealed=True)] = {}
     messages: Annotated[
         dict[str, Any],
         Json("object"),

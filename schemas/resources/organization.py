@@ -42,6 +42,7 @@ from schemas.resources.notified import NOTIFIED_OF_APPROVALS
         *NOTIFIED_OF_APPROVALS,
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "object_roles": "object_roles",
         "access_list": "access_list",
     },

@@ -23,6 +23,7 @@ from schemas.resources.notified import NOTIFIED
     ),
     related=(Related(name="job_templates", kind="job_template", through="project"), *NOTIFIED),
     extra_links={
+        "activity_stream": "activity_stream",
         "playbooks": "playbooks",
         "inventory_files": "inventories",
         "update": "update",

@@ -24,6 +24,7 @@ from schemas.resource import Ref, Related, Unique, resource
         Related(name="credentials", kind="credential", through="team", create=True),
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "object_roles": "object_roles",
         "access_list": "access_list",
     },

@@ -28,6 +28,7 @@ from schemas.resource import Help, ReadOnly, Related, Secret, Unique, resource
         Related(name="credentials", kind="credential", through="user", create=True),
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "projects": "projects",
         "roles": "roles",
         "access_list": "access_list",

@@ -36,9 +36,10 @@ async def test_a_history_projects_to_the_known_rows(
     connection: Connection, history: Path, projection: Projection
 ) -> None:
     """A version of a projection has one digest a history; a change of rows needs a new version."""
-    room = await Room(connection, projection).given(messages(history, projection.stream))
+    stored = messages(history, projection.stream)
+    room = await Room(connection, projection).given(stored)
     digests = await room.digests()
-    assert any(each.rows for each in digests.values())
+    assert any(each.rows for each in digests.values()) == bool(stored)
     text = "\n".join(f"{table} {each.rows} {each.sha256}" for table, each in digests.items())
     found = hashlib.sha256(text.encode()).hexdigest()
     assert found == known(history)[f"{projection.name}.v{projection.version}"], text

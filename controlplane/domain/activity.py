@@ -1,0 +1,189 @@
+"""The log read as an audit trail: what each stored event did, to what, and from what to what.
+
+Pure. Every event of CONFIG, JOBS and ACCESS that somebody could have caused becomes at least one
+``Entry``; a kind of event that nobody thought of here is still told, by its name. The shape of
+``changes`` is AWX's (``api.md`` 3.42); secrets are ``hidden``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas import registry, subjects
+from schemas.events.access import (
+    LoginTried,
+    RoleGranted,
+    RoleRevoked,
+    TokenCreated,
+    TokenRevoked,
+    TokenUpdated,
+)
+from schemas.events.instance import InstanceAdjusted, InstanceRegistered
+from schemas.events.job import JobCancelRequested, JobDeleted, JobLaunched
+from schemas.events.resource import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceLinked,
+    ResourceUnlinked,
+    ResourceUpdated,
+)
+from schemas.registry import Event
+from schemas.resource import RESOURCES
+
+HIDDEN = "hidden"
+TOKEN = "o_auth2_access_token"  # noqa: S105 - AWX's name of the type
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of the audit trail."""
+
+    operation: str
+    """``create``, ``update``, ``delete``, ``associate`` or ``disassociate``."""
+    object1: str
+    """A kind; empty for a job whose kind its launch has told."""
+    id1: int
+    object2: str = ""
+    id2: int | None = None
+    association: str = ""
+    """For associations: the relation, or ``role``."""
+    changes: dict[str, Any] = {}
+
+
+def entries(subject: str, event: Event) -> Iterator[Entry]:
+    """Yield what an event says to an auditor; nothing for what only machines noticed.
+
+    ``subject`` is where it is stored: some events of a job do not repeat its id.
+    """
+    match event:
+        case ResourceCreated() | ResourceUpdated() | ResourceDeleted():
+            yield _resource(event)
+        case ResourceLinked() | ResourceUnlinked():
+            yield _link(event)
+        case RoleGranted() | RoleRevoked():
+            yield _role(event)
+        case TokenCreated() | TokenUpdated() | TokenRevoked():
+            yield _token(event)
+        case InstanceRegistered() | InstanceAdjusted():
+            yield _instance(event)
+        case JobLaunched() | JobCancelRequested() | JobDeleted():
+            yield _job(subjects.parse_job(subject), event)
+        case LoginTried():
+            yield _login(event)
+        case _ if not registry.tag_of(event).startswith(("job.", "instance.")):
+            yield _other(event)
+
+
+def _resource(event: ResourceCreated | ResourceUpdated | ResourceDeleted) -> Entry:
+    match event:
+        case ResourceCreated(kind=kind, id=number, values=values):
+            changes = {"id": number, **_shown(kind, values)}
+            return Entry(operation="create", object1=kind, id1=number, changes=changes)
+        case ResourceUpdated(kind=kind, id=number, changes=new, was=old):
+            before, after = _shown(kind, old), _shown(kind, new)
+            changes = {
+                name: [value if value == HIDDEN else before.get(name), value]
+                for name, value in after.items()
+            }
+            return Entry(operation="update", object1=kind, id1=number, changes=changes)
+        case ResourceDeleted(kind=kind, id=number, was=values):
+            changes = {"id": number, **_shown(kind, values)}
+            return Entry(operation="delete", object1=kind, id1=number, changes=changes)
+
+
+def _shown(kind: str, values: dict[str, Any]) -> dict[str, Any]:
+    fields = RESOURCES[kind].fields
+    return {
+        name: HIDDEN if fields[name].holds_secrets else value
+        for name, value in values.items()
+        if name in fields
+    }
+
+
+def _link(event: ResourceLinked | ResourceUnlinked) -> Entry:
+    target = next(
+        related.kind for related in RESOURCES[event.kind].related if related.name == event.relation
+    )
+    word = "associate" if isinstance(event, ResourceLinked) else "disassociate"
+    return _association(word, (event.kind, event.id), (target, event.target), event.relation)
+
+
+def _role(event: RoleGranted | RoleRevoked) -> Entry:
+    word = "associate" if isinstance(event, RoleGranted) else "disassociate"
+    ends = (event.kind, event.object_id), ("user", event.user)
+    return _association(word, *ends, "role", {"role": f"{event.role}_role"})
+
+
+def _association(
+    word: str,
+    near: tuple[str, int],
+    far: tuple[str, int],
+    relation: str,
+    more: dict[str, Any] | None = None,
+) -> Entry:
+    return Entry(
+        operation=word,
+        object1=near[0],
+        id1=near[1],
+        object2=far[0],
+        id2=far[1],
+        association=relation,
+        changes={
+            "object1": near[0],
+            "object1_pk": near[1],
+            "object2": far[0],
+            "object2_pk": far[1],
+            "action": word,
+            "relationship": relation,
+            **(more or {}),
+        },
+    )
+
+
+def _token(event: TokenCreated | TokenUpdated | TokenRevoked) -> Entry:
+    words = {TokenCreated: "create", TokenUpdated: "update", TokenRevoked: "delete"}
+    fields = _builtins(event)
+    known = ("id", "user", "description", "scope", "expires")
+    changes = {name: fields[name] for name in known if name in fields}
+    return Entry(operation=words[type(event)], object1=TOKEN, id1=event.id, changes=changes)
+
+
+def _instance(event: InstanceRegistered | InstanceAdjusted) -> Entry:
+    word = "create" if isinstance(event, InstanceRegistered) else "update"
+    return Entry(operation=word, object1="instance", id1=event.id, changes=_builtins(event))
+
+
+def _job(number: int, event: JobLaunched | JobCancelRequested | JobDeleted) -> Entry:
+    match event:
+        case JobLaunched():
+            fields = _builtins(event)
+            known = ("id", "name", "description", "launch_type", "organization", "template")
+            changes = {name: fields[name] for name in known}
+            kind = fields["record"]["kind"]
+            return Entry(operation="create", object1=kind, id1=number, changes=changes)
+        case JobCancelRequested():
+            changes = {"cancel_flag": [False, True]}
+            return Entry(operation="update", object1="", id1=number, changes=changes)
+        case JobDeleted():
+            return Entry(operation="delete", object1="", id1=number, changes={"id": number})
+
+
+def _login(event: LoginTried) -> Entry:
+    return Entry(operation="create", object1="login", id1=event.user or 0, changes=_builtins(event))
+
+
+def _other(event: Event) -> Entry:
+    """Tell of an event by its tag, with nothing of its content: that could hold a secret."""
+    tag = registry.tag_of(event)
+    number = getattr(event, "id", 0)
+    known = number if isinstance(number, int) else 0
+    changes = {"event": tag}
+    return Entry(operation="update", object1=tag.split(".")[0], id1=known, changes=changes)
+
+
+def _builtins(event: Event) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(event)
+    return found
