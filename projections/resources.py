@@ -84,7 +84,7 @@ class Config:
     name = "config"
     stream = "CONFIG"
     enveloped = True
-    version = 1
+    version = 2
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""

@@ -36,7 +36,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 IF_POSITION = "If-Position"
 """``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
 PROJECTIONS = ("config", "jobs", "reports", "output", "activity", "job_activity", "access")
-ACCEPTABLE = ("application/json", "application/*", "text/", "*/*")
 
 KEY = "permission"
 """Name of the entry in a handler's ``opt``."""

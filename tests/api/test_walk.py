@@ -14,7 +14,16 @@ from tests.api.stack import Stack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPEN_LISTS = frozenset(
-    {"access_list", "credential_types", "me", "tokens", "personal_tokens", "roles", "users"}
+    {
+        "access_list",
+        "activity_stream",
+        "credential_types",
+        "me",
+        "personal_tokens",
+        "roles",
+        "tokens",
+        "users",
+    }
 )
 """Lists in which a user without roles may find something: what is public or the own."""
 
