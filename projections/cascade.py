@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from projections.projection import Run
 from projections.tables import links, quoted
-from schemas.resource import RESOURCES
+from schemas.resource import RESOURCES, members
 
 DDL = "CREATE TABLE doomed (kind text, id bigint, PRIMARY KEY (kind, id))"
 
@@ -59,10 +59,11 @@ WHERE inventory.id = gone.inventory
 def order(root: str) -> tuple[tuple[str, str, str], ...]:
     """Return (kind, field, parent kind) of every cascade below a kind, parents before children."""
     edges = [
-        (kind, field.name, field.ref.kind)
+        (kind, field.name, parent)
         for kind, resource in RESOURCES.items()
         for field in resource.fields.values()
         if field.ref is not None and field.ref.on_delete == "cascade"
+        for parent in members(field.ref.kind)
     ]
     depth = {root: 0}
     for _ in RESOURCES:
@@ -124,18 +125,16 @@ def _links(kinds: tuple[str, ...]) -> Iterator[Run]:
 def _references(kinds: tuple[str, ...], position: int) -> Iterator[Run]:
     for kind, resource in RESOURCES.items():
         for field in resource.fields.values():
-            if (
-                field.ref is None
-                or field.ref.on_delete != "set_null"
-                or field.ref.kind not in kinds
-            ):
+            if field.ref is None or field.ref.on_delete != "set_null":
                 continue
             column = quoted(field.name)
-            yield Run(
-                sql=f"UPDATE {quoted(kind)} SET {column} = NULL, position = $1"
-                f" WHERE {column} IN ({_doomed(field.ref.kind)})",
-                args=(position,),
-            )
+            for gone in members(field.ref.kind):
+                if gone in kinds:
+                    yield Run(
+                        sql=f"UPDATE {quoted(kind)} SET {column} = NULL, position = $1"
+                        f" WHERE {column} IN ({_doomed(gone)})",
+                        args=(position,),
+                    )
 
 
 def _doomed(kind: str) -> str:

@@ -31,6 +31,8 @@ class Ref(Struct, frozen=True):
     summary: str = ""
     """Key in ``related`` and ``summary_fields``; empty for the field's own name."""
     immutable: bool = False
+    fixed: bool = False
+    """Set when the object is made; what a later body says is ignored."""
 
 
 class Secret(Struct, frozen=True):
@@ -162,6 +164,8 @@ class Resource(Struct, frozen=True, kw_only=True):
     """Fields of its named URL: ``("name",)`` or ``("name", "organization.name")``."""
     copyable: bool
     has_created: bool
+    listed: bool
+    """There is a list of all objects of the kind."""
     deletable: bool
     read_only: bool
     """The system makes and changes it; the API shows it."""
@@ -169,10 +173,25 @@ class Resource(Struct, frozen=True, kw_only=True):
     """Active jobs that depend on it refuse its deletion with 409."""
     kept_with: str
     """Field whose object's subject in CONFIG holds this one's events, so that it tells of both."""
+    job_kind: str
+    """Of a unified job template: the type of the jobs it starts; empty for other kinds."""
 
 
 RESOURCES: dict[str, Resource] = {}
 """By kind. Filled by importing ``schemas.resources``."""
+
+
+def members(kind: str) -> tuple[str, ...]:
+    """Return the kinds that a reference to ``kind`` may lead to: itself, or those that share ids.
+
+    No kind is called ``unified_job_template``: templates, projects and sources count their ids by
+    that name, so an id tells which of them is meant.
+    """
+    if kind in RESOURCES:
+        return (kind,)
+    sharing = tuple(each.kind for each in RESOURCES.values() if each.sequence == kind)
+    return sharing or (kind,)
+
 
 S = TypeVar("S", bound=type[Struct])
 
@@ -195,10 +214,12 @@ def resource(
     named_url: tuple[str, ...] = (),
     copyable: bool = False,
     has_created: bool = True,
+    listed: bool = True,
     deletable: bool = True,
     read_only: bool = False,
     job_holder: bool = False,
     kept_with: str = "",
+    job_kind: str = "",
 ) -> Callable[[S], S]:
     """Declare a resource; see ``Resource`` for what each argument says."""
 
@@ -222,10 +243,12 @@ def resource(
             named_url=named_url,
             copyable=copyable,
             has_created=has_created,
+            listed=listed,
             deletable=deletable,
             read_only=read_only,
             job_holder=job_holder,
             kept_with=kept_with,
+            job_kind=job_kind,
         )
         return struct
 
@@ -301,5 +324,6 @@ __all__ = [
     "Secret",
     "Unique",
     "UnsetType",
+    "members",
     "resource",
 ]

@@ -30,7 +30,9 @@ from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
 from controlplane.api.settings_routes import settings_handlers
 from controlplane.api.system_routes import system_handlers
+from controlplane.api.template_lists import template_list_handlers
 from controlplane.api.token_routes import token_handlers
+from controlplane.api.unrun_routes import unrun_handlers
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """A request body above this size is refused with 413."""
@@ -51,9 +53,11 @@ def create_app(services: Services) -> Litestar:
             *instance_handlers(),
             *bulk_handlers(),
             *credential_handlers(),
+            *template_list_handlers(),
             *resource_handlers(),
             *job_list_handlers(),
             *launch_handlers(),
+            *unrun_handlers(),
             *event_handlers(),
             *live_handlers(),
             *history_handlers(),

@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from controlplane.api.links import url_of
+from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
+from ops import clock
 from schemas.notification_types import NOTIFICATION_TYPES
 
 ByID = dict[int, dict[str, Any]]
@@ -71,6 +73,21 @@ async def _project(view: View, rows: Sequence[Row]) -> ByID:
         values["scm_revision"] = state.get("scm_revision") or ""
         values["last_update_failed"] = values["last_job_failed"]
         values["last_updated"] = values["last_job_run"]
+    return found
+
+
+async def _schedule(view: View, rows: Sequence[Row]) -> ByID:
+    """What follows from the rule and the present moment; rules are as they were checked."""
+    del view
+    found: ByID = {}
+    for row in rows:
+        rule = recurrence.read(row["rrule"])
+        following = rule.next_run(clock.now()) if row["enabled"] else None
+        found[row["id"]] = {
+            "next_run": following,
+            "timezone": rule.zone,
+            "until": rule.until,
+        }
     return found
 
 
@@ -296,6 +313,8 @@ _COLUMNS: dict[str, Computer] = {
     "project": _project,
     "credential": _credential,
     "job_template": _template_status,
+    "system_job_template": _template_status,
+    "schedule": _schedule,
     "host": _host,
     "instance_group": _instance_group,
     "notification_template": _notification_template,

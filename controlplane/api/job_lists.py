@@ -32,6 +32,14 @@ SUBLISTS = (
         "project_update",
         '{t}."project_id" = {0}',
     ),
+    ("schedule", "schedules", "jobs", "unified_job", '{t}."schedule_id" = {0}'),
+    (
+        "system_job_template",
+        "system_job_templates",
+        "jobs",
+        "system_job",
+        '{t}."system_job_template_id" = {0}',
+    ),
     (
         "instance_group",
         "instance_groups",
@@ -55,7 +63,11 @@ USED = (("credentials", "credential"), ("labels", "label"))
 def job_list_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of lists and details of unified jobs."""
     handlers: list[HTTPRouteHandler] = []
-    for kind, plural in (("job", "jobs"), ("project_update", "project_updates")):
+    for kind, plural in (
+        ("job", "jobs"),
+        ("project_update", "project_updates"),
+        ("system_job", "system_jobs"),
+    ):
         handlers += routes(
             f"/api/v2/{plural}",
             {"GET": (LOGIN, _list(kind))},

@@ -38,6 +38,8 @@ _REFERENCES = (
     ("instance_group", "instance_group", "instance_group_id"),
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
+    ("system_job_template", "system_job_template", "system_job_template_id"),
+    ("schedule", "schedule", "schedule_id"),
 )
 _RELATED = frozenset(name for name, _, _ in _REFERENCES)
 _COMPUTED = (
@@ -92,13 +94,11 @@ _HELD = (
     ("host", "job_host_summaries", "job_host_summary", "host"),
 )
 """Relations of declared kinds to jobs: kind, name, table, the column that points back."""
-_TEMPLATES = (
-    '(select u."id", u."name", u."description", \'job_template\' as "kind" from "job_template" u'
-    ' union all select u."id", u."name", u."description", \'project\' from "project" u)'
-)
 _SOURCE = (
     '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when'
-    ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id"'
+    ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id",'
+    ' case when j."kind" = \'system_job\' then j."unified_job_template_id" end'
+    ' as "system_job_template_id", null::bigint as "schedule_id"'
     ' from "unified_job" j left join "instance_group" g on g."name" = j."instance_group"{where})'
 )
 _EVENT_COLUMNS = (
@@ -121,22 +121,9 @@ def register_job_tables() -> None:
         ("job", "Job"),
         ("project_update", "ProjectUpdate"),
         ("unified_job", "UnifiedJob"),
+        ("system_job", "SystemJob"),
     ):
         register(_jobs(kind, verbose))
-    register(
-        Table(
-            kind="unified_job_template",
-            source=_TEMPLATES,
-            verbose="UnifiedJobTemplate",
-            columns={
-                **_columns((("id", "int"), ("name", "str"), ("description", "str"))),
-                "type": Column(name="type", base="str", sql='{t}."kind"'),
-            },
-            relations={},
-            order=("name",),
-            search=("description", "name"),
-        )
-    )
     register(
         Table(
             kind="job_event",

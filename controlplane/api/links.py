@@ -9,6 +9,8 @@ from schemas.resource import RESOURCES, Resource
 
 ROOT = "/api/v2/"
 
+KIND = "@kind."
+"""Before a field's name in a row: the kind of what it refers to, where several share ids."""
 OTHER_PLURALS = {
     "instance": "instances",
     "token": "tokens",
@@ -46,5 +48,7 @@ def related(resource: Resource, row: Row) -> dict[str, Any]:
     for field in resource.fields.values():
         ref = field.ref
         if ref is not None and row.get(field.name) is not None and field.name != "team":
-            found[ref.summary or field.name] = url_of(ref.kind, row[field.name])
+            kind = row.get(f"{KIND}{field.name}", ref.kind)
+            if kind in RESOURCES:
+                found[ref.summary or field.name] = url_of(kind, row[field.name])
     return found

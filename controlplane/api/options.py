@@ -40,6 +40,13 @@ COMPUTED: dict[str, dict[str, str]] = {
         "next_job_run": "datetime",
         "status": "choice",
     },
+    "system_job_template": {
+        "last_job_run": "datetime",
+        "last_job_failed": "boolean",
+        "next_job_run": "datetime",
+        "status": "choice",
+    },
+    "schedule": {"timezone": "field", "until": "field"},
     "host": {
         "has_active_failures": "field",
         "has_inventory_sources": "field",

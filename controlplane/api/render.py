@@ -13,7 +13,7 @@ from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
 from schemas import roles
-from schemas.resource import RESOURCES, Field, Resource
+from schemas.resource import RESOURCES, Field, Resource, members
 
 ENCRYPTED = computed.ENCRYPTED
 Summaries = Mapping[tuple[str, int], dict[str, Any]]
@@ -43,7 +43,7 @@ async def page(
     names = await _named(view, resource, rows) if detail else {}
     answers: list[dict[str, Any]] = []
     for row in rows:
-        full = {**row, **values.get(row["id"], {})}
+        full = {**row, **values.get(row["id"], {}), **_kinds(resource, row, found)}
         related = links.related(resource, full)
         if detail and resource.named_url:
             segment = named_urls.encode(kind, row, names.get(row["id"], {}))
@@ -126,6 +126,8 @@ async def _referenced(view: View, resource: Resource, rows: Sequence[Row]) -> Su
 
 async def summarise(view: View, kind: str, ids: Sequence[int]) -> Summaries:
     """Return the summaries of objects of one kind, by (kind, id)."""
+    if kind not in RESOURCES:
+        return await _summarise_shared(view, kind, ids)
     resource = RESOURCES[kind]
     sql = f'select t.* from "{kind}" t where t."id" = any($1)'  # noqa: S608 - names from declarations
     rows = await view.fetch(sql, list(ids))
@@ -140,6 +142,35 @@ async def summarise(view: View, kind: str, ids: Sequence[int]) -> Summaries:
             if SUMMARY_RENAMED.get(word, word) in full
         }
     return found
+
+
+async def _summarise_shared(view: View, name: str, ids: Sequence[int]) -> Summaries:
+    """Return the summaries of objects of any kind that shares these ids; each says its kind."""
+    sql = (
+        'select t."id", t."name", t."description", t."kind"'  # noqa: S608 - names from declarations
+        f' from {table_of(name).source} t where t."id" = any($1)'
+    )
+    return {
+        (name, row["id"]): {
+            **{word: row[word] for word in ("id", "name", "description")},
+            "unified_job_type": RESOURCES[row["kind"]].job_kind,
+        }
+        for row in await view.fetch(sql, list(ids))
+    }
+
+
+def _kinds(resource: Resource, row: Row, found: Summaries) -> dict[str, str]:
+    """Return the kinds that references to shared ids lead to."""
+    kinds: dict[str, str] = {}
+    for field in resource.fields.values():
+        if field.ref is not None and field.ref.kind not in RESOURCES:
+            summary = found.get((field.ref.kind, row[field.name]), {})
+            for each in members(field.ref.kind):
+                if each in RESOURCES and RESOURCES[each].job_kind == summary.get(
+                    "unified_job_type"
+                ):
+                    kinds[f"{links.KIND}{field.name}"] = each
+    return kinds
 
 
 def _summaries(resource: Resource, row: Row, found: Summaries) -> dict[str, Any]:

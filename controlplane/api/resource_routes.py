@@ -37,7 +37,8 @@ def resource_handlers() -> list[HTTPRouteHandler]:
     handlers: list[HTTPRouteHandler] = []
     for resource in RESOURCES.values():
         base = f"/api/v2/{resource.plural}"
-        handlers += _list_routes(resource, base)
+        if resource.listed:
+            handlers += _list_routes(resource, base)
         handlers += _detail_routes(resource, f"{base}/{{key:str}}")
         for related in resource.related:
             if related.kind in RESOURCES:

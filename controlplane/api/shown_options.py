@@ -11,7 +11,7 @@ from typing import Any
 from controlplane.api import options
 from controlplane.api.pagination import PAGE_SIZE_MAX
 from controlplane.api.tables import table_of
-from schemas.resources.job_template import VERBOSITIES, WEBHOOK_SERVICES
+from schemas.resources.choices import VERBOSITIES, WEBHOOK_SERVICES
 
 _UNIFIED = {
     "name": "string",
@@ -76,6 +76,12 @@ _PROJECT_UPDATE = {
     "project": "id",
     "job_type": "choice",
     "job_tags": "string",
+}
+_SYSTEM_JOB = {
+    "system_job_template": "id",
+    "job_type": "choice",
+    "extra_vars": "string",
+    "result_stdout": "field",
 }
 _EVENT = {
     "job": "id",
@@ -167,6 +173,7 @@ FIELDS: dict[str, dict[str, str]] = {
     "unified_job": _UNIFIED,
     "job": {**_UNIFIED, **_JOB},
     "project_update": {**_UNIFIED, **_PROJECT_UPDATE},
+    "system_job": {**_UNIFIED, **_SYSTEM_JOB},
     "job_event": _EVENT,
     "job_host_summary": _SUMMARY,
     "token": _TOKEN,

@@ -74,8 +74,6 @@ _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_i
 NONE_YET = (
     "applications",
     "inventory_sources",
-    "schedules",
-    "system_job_templates",
     "workflow_job_templates",
 )
 """Lists that awxkit's export, import and role commands ask though there is nothing in them."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 import schemas.resources  # noqa: F401 - declares every kind
-from schemas.resource import RESOURCES, Field, Related, Resource
+from schemas.resource import RESOURCES, Field, Related, Resource, members
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ _STATUS = {
 }
 LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "job_template": _STATUS,
+    "system_job_template": _STATUS,
     "project": {
         **_STATUS,
         "last_updated": _STATUS["last_job_run"],
@@ -94,13 +95,13 @@ def register(table: Table) -> None:
 def table_of(kind: str) -> Table:
     """Return the table of a kind; raises KeyError for an unknown one."""
     if kind not in _tables:
-        _tables[kind] = _declared(RESOURCES[kind])
+        _tables[kind] = _declared(RESOURCES[kind]) if kind in RESOURCES else _family(kind)
     return _tables[kind]
 
 
 def known(kind: str) -> bool:
     """Return whether the kind has a table."""
-    return kind in _tables or kind in RESOURCES
+    return kind in _tables or kind in RESOURCES or members(kind) != (kind,)
 
 
 def column(name: str, base: str, *, secret: bool = False) -> Column:
@@ -241,5 +242,62 @@ def _pointing(other: Resource, kind: str) -> Iterable[str]:
     return (
         field.name
         for field in other.fields.values()
-        if field.ref is not None and field.ref.kind == kind
+        if field.ref is not None and kind in members(field.ref.kind)
     )
+
+
+def _family(name: str) -> Table:
+    """Return the table of all kinds that share the ids called ``name``; raises KeyError."""
+    kinds = members(name)
+    tables = [table_of(each) for each in kinds if each in RESOURCES]
+    if len(tables) < 2:  # noqa: PLR2004 - one kind is no family
+        raise KeyError(name)
+    texts = ("id", "created", "modified", "created_by", "modified_by", "name", "description")
+    rows = " union all ".join(
+        f"select {', '.join(f'u.{text}' for text in texts)}, {_shared(each)},"  # noqa: S608 - names from declarations
+        f' \'{each}\' as "kind" from "{each}" u'
+        for each in kinds
+    )
+    columns = {"id": column("id", "int"), "pk": Column(name="pk", base="int", sql='{t}."id"')}
+    for text in ("created", "modified"):
+        columns[text] = column(text, "time")
+    for text in ("name", "description"):
+        columns[text] = column(text, "str")
+    columns["type"] = Column(name="type", base="str", sql='{t}."kind"')
+    references = {"created_by": "user", "modified_by": "user", "organization": "organization"}
+    relations = {text: forward(text, kind) for text, kind in references.items()}
+    columns |= {text: column(text, "id") for text in references}
+    for each in kinds:
+        sql = f'case when {{t}}."kind" = \'{each}\' then {{t}}."id" end'
+        columns[each] = Column(name=each, base="id", sql=sql)
+        for text in dict.fromkeys((each, each.replace("_", ""))):
+            relations[text] = forward(text, each, "id")
+    columns |= _looked_up("job_template")
+    return Table(
+        kind=name,
+        source=f"({rows})",
+        verbose="".join(word.title() for word in name.split("_")),
+        columns=columns,
+        relations={**_pointers(name), **relations},
+        order=("name",),
+        search=("description", "name"),
+        polymorphic=True,
+    )
+
+
+def _shared(kind: str) -> str:
+    """Return the select-list entry of a kind's organization, null for kinds without one."""
+    if "organization" in RESOURCES[kind].fields:
+        return 'u."organization"'
+    return 'null::bigint as "organization"'
+
+
+def _pointers(name: str) -> dict[str, Relation]:
+    """Return the relations of kinds that point at any of a family."""
+    return {
+        text: backward(text, other.kind, field.name)
+        for other in RESOURCES.values()
+        for field in other.fields.values()
+        if field.ref is not None and field.ref.kind == name
+        for text in (other.plural, other.plural.replace("_", ""))
+    }

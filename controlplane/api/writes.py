@@ -8,6 +8,7 @@ from typing import Any
 from controlplane.api import visibility
 from controlplane.api.call import Call
 from controlplane.api.errors import PermissionDenied
+from controlplane.api.tables import known
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.domain.numerals import whole
@@ -23,7 +24,7 @@ from controlplane.shell.read_model import Row, View
 from controlplane.shell.resource_commands import CommandTools, prepare_for
 from ops import clock, ids, telemetry
 from schemas.envelope import Actor, Context
-from schemas.resource import RESOURCES, Resource
+from schemas.resource import Resource
 
 POSITION = "X-Playlog-Position"
 
@@ -133,7 +134,7 @@ async def _check_references(
         ref, target = field.ref, reference(body.get(field.name))
         if ref is None or field.read_only or target is None or target == row.get(field.name):
             continue
-        if ref.kind not in RESOURCES or not -(2**63) < target < 2**63:
+        if not known(ref.kind) or not -(2**63) < target < 2**63:
             continue
         facts = await visibility.load(view, ref.kind, target)
         verb = access.ref_verb(resource.kind, field.name, ref.kind)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from schemas.resource import RESOURCES
+from schemas.resource import RESOURCES, members
 
 Grants = Mapping[tuple[str, int], frozenset[str]]
 """Object (kind, id) to the roles held on it directly."""
@@ -198,6 +198,11 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "edit": (("target_credential", "credential", "edit"),),
         "delete": (("target_credential", "credential", "edit"),),
     },
+    "schedule": {
+        "read": (("unified_job_template", "unified_job_template", "read"),),
+        "edit": (("unified_job_template", "unified_job_template", "edit"),),
+        "delete": (("unified_job_template", "unified_job_template", "edit"),),
+    },
     "instance": {"read": ()},
     "job": {
         "read": (
@@ -226,6 +231,7 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
             ("organization", "organization", "audit"),
         ),
     },
+    "system_job": {"read": ()},
     "job_event": {"read": (("job", "job", "read"),)},
     "job_host_summary": {"read": (("job", "job", "read"),)},
 }
@@ -251,6 +257,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("group", "inventory"): "edit",
     ("job_template", "organization"): "read",
     ("credential_input_source", "target_credential"): "edit",
+    ("schedule", "unified_job_template"): "start",
 }
 """(kind, field) to the verb needed on what it is set to; else ``use`` if a role, else ``read``."""
 
@@ -266,6 +273,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "group": ("inventory",),
     "job_template": ("project",),
     "credential_input_source": ("target_credential",),
+    "schedule": ("unified_job_template",),
 }
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
 
@@ -296,6 +304,12 @@ def holders(kind: str, verb: str) -> tuple[Source, ...]:
             Source(path=(field, *source.path), kind=source.kind, role=source.role)
             for field, there, needed in DELEGATES[kind].get(verb, ())
             for source in holders(there, needed)
+        )
+    if members(kind) != (kind,):
+        return tuple(
+            Source(path=(each, *source.path), kind=source.kind, role=source.role)
+            for each in members(kind)
+            for source in holders(each, verb)
         )
     role = "read" if verb == "read" else NEEDS.get(kind, {}).get(verb, "")
     if not role or kind not in PARENTS:

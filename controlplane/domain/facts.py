@@ -9,14 +9,18 @@ set.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from schemas.resource import RESOURCES
+from schemas.resource import RESOURCES, members
 
+EPOCH = datetime.fromtimestamp(0, UTC)
 Row = Mapping[str, Any]
+KIND = "@kind"
+"""In a row found by an id that several kinds share: its kind."""
 
 
 class Object(Struct, frozen=True):
@@ -104,8 +108,9 @@ class Lacking(Struct, frozen=True, kw_only=True):
 class Facts:
     """Answers to lookups at one position, and a note of what was asked and what was lacking."""
 
-    def __init__(self, known: Mapping[Lookup, Any] | None = None) -> None:
+    def __init__(self, known: Mapping[Lookup, Any] | None = None, *, now: datetime = EPOCH) -> None:
         """Start from known answers; a row is a mapping, the others as their lookup says."""
+        self.now = now
         self._known: dict[Lookup, Any] = dict(known or {})
         self._lacking: dict[Lookup, None] = {}
         self._reads: dict[str, None] = {}
@@ -130,11 +135,18 @@ class Facts:
         return frozenset(self._reads)
 
     def row(self, kind: str, object_id: int) -> Row | None:
-        """Return an object's fields, or None when there is no such object."""
-        lookup = Object(kind, object_id)
-        self._reads[lookup.key] = None
-        row: Row | None = self._ask(lookup)
-        return row
+        """Return an object's fields, or None when there is no such object.
+
+        Where several kinds share ids, ``KIND`` in the row says which of them it is.
+        """
+        found: Row | None = None
+        for each in members(kind):
+            lookup = Object(each, object_id)
+            self._reads[lookup.key] = None
+            row: Row | None = self._ask(lookup)
+            if row is not None:
+                found = row if each == kind else {**row, KIND: each}
+        return found
 
     def referenced(self, kind: str, object_id: int) -> Row | None:
         """Return an object's fields; its cascade ancestors join the read set.
@@ -142,8 +154,9 @@ class Facts:
         For it goes with them.
         """
         row = self.row(kind, object_id)
-        if row is not None and kind in RESOURCES:
-            for field in RESOURCES[kind].fields.values():
+        actual = row.get(KIND, kind) if row is not None else kind
+        if row is not None and actual in RESOURCES:
+            for field in RESOURCES[actual].fields.values():
                 above = row.get(field.name)
                 if field.ref is not None and field.ref.on_delete == "cascade" and above is not None:
                     self.referenced(field.ref.kind, above)

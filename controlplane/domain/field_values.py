@@ -75,7 +75,7 @@ def _choice(field: Field, raw: Any) -> Any:
     for value, _label in pairs:
         if raw == value or str(raw) == str(value):
             return value
-    if raw == "" and field.default == "":
+    if raw == "" and field.base == "str" and (field.default == "" or field.nullable):
         return raw
     raise Unreadable(f'"{raw}" is not a valid choice.')
 

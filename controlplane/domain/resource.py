@@ -148,9 +148,15 @@ def read(command: Command) -> Plan:
             return Plan(command=command)
         case _ as never:
             assert_never(never)
+    update = isinstance(command, Update)
     complete = not (isinstance(command, Update) and command.partial)
     resource = RESOURCES[command.kind]
-    items = (_item(resource, number, body, complete=complete) for number, body in bodies)
+    fixed = {
+        field.name
+        for field in resource.fields.values()
+        if field.read_only or (update and field.ref is not None and field.ref.fixed)
+    }
+    items = (_item(resource, number, body, fixed, complete=complete) for number, body in bodies)
     return Plan(command=command, items=tuple(items))
 
 
@@ -184,12 +190,14 @@ def _decide(plan: Plan, facts: Facts) -> Decision:
             assert_never(never)
 
 
-def _item(resource: Resource, number: int, body: Mapping[str, Any], *, complete: bool) -> Item:
-    """Read one body; unknown keys and those the system sets are ignored."""
+def _item(
+    resource: Resource, number: int, body: Mapping[str, Any], fixed: set[str], *, complete: bool
+) -> Item:
+    """Read one body; unknown keys and those that no body may set are ignored."""
     values: dict[str, Any] = {}
     errors: Errors = {}
     for name, field in resource.fields.items():
-        if field.read_only:
+        if name in fixed:
             continue
         if name not in body:
             if complete and field.required:

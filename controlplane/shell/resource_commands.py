@@ -36,6 +36,7 @@ from controlplane.shell.config_writer import BEHIND, ConfigView, Prepare, Prepar
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.read_model import QUERIES
 from controlplane.shell.vault import Vault
+from ops import clock
 from schemas import subjects
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.registry import Event
@@ -114,7 +115,7 @@ async def _hashed(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _decide(plan: decider.Plan, view: ConfigView, tools: CommandTools) -> Decision:
-    facts = Facts()
+    facts = Facts(now=clock.now())
     for _ in range(ROUNDS_MAX):
         decided = decider.decide(plan, facts)
         if isinstance(decided, Decision):

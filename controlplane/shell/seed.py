@@ -6,6 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
+from controlplane.domain import recurrence
 from controlplane.shell.event_store import Conflict, EventStore, StreamPosition
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.resource_commands import hash_password
@@ -18,6 +19,23 @@ from schemas.resource import RESOURCES
 
 ORGANIZATION = "Default"
 GROUPS = ("controlplane", "default")
+CLEANUPS = (
+    ("cleanup_jobs", "Cleanup Job Details", "Cleanup Job Schedule", "SU", "120"),
+    (
+        *("cleanup_activitystream", "Cleanup Activity Stream"),
+        *("Cleanup Activity Schedule", "TU", "355"),
+    ),
+    (
+        *("cleanup_sessions", "Cleanup Expired Sessions"),
+        *("Cleanup Expired Sessions Schedule", "WE", ""),
+    ),
+    (
+        *("cleanup_tokens", "Cleanup Expired OAuth 2 Tokens"),
+        *("Cleanup Expired OAuth 2 Tokens Schedule", "TH", ""),
+    ),
+)
+"""Job type, name, name of its schedule, weekday, days kept."""
+BEGIN = "DTSTART:20201115T155200Z"
 TYPES_FILE = "builtin_credential_types.json"
 
 
@@ -38,6 +56,7 @@ async def seed(store: EventStore, numbers: Numbers, admin: str, password: str) -
     ]
     events += [await _created(numbers, "instance_group", name=name) for name in GROUPS]
     events += [await _created(numbers, "credential_type", **each) for each in builtin_types()]
+    events += await _cleanups(numbers)
     number = ids.new_id()
     context = Context(id=number, at=clock.now(), actor=SYSTEM, correlation=number)
     try:
@@ -65,8 +84,40 @@ def builtin_types() -> list[dict[str, Any]]:
     ]
 
 
-async def _created(numbers: Numbers, kind: str, /, **given: Any) -> ResourceCreated:
+async def _cleanups(numbers: Numbers) -> list[Event]:
+    """Return AWX's system job templates, under AWX's ids, and their schedules.
+
+    The schedules are disabled: nothing runs them.
+    """
+    taken = list(await numbers.take("unified_job_template", 5))
+    templates: list[Event] = []
+    schedules: list[Event] = []
+    for number, (job_type, name, schedule, day, days) in zip(
+        [*taken[:2], *taken[3:]], CLEANUPS, strict=True
+    ):
+        kind = "system_job_template"
+        templates.append(await _created(numbers, kind, number, name=name, job_type=job_type))
+        rule = recurrence.read(f"{BEGIN} RRULE:FREQ=WEEKLY;INTERVAL=1;BYDAY={day}")
+        schedules.append(
+            await _created(
+                numbers,
+                "schedule",
+                name=schedule,
+                rrule=rule.text,
+                dtstart=rule.first(),
+                unified_job_template=number,
+                extra_data={"days": days} if days else {},
+                enabled=False,
+            )
+        )
+    return [*templates, *schedules]
+
+
+async def _created(
+    numbers: Numbers, kind: str, number: int | None = None, /, **given: Any
+) -> ResourceCreated:
     resource = RESOURCES[kind]
-    number = (await numbers.take(resource.sequence))[0]
+    if number is None:
+        number = (await numbers.take(resource.sequence))[0]
     values = {name: field.default for name, field in resource.fields.items()}
     return ResourceCreated(kind=kind, id=number, values=values | given)

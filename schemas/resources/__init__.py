@@ -19,6 +19,8 @@ from schemas.resources import (
     notification_template,
     organization,
     project,
+    schedule,
+    system_job_template,
     team,
     user,
 )
@@ -40,6 +42,8 @@ __all__ = [
     "notification_template",
     "organization",
     "project",
+    "schedule",
+    "system_job_template",
     "team",
     "user",
 ]

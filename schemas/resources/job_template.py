@@ -7,22 +7,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique, resource
+from schemas.resources.choices import JOB_TYPES, VERBOSITIES, WEBHOOK_SERVICES
 from schemas.resources.notified import NOTIFIED
-
-JOB_TYPES = (("run", "Run"), ("check", "Check"))
-VERBOSITIES = (
-    (0, "0 (Normal)"),
-    (1, "1 (Verbose)"),
-    (2, "2 (More Verbose)"),
-    (3, "3 (Debug)"),
-    (4, "4 (Connection Debug)"),
-    (5, "5 (WinRM Debug)"),
-)
-WEBHOOK_SERVICES = (
-    ("github", "GitHub"),
-    ("gitlab", "GitLab"),
-    ("bitbucket_dc", "BitBucket DataCenter"),
-)
+from schemas.resources.schedule import SCHEDULES
 
 
 @resource(
@@ -41,6 +28,7 @@ WEBHOOK_SERVICES = (
         Related(name="labels", kind="label", attach=True, create=True),
         Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
         *NOTIFIED,
+        SCHEDULES,
     ),
     extra_links={
         "activity_stream": "activity_stream",
@@ -55,6 +43,7 @@ WEBHOOK_SERVICES = (
     named_url=("name", "organization.name"),
     copyable=True,
     job_holder=True,
+    job_kind="job",
 )
 class JobTemplate(Struct, frozen=True, kw_only=True):
     """The settings of a job template; ``organization`` is its project's."""

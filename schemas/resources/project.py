@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from schemas.resource import Choices, Help, ReadOnly, Ref, Related, Unique, resource
 from schemas.resources.notified import NOTIFIED
+from schemas.resources.schedule import SCHEDULES
 
 
 @resource(
@@ -21,7 +22,11 @@ from schemas.resources.notified import NOTIFIED
             message="Project with this (name, organization) combination already exists.",
         ),
     ),
-    related=(Related(name="job_templates", kind="job_template", through="project"), *NOTIFIED),
+    related=(
+        Related(name="job_templates", kind="job_template", through="project"),
+        SCHEDULES,
+        *NOTIFIED,
+    ),
     extra_links={
         "activity_stream": "activity_stream",
         "playbooks": "playbooks",
@@ -39,6 +44,7 @@ from schemas.resources.notified import NOTIFIED
     named_url=("name", "organization.name"),
     copyable=True,
     job_holder=True,
+    job_kind="project_update",
 )
 class Project(Struct, frozen=True, kw_only=True):
     """The settings of a project; its status and content come from its updates."""

@@ -21,6 +21,7 @@ from controlplane.domain.checks import (
     job_template,
     notification_template,
     project,
+    schedule,
     user,
 )
 from controlplane.domain.checks.draft import Draft, Relation
@@ -45,6 +46,7 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "job_template": job_template.check,
     "notification_template": notification_template.check,
     "project": project.check,
+    "schedule": schedule.check,
     "user": user.check,
 }
 _LINKS: dict[str, Callable[[Relation, Facts], None]] = {
