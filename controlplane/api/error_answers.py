@@ -20,8 +20,10 @@ from litestar.routes import HTTPRoute
 from controlplane.api.call import answer
 from controlplane.api.errors import Busy, Refusal, method_not_allowed
 from controlplane.domain.errors import Rejected, Unavailable
+from controlplane.shell.read_model import STATEMENT_TIMEOUT_MS
 
 _log = structlog.get_logger()
+_QUERY_S = STATEMENT_TIMEOUT_MS // 1000
 NO_PATH = "The requested resource could not be found."
 
 TEMPORARY: tuple[type[BaseException], ...] = (
@@ -82,9 +84,15 @@ def _allowed(request: Request[Any, Any, Any]) -> str:
     return ""
 
 
+def _busy(error: Exception) -> Busy:
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return Busy(f"The query took longer than {_QUERY_S} seconds and was given up.")
+    return Busy()
+
+
 def _failure(request: Request[Any, Any, Any], error: Exception) -> Refusal:
     if isinstance(error, TEMPORARY):
         _log.warning("unavailable", error=type(error).__name__, path=request.url.path)
-        return Busy()
+        return _busy(error)
     _log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
     return Refusal(500, {"detail": "A server error has occurred."})

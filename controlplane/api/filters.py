@@ -56,6 +56,8 @@ LOOKUPS = frozenset(
     ]
 )
 DEPTH_MAX = 5
+TERMS_MAX = 500
+"""Postgres gives up on conditions much longer than that."""
 BIGINT_MAX = 2**63 - 1
 _TRUE = frozenset({"true", "1", "t", "True"})
 _FALSE = frozenset({"false", "0", "f", "False"})
@@ -85,6 +87,8 @@ class Ordering(Struct, frozen=True, kw_only=True):
 
 def condition(table: Table, pairs: Pairs, role_level: RoleLevel | None = None) -> Where:
     """Return the condition of all filters in a query string."""
+    if len(pairs) > TERMS_MAX:
+        raise BadRequest(f"A query may hold at most {TERMS_MAX} parameters.")
     terms: list[Term] = []
     parts: list[Where] = []
     for name, value in pairs:
@@ -109,7 +113,9 @@ def condition(table: Table, pairs: Pairs, role_level: RoleLevel | None = None) -
 
 def search(table: Table, text: str) -> Where:
     """Return the condition that every word (by space or comma) stands in a searched field."""
-    words = [word for word in re.split(r"[\s,]+", text.replace("\x00", "")) if word]
+    words = {word for word in re.split(r"[\s,]+", text.replace("\x00", "")) if word}
+    if len(words) > TERMS_MAX:
+        raise BadRequest(f"A search may hold at most {TERMS_MAX} words.")
     return AllOf(
         parts=tuple(
             AnyOf(
@@ -119,7 +125,7 @@ def search(table: Table, text: str) -> Where:
                     if name in table.columns
                 )
             )
-            for word in words
+            for word in sorted(words)
         )
     )
 
@@ -141,7 +147,7 @@ def orderings(table: Table, pairs: Pairs) -> tuple[Ordering, ...]:
             message = f"{table.verbose} has no field named '{key.lstrip('-')}'"
             raise BadRequest(message)
         if column.secret:
-            message = f"Ordering by {column.name} is not allowed."
+            message = f"Filtering on {column.name} is not allowed."
             raise PermissionDenied(message)
         found.append(Ordering(path=relations, column=column, descending=descending))
     return tuple(found)
@@ -209,6 +215,9 @@ def _on_relation(
 
 def _resolve(table: Table, parts: list[str]) -> tuple[tuple[Relation, ...], Column | None]:
     """Follow the parts of a name; the column is None when the name ends on a to-many relation."""
+    whole = "__".join(parts)
+    if whole in table.columns:
+        return (), table.columns[whole]
     relations, far = _follow(table, parts[:-1])
     if parts[-1] in far.columns:
         return relations, far.columns[parts[-1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controlplane.api.tables import (
+    UNSEARCHED,
     Column,
     Relation,
     Table,
@@ -161,7 +162,7 @@ def _jobs(kind: str, verbose: str) -> Table:
     where = "" if kind == "unified_job" else f" where j.\"kind\" = '{kind}'"
     columns = _columns(_JOB_COLUMNS)
     for name, base, sql in _COMPUTED:
-        columns[name] = Column(name=name, base=base, sql=sql)
+        columns[name] = Column(name=name, base=base, sql=sql, secret=name in UNSEARCHED)
     relations = {
         name: Relation(name=name, table=table, on=on, many=many)
         for name, table, on, many in _OF_TYPE

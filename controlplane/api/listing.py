@@ -12,7 +12,14 @@ from controlplane.api.filters import Ordering
 from controlplane.api.pagination import Page
 from controlplane.api.tables import Table, table_of
 from controlplane.api.where import AllOf, Statement, Where
-from controlplane.shell.read_model import Row, View
+from controlplane.shell.read_model import STATEMENT_TIMEOUT_MS, Row, View
+
+REGEX_TIMEOUT_MS = 2_000
+TOO_LONG = (
+    f"The regular expression took longer than {REGEX_TIMEOUT_MS // 1000} seconds and was given up."
+)
+REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError)
+"""What Postgres, or its driver, says of values that no row can have."""
 
 
 class Within(Struct, frozen=True, kw_only=True):
@@ -53,36 +60,60 @@ async def find(
         table, call.pairs, lambda role: visibility.holding(call.who, kind, role)
     )
     everything = AllOf(parts=(*parts, asked))
-    page = pagination.read(call.pairs)
+    page = pagination.read(call.pairs, call.path)
     order = filters.orderings(table, call.pairs)
     named = any(name in ("order_by", "order") for name, _ in call.pairs)
     first = "" if within is None or named else within.first
+    writing = _Writing(table, everything, (first, order), page)
     try:
-        return await _find(view, table, everything, (first, order), page)
-    except (
-        asyncpg.InvalidRegularExpressionError,
-        asyncpg.InvalidTextRepresentationError,
-        asyncpg.NumericValueOutOfRangeError,
-        asyncpg.UntranslatableCharacterError,
-        asyncpg.CharacterNotInRepertoireError,
-    ) as error:
+        if writing.regex:
+            await view.limit(REGEX_TIMEOUT_MS)
+        found = await writing.read(view)
+        if writing.regex:
+            await view.limit(STATEMENT_TIMEOUT_MS)
+    except REFUSED as error:
         raise BadRequest(str(error)) from error
+    except asyncpg.QueryCanceledError as error:
+        if writing.regex:
+            raise BadRequest(TOO_LONG) from error
+        raise
+    return found
 
 
-async def _find(
-    view: View,
+class _Writing:
+    """The statements of one page: how many rows there are, and those of the page."""
+
+    def __init__(
+        self, table: Table, where: Where, order: tuple[str, tuple[Ordering, ...]], page: Page
+    ) -> None:
+        self._page = page
+        self._counting = Statement()
+        condition = self._counting.condition(where, "t")
+        self._count = f"select count(*) from {table.source} t where {condition}"  # noqa: S608 - values are bound
+        self._reading = Statement()
+        self._rows = _rows(self._reading, table, where, order, page)
+
+    @property
+    def regex(self) -> bool:
+        """Whether a regular expression of the caller's is matched."""
+        return self._reading.regex
+
+    async def read(self, view: View) -> Found:
+        """Return the page."""
+        count = 0
+        if self._page.counted:
+            count = await view.value(self._count, *self._counting.args)
+        rows = await view.fetch(self._rows, *self._reading.args)
+        return Found(page=self._page, count=count, rows=rows)
+
+
+def _rows(
+    statement: Statement,
     table: Table,
     where: Where,
     order: tuple[str, tuple[Ordering, ...]],
     page: Page,
-) -> Found:
-    count = 0
-    if page.counted:
-        counting = Statement()
-        condition = counting.condition(where, "t")
-        sql = f"select count(*) from {table.source} t where {condition}"  # noqa: S608 - values are bound
-        count = await view.value(sql, *counting.args)
-    statement = Statement()
+) -> str:
     condition = statement.condition(where, "t")
     keys = [order[0]] if order[0] else []
     keys += [_order_key(statement, key) for key in order[1]]
@@ -93,8 +124,7 @@ async def _find(
     if table.wide:
         ids = f'select t."id" from {table.source} t where {condition}{cut}'  # noqa: S608 - as below
         picked, cut = f'{condition} and t."id" = any(array({ids}))', f" order by {order_by}"
-    sql = f"select t.*{facts} from {table.source} t where {picked}{cut}"  # noqa: S608 - values are bound
-    return Found(page=page, count=count, rows=await view.fetch(sql, *statement.args))
+    return f"select t.*{facts} from {table.source} t where {picked}{cut}"  # noqa: S608 - values are bound
 
 
 def _order_key(statement: Statement, key: Ordering) -> str:

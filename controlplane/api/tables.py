@@ -81,6 +81,16 @@ LATEST = {
     "project": {"last_job": "project_update", "current_job": "project_update"},
 }
 """Looked up columns that hold the id of another table's row."""
+UNSEARCHED = frozenset(
+    {
+        *("artifacts", "client_secret", "extra_data", "extra_vars", "host_config_key", "job_args"),
+        *("job_env", "notification_configuration", "pod_spec_override", "refresh_token"),
+        *("start_args", "survey_passwords", "survey_spec", "token", "webhook_key"),
+    }
+)
+"""Columns that hold what may be secret in part: filtering by them would tell it bit by bit."""
+UNSEARCHED_OF = frozenset({("credential", "inputs")})
+"""(kind, column) of those whose name means something else on another kind."""
 REVERSED = {("group", "children"): "parents"}
 """Links of a kind to itself, and what they are called from the other end."""
 
@@ -106,7 +116,8 @@ def known(kind: str) -> bool:
 
 def column(name: str, base: str, *, secret: bool = False) -> Column:
     """Return the plain column of that name."""
-    return Column(name=name, base=base, sql=f'{{t}}."{name}"', secret=secret)
+    hidden = secret or name in UNSEARCHED
+    return Column(name=name, base=base, sql=f'{{t}}."{name}"', secret=hidden)
 
 
 def forward(name: str, table: str, local: str = "") -> Relation:
@@ -152,7 +163,7 @@ def _declared(resource: Resource) -> Table:
     for field in resource.fields.values():
         if field.hidden:
             continue
-        columns[field.name] = _column(field)
+        columns[field.name] = _column(resource.kind, field)
         if field.ref is not None and known(field.ref.kind):
             relations[field.name] = forward(field.name, field.ref.kind)
     columns.update(_looked_up(resource.kind))
@@ -200,11 +211,13 @@ def _looked_up(kind: str) -> dict[str, Column]:
     }
 
 
-def _column(field: Field) -> Column:
+def _column(kind: str, field: Field) -> Column:
     sql = f'{{t}}."{field.name}"'
     if field.json is not None and field.json.form == "object":
         sql = f"{sql}::text"
-    return Column(name=field.name, base=field.base, sql=sql, secret=field.secret is not None)
+    in_part = field.name in UNSEARCHED or (kind, field.name) in UNSEARCHED_OF
+    secret = field.secret is not None or in_part
+    return Column(name=field.name, base=field.base, sql=sql, secret=secret)
 
 
 def _reverse(resource: Resource) -> dict[str, Relation]:

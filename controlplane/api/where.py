@@ -81,6 +81,8 @@ class Statement:
         """Start without values."""
         self.args: list[Any] = []
         self._aliases = 0
+        self.regex = False
+        """Whether it matches by regular expression, which may take for ever."""
 
     def bind(self, value: Any) -> str:
         """Bind a value and return its placeholder."""
@@ -129,6 +131,7 @@ class Statement:
             pattern = f"{before}{_escape(str(value))}{after}"
             return f"{_text(expression, column)} {operator} {self.bind(pattern)}"
         if where.lookup in REGEXES:
+            self.regex = True
             return f"{_text(expression, column)} {REGEXES[where.lookup]} {self.bind(value)}"
         operator = COMPARISONS.get(where.lookup, "=")
         return f"{expression} {operator} {self.bind(value)}::{kind}"

@@ -65,6 +65,10 @@ class View:
         finally:
             await self._pool.release(self.connection)
 
+    async def limit(self, milliseconds: int) -> None:
+        """Give up what this snapshot is asked from now on after another time than usual."""
+        await (await self._opened()).execute(f"set local statement_timeout = {milliseconds}")
+
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """Return the rows of a statement with bound arguments."""
         rows: list[Row] = await (await self._opened()).fetch(sql, *args)

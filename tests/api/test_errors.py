@@ -168,7 +168,7 @@ async def test_a_position_of_nothing_is_refused_at_once(stack: Stack, named: str
 
 
 @pytest.mark.parametrize(
-    "path", ["hosts/{}/", "tokens/{}/", "roles/{}/", "jobs/{}/", "instances/{}/", "hosts/?page={}"]
+    "path", ["hosts/{}/", "tokens/{}/", "roles/{}/", "jobs/{}/", "instances/{}/", "users/?page={}"]
 )
 async def test_ids_of_any_length_are_missing(stack: Stack, path: str) -> None:
     """An id or page of thousands of digits is a 404 like any other that is not there."""

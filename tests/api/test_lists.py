@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
-from controlplane.api import render, visibility
+from controlplane.api import listing, render, visibility
+from controlplane.api.error_answers import answer_error
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
 from tests.api.stack import Stack
@@ -95,9 +98,9 @@ async def test_filters(
         ("users/?password=x", 403, "Filtering on password is not allowed."),
         ("users/?password__regex=x", 403, "Filtering on password is not allowed."),
         ("hosts/?created_by__password__startswith=x", 403, None),
-        ("hosts/?page=99", 404, "Invalid page."),
-        ("hosts/?page=0", 404, "Invalid page."),
-        ("hosts/?page=x", 404, "Invalid page."),
+        ("users/?page=99", 404, "Invalid page."),
+        ("users/?page=0", 404, "Invalid page."),
+        ("users/?page=x", 404, "Invalid page."),
         ("hosts/?name__regex=(", 400, None),
         ("hosts/?name__regex=%5B%5Ba", 400, None),
         ("hosts/?id=99999999999999999999", 400, None),
@@ -203,3 +206,57 @@ async def test_a_page_costs_a_fixed_number_of_queries(
             await render.page(counted, who, kind, part)
             asked.append(counted.asked)
     assert len(set(asked)) == 1
+
+
+async def test_an_expression_that_takes_for_ever_is_cut_off(
+    stack: Stack, inventory: dict[str, Any]
+) -> None:
+    """Backtracking without end is a 400, and the connection answers the next request."""
+    number = inventory["id"]
+    await stack.make("hosts", name="slow", inventory=number, description="ab" * 2000 + "c")
+    query = {"description__regex": r"(?:(.+)\1)+$", "name": "slow"}
+    answered = await stack.client.get("/api/v2/hosts/", params=query)
+    assert answered.status_code == 400, answered.text
+    assert answered.json() == {"detail": listing.TOO_LONG}
+    assert await names(stack, "name=slow") == ["slow"]
+
+
+async def test_a_slow_query_is_given_up_and_said_so(
+    stack: Stack, inventory: dict[str, Any]
+) -> None:
+    """What the database does not answer in time is 503 with Retry-After, in words."""
+    async with stack.services.read.view() as view:
+        await view.limit(1)
+        with pytest.raises(asyncpg.QueryCanceledError) as canceled:
+            await view.fetch("select count(*) from generate_series(1, 100000000)")
+    request: Any = SimpleNamespace(url=SimpleNamespace(path="/"))
+    answered = answer_error(request, canceled.value)
+    assert (answered.status_code, answered.headers["Retry-After"]) == (503, "2")
+    assert b"The query took longer than 15 seconds and was given up." in answered.content
+    assert len(await names(stack, "name=alpha")) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "&".join(["or__name=a"] * 1000),
+        "name__in=" + ",".join("x" * 20_000),
+        "search=" + "a+" * 3000,
+    ],
+)
+async def test_long_queries_are_answered(
+    stack: Stack, inventory: dict[str, Any], query: str
+) -> None:
+    """A query of thousands of terms finds something or is refused, and breaks nothing."""
+    answered = await stack.client.get(f"/api/v2/hosts/?{query}")
+    assert answered.status_code in (200, 400), answered.text
+    assert len(await names(stack, "name=alpha")) == 1
+
+
+@pytest.mark.parametrize("page", ["99", "0", "x", "9" * 5000])
+async def test_the_list_of_hosts_says_it_in_its_own_way(
+    stack: Stack, inventory: dict[str, Any], page: str
+) -> None:
+    """AWX's list of hosts answers a page that is not there with 400 and ``error``."""
+    answered = await stack.client.get(f"/api/v2/hosts/?page={page}")
+    assert (answered.status_code, answered.json()) == (400, {"error": "Invalid page."})
