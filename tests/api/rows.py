@@ -63,8 +63,9 @@ async def fill(connection: Connection, count: int, seed: int) -> None:
         places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
         names = ", ".join(f'"{column}"' for column, _, _ in columns)
         sql = f'insert into "{name}" ({names}) values ({places}) on conflict do nothing'
+        alone = {u.fields[0] for u in RESOURCES[name].unique} if name in RESOURCES else set()
         rows = [
-            [_value(draw, column, number, count) for column in columns]
+            [_value(draw, column, number, count, unique=column[0] in alone) for column in columns]
             for number in _numbers(name, count)
         ]
         await connection.executemany(sql, rows)
@@ -95,8 +96,17 @@ async def _columns(connection: Connection) -> dict[str, list[tuple[str, str, boo
     return tables
 
 
-def _value(draw: random.Random, column: tuple[str, str, bool], number: int, count: int) -> Any:
+def _value(
+    draw: random.Random,
+    column: tuple[str, str, bool],
+    number: int,
+    count: int,
+    *,
+    unique: bool = False,
+) -> Any:
     name, kind, nullable = column
+    if unique and kind == "text":
+        return f"{draw.choice(WORDS)}{number}"
     if name == "id":
         return number
     if nullable and draw.random() < 0.3:
