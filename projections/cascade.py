@@ -88,14 +88,24 @@ def delete(kind: str, object_id: int, position: int) -> Iterator[Run]:
     for each in kinds:
         yield Run(sql=f"DELETE FROM {quoted(each)} WHERE id IN ({_doomed(each)})")
     yield from _references(kinds, position)
-    yield Run(
-        sql="DELETE FROM role_grant USING doomed"
-        " WHERE role_grant.kind = doomed.kind AND role_grant.object_id = doomed.id"
-    )
+    yield from _grants(kinds)
     if "user" in kinds:
-        for table in ("role_grant", "token"):
-            yield Run(sql=f"DELETE FROM {table} WHERE user_id IN ({_doomed('user')})")
+        yield Run(sql=f"DELETE FROM token WHERE user_id IN ({_doomed('user')})")
     yield Run(sql="DELETE FROM doomed")
+
+
+def _grants(kinds: tuple[str, ...]) -> Iterator[Run]:
+    yield Run(
+        sql="DELETE FROM role_assignment USING doomed"
+        " WHERE role_assignment.kind = doomed.kind AND role_assignment.object_id = doomed.id"
+    )
+    for kind, column in (
+        ("user", "user_id"),
+        ("team", "team_id"),
+        ("role_definition", "definition"),
+    ):
+        if kind in kinds:
+            yield Run(sql=f"DELETE FROM role_assignment WHERE {column} IN ({_doomed(kind)})")
 
 
 def _doom(kind: str, object_id: int) -> Iterator[Run]:

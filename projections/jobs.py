@@ -103,6 +103,7 @@ _DDL = (
     "CREATE INDEX ON unified_job (unified_job_template_id, id)",
     "CREATE INDEX ON unified_job (job_template_id, id) WHERE job_template_id IS NOT NULL",
     "CREATE INDEX ON unified_job (project_id, id)",
+    ("CREATE INDEX ON unified_job ((CASE WHEN kind = 'project_update' THEN project_id END), id)"),
     "CREATE INDEX ON unified_job (inventory_id, id)",
     "CREATE INDEX ON unified_job (organization_id, id)",
     "CREATE INDEX ON unified_job (status, id)",

@@ -11,12 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from projections import cascade, instances, settings, tables
+from projections import cascade, grants, instances, settings, tables
 from projections.projection import Poison, RawMessage, Rows, Run, Statement
+from schemas import roles
 from schemas.envelope import Recorded
 from schemas.events.access import (
+    RoleAssigned,
     RoleGranted,
     RoleRevoked,
+    RoleUnassigned,
     TokenCreated,
     TokenRevoked,
     TokenUpdated,
@@ -40,12 +43,6 @@ from schemas.resource import RESOURCES
 
 _DDL = (
     (
-        "CREATE TABLE role_grant (user_id bigint NOT NULL, kind text NOT NULL,"
-        " object_id bigint NOT NULL, role text NOT NULL, position bigint NOT NULL,"
-        " PRIMARY KEY (user_id, kind, object_id, role))"
-    ),
-    "CREATE INDEX ON role_grant (kind, object_id, role)",
-    (
         "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL,"
         " description text NOT NULL, scope text NOT NULL, token_hash text NOT NULL,"
         " created timestamptz NOT NULL, modified timestamptz NOT NULL,"
@@ -61,20 +58,6 @@ _DDL = (
     cascade.DDL,
 )
 
-_CREATOR = """
-INSERT INTO role_grant (user_id, kind, object_id, role, position)
-SELECT creator.id, made.kind, made.id, 'admin', made.position
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS made (by, kind, id, position)
-JOIN "user" AS creator ON creator.id = made.by AND NOT creator.is_superuser
-ON CONFLICT DO NOTHING
-"""
-"""Who creates an object administers it; a superuser needs no grant for that."""
-
-_GRANT = """
-INSERT INTO role_grant (user_id, kind, object_id, role, position) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT DO NOTHING
-"""
-
 _COUNTED = {"host": "total_hosts", "group": "total_groups"}
 
 
@@ -88,11 +71,13 @@ class Config:
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""
-        return [*tables.ddl(), *_DDL, *instances.DDL, *settings.DDL, *tables.views()]
+        grown = (*_DDL, *grants.DDL, *instances.DDL, *settings.DDL)
+        return [*tables.ddl(), *grown, *tables.views()]
 
     def tables(self) -> Sequence[str]:
         """Return its table names, without the scratch table of deletions and the views."""
-        return [*tables.names(), "role_grant", "token", "instance", "object_position", "setting"]
+        own = ("role_assignment", "token", "instance", "object_position", "setting")
+        return [*tables.names(), *own]
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements for a batch of transactions in stream order."""
@@ -112,7 +97,8 @@ class _Batch:
     def __init__(self) -> None:
         self._statements: list[Statement] = []
         self._rows: dict[str, tuple[tuple[str, ...], list[tuple[Any, ...]]]] = {}
-        self._creators: list[tuple[int, str, int, int]] = []
+        self._grants = grants.Numbering()
+        self._creators: list[grants.Creator] = []
         self._counts: Counter[tuple[str, int]] = Counter()
         self._touched: dict[tuple[str, int, int], None] = {}
 
@@ -128,7 +114,7 @@ class _Batch:
                 self._touch(message, event.kind, event.id)
             case ResourceLinked() | ResourceUnlinked():
                 self._link(message, event)
-            case RoleGranted() | RoleRevoked():
+            case RoleGranted() | RoleRevoked() | RoleAssigned() | RoleUnassigned():
                 self._grant(message, event)
             case TokenCreated() | TokenUpdated() | TokenRevoked():
                 self._token(message, event)
@@ -167,8 +153,10 @@ class _Batch:
         )
         row = (event.id, at, at, by, by, message.sequence, *fields)
         self._insert(event.kind, tables.columns(resource), row)
-        if by is not None and "admin" in resource.roles:
-            self._creators.append((by, event.kind, event.id, message.sequence))
+        if by is not None and roles.administered(event.kind):
+            number = self._grants.next(message.sequence)
+            made = (number, by, event.kind, event.id, at, message.sequence)
+            self._creators.append(made)
         if event.kind in _COUNTED:
             self._counts[_COUNTED[event.kind], event.values["inventory"]] += 1
         self._touch(message, event.kind, event.id)
@@ -203,18 +191,15 @@ class _Batch:
         self._touch(message, event.kind, event.id)
         self._touch(message, target, event.target)
 
-    def _grant(self, message: Recorded, event: RoleGranted | RoleRevoked) -> None:
-        args = (event.user, event.kind, event.object_id, event.role)
-        if isinstance(event, RoleGranted):
-            self._run(Run(sql=_GRANT, args=(*args, message.sequence)))
-        else:
-            sql = (
-                "DELETE FROM role_grant"
-                " WHERE user_id = $1 AND kind = $2 AND object_id = $3 AND role = $4"
-            )
-            self._run(Run(sql=sql, args=args))
+    def _grant(
+        self, message: Recorded, event: RoleGranted | RoleRevoked | RoleAssigned | RoleUnassigned
+    ) -> None:
+        self._run(grants.statement(event, message, self._grants))
         self._touch(message, event.kind, event.object_id)
-        self._touch(message, "user", event.user)
+        if event.user:
+            self._touch(message, "user", event.user)
+        if isinstance(event, RoleAssigned | RoleUnassigned) and event.team:
+            self._touch(message, "team", event.team)
 
     def _token(self, message: Recorded, event: TokenCreated | TokenUpdated | TokenRevoked) -> None:
         self._touch(message, "token", event.id)
@@ -251,8 +236,7 @@ class _Batch:
             self._statements.append(Rows(table=table, columns=columns, rows=rows))
         self._rows = {}
         if self._creators:
-            by, kinds, ids, positions = (list(each) for each in zip(*self._creators, strict=True))
-            self._statements.append(Run(sql=_CREATOR, args=(by, kinds, ids, positions)))
+            self._statements.append(grants.creators(self._creators))
             self._creators = []
         for (column, inventory), number in self._counts.items():
             sql = f"UPDATE inventory SET {column} = {column} + $2 WHERE id = $1"

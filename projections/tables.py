@@ -110,11 +110,12 @@ def ddl() -> list[str]:
 
 
 def views() -> list[str]:
-    """Return the statements for relations kept as role grants; ``role_grant`` must be there."""
+    """Return the statements for relations kept as role grants, over ``role_assignment``."""
     return [
         f"CREATE VIEW {quoted(f'{kind}_{related.name}')} AS SELECT object_id AS id,"
-        " user_id AS target, position FROM role_grant"
-        f" WHERE kind = '{kind}' AND role = '{related.role}'"
+        " user_id AS target, min(position) AS position FROM role_assignment"
+        f" WHERE kind = '{kind}' AND role = '{related.role}' AND user_id > 0"
+        " GROUP BY object_id, user_id"
         for kind, related in grant_views()
     ]
 

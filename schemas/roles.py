@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from schemas.resource import RESOURCES
+from schemas.role_definitions import EXECUTE_OWN
 
 ROLES_PER_OBJECT = 128
 """Room for role numbers in an id; numbers are 1 .. 127."""
@@ -55,8 +56,19 @@ _NUMBERS: tuple[tuple[str, str], ...] = (
     ("instance_group", "admin"),
     ("instance_group", "use"),
     ("instance_group", "read"),
+    ("workflow_job_template", "admin"),
+    ("workflow_job_template", "execute"),
+    ("workflow_job_template", "approval"),
+    ("workflow_job_template", "read"),
 )
 _NUMBER_OF = {pair: number for number, pair in enumerate(_NUMBERS, start=1)}
+
+DEFINED = {
+    "job_template": (EXECUTE_OWN,),
+    "execution_environment": ("admin",),
+    "notification_template": ("admin",),
+}
+"""Roles that only a role definition grants: they are no object roles and have no ids."""
 
 NAMES = {
     "system_administrator": "System Administrator",
@@ -125,6 +137,12 @@ def role_of(number: int) -> ObjectRole:
     if object_id < 0 or (kind == SYSTEM) != (object_id == 0):
         raise KeyError(number)
     return ObjectRole(kind, object_id, role)
+
+
+def administered(kind: str) -> bool:
+    """Return whether objects of a kind have an administrator, as which their creator starts."""
+    declared = RESOURCES[kind].roles if kind in RESOURCES else ()
+    return "admin" in (*declared, *DEFINED.get(kind, ()))
 
 
 def field_name(role: str) -> str:

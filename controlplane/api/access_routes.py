@@ -1,4 +1,4 @@
-"""Object roles: listing, granting and revoking them; who has which access (``api.md`` 3.4)."""
+"""Who has which access: access lists, owners of credentials, what a user or a team can see."""
 
 from __future__ import annotations
 
@@ -7,132 +7,71 @@ from typing import Any
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import listing, options, pagination, role_table, visibility
+from controlplane.api import options, pagination, role_table, visibility
 from controlplane.api.access_list import access_list
 from controlplane.api.auth import principal_of
-from controlplane.api.call import Call, answer, empty
-from controlplane.api.errors import BadRequest, Missing, PermissionDenied
-from controlplane.api.guards import LOGIN, needs
+from controlplane.api.call import Call, answer
+from controlplane.api.errors import Missing
+from controlplane.api.guards import needs
 from controlplane.api.listing import Within
 from controlplane.api.resource_routes import page_of
-from controlplane.api.resource_writes import identity
-from controlplane.api.routing import Opt, routes
-from controlplane.api.tables import table_of
-from controlplane.api.where import AllOf, Sql, Where
-from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.api.role_routes import DEPRECATED, describe, role_handlers
+from controlplane.api.routing import Endpoint, Opt, routes
+from controlplane.api.where import AnyOf, Sql
 from controlplane.domain import access
-from controlplane.domain.numerals import whole
-from controlplane.shell import access_commands
-from controlplane.shell.read_model import View
-from schemas import roles
+from controlplane.domain.access import Principal
 from schemas.resource import RESOURCES
-from schemas.roles import ObjectRole
-
-DEPRECATED = {
-    "Warning": (
-        '299 awx "This resource has been deprecated and will be removed in a future release."'
-    )
-}
 
 
 def access_handlers() -> list[HTTPRouteHandler]:
     """Return the routes about roles and access."""
-    handlers = [
-        *routes("/api/v2/roles", {"GET": (LOGIN, show_all)}, (LOGIN, describe)),
-        *routes("/api/v2/roles/{key:str}", {"GET": (LOGIN, show_one)}, (LOGIN, describe)),
-        *routes(
-            "/api/v2/roles/{key:str}/users",
-            {"GET": (LOGIN, show_members), "POST": (LOGIN, change_members)},
-            (LOGIN, describe_members),
-        ),
-        *routes(
-            "/api/v2/users/{key:str}/roles",
-            {"GET": (_USER, show_of_user), "POST": (_USER, change_of_user)},
-            (_USER, describe_roles),
-        ),
-    ]
+    handlers = role_handlers()
     for kind in role_table.KINDS:
-        base, permission = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}", needs("read", kind)
-        handlers += routes(
-            f"{base}/object_roles", {"GET": (permission, show_of_object)}, (permission, describe)
-        )
-        handlers += _access_list(f"{base}/access_list", permission)
+        path = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}/access_list"
+        handlers += _access_list(path, needs("read", kind))
     handlers += _access_list("/api/v2/users/{key:str}/access_list", _USER)
     for name, kind, condition in OWNERS:
         handlers += _owners(name, kind, condition)
-    handlers += routes(
-        "/api/v2/users/{key:str}/projects",
-        {"GET": (_USER, show_projects)},
-        (_USER, describe_projects),
-    )
+    handlers += _listed("/api/v2/users/{key:str}/projects", _USER, "project", show_projects)
+    handlers += _listed("/api/v2/teams/{key:str}/projects", _TEAM, "project", show_of_team)
+    handlers += _listed("/api/v2/projects/{key:str}/teams", _PROJECT, "team", show_teams)
     return handlers
 
 
 _USER = needs("read", "user")
-_OWNER_USERS = (
-    '({t}."id" in (select g."user_id" from "role_grant" g where g."kind" = \'credential\''
-    ' and g."object_id" = {0} and g."role" = \'admin\')'
-    ' or {t}."id" = (select c."user" from "credential" c where c."id" = {0}))'
+_TEAM = needs("read", "team")
+_PROJECT = needs("read", "project")
+_OWNING = (
+    '({t}."id" = any(array(select a."{kind}_id" from "role_assignment" a'
+    ' where a."kind" = \'credential\' and a."object_id" = {0} and a."role" = \'admin\'))'
+    ' or {t}."id" = (select c."{kind}" from "credential" c where c."id" = {0}))'
 )
-_OWNER_TEAMS = '{t}."id" = (select c."team" from "credential" c where c."id" = {0})'
-OWNERS = (("owner_users", "user", _OWNER_USERS), ("owner_teams", "team", _OWNER_TEAMS))
+OWNERS = tuple(
+    (f"owner_{kind}s", kind, _OWNING.replace("{kind}", kind)) for kind in ("user", "team")
+)
 """(path below a credential, kind listed, condition on the listed row)."""
 
 
 def _owners(name: str, kind: str, condition: str) -> list[HTTPRouteHandler]:
-    permission = needs("read", "credential")
-
     async def show(call: Call) -> Response[Any]:
         where = Sql(text=condition, values=(call.target.id,))
         return await page_of(call, kind, Within(where=where))
 
-    async def describe_owners(_call: Call) -> Response[Any]:
+    path = f"/api/v2/credentials/{{key:str}}/{name}"
+    return _listed(path, needs("read", "credential"), kind, show)
+
+
+def _listed(path: str, permission: Opt, kind: str, show: Endpoint) -> list[HTTPRouteHandler]:
+    """Return the routes of a list that cannot be added to."""
+
+    async def described(_call: Call) -> Response[Any]:
         return answer(options.of_list(RESOURCES[kind], create=False))
 
-    path = f"/api/v2/credentials/{{key:str}}/{name}"
-    return routes(path, {"GET": (permission, show)}, (permission, describe_owners))
+    return routes(path, {"GET": (permission, show)}, (permission, described))
 
 
 def _access_list(path: str, permission: Opt) -> list[HTTPRouteHandler]:
     return routes(path, {"GET": (permission, show_access)}, (permission, describe))
-
-
-async def describe(_call: Call) -> Response[Any]:
-    """Describe a list of roles, with the warning that makes awxkit's export leave it out."""
-    body = options.plain("Role List", ("role",), {"GET": _FIELDS})
-    lists = {"search_fields": list(table_of("role").search), "related_search_fields": []}
-    return answer({**body, **lists, "max_page_size": pagination.PAGE_SIZE_MAX}, 200, DEPRECATED)
-
-
-async def describe_roles(_call: Call) -> Response[Any]:
-    """Describe a user's roles: POST takes a role's id."""
-    return answer(
-        options.plain("Role List", ("role",), {"GET": _FIELDS, "POST": _ID}), 200, DEPRECATED
-    )
-
-
-async def describe_members(_call: Call) -> Response[Any]:
-    """Describe the users that hold a role: POST takes a user's id."""
-    return answer(options.of_attach(RESOURCES["user"]))
-
-
-async def show_all(call: Call) -> Response[Any]:
-    """List the roles of every object the caller may read."""
-    return await _page(call, role_table.visible(call.who))
-
-
-async def show_of_object(call: Call) -> Response[Any]:
-    """List the roles of one object."""
-    return await _page(call, role_table.on_object(call.target.kind, call.target.id))
-
-
-async def show_of_user(call: Call) -> Response[Any]:
-    """List the roles that a user holds directly, as far as the caller may see their objects."""
-    seen: Where = AllOf(parts=())
-    if call.target.id != call.who.id:
-        seen = role_table.visible(call.who)
-    held = role_table.held_by(call.target.id)
-    return await _page(call, AllOf(parts=(held, seen)), unattach=True)
 
 
 async def show_projects(call: Call) -> Response[Any]:
@@ -145,145 +84,38 @@ async def show_projects(call: Call) -> Response[Any]:
     return await page_of(call, "project", Within(where=visibility.visible(theirs, "project")))
 
 
-async def describe_projects(_call: Call) -> Response[Any]:
-    """Describe a list of projects that cannot be added to."""
-    return answer(options.of_list(RESOURCES["project"], create=False))
-
-
-async def show_one(call: Call) -> Response[Any]:
-    """Show one role of an object the caller may read."""
-    role = _role(call)
+async def show_of_team(call: Call) -> Response[Any]:
+    """List the projects that both a team and the caller may read."""
     async with call.read() as view:
-        await _check_object(call, view, role, "read")
-        where = role_table.on_object(role.kind, role.object_id)
-        this = Sql(text='{t}."role" = {0}', values=(role.role,))
-        found = await listing.find(
-            call, view, "role", Within(where=AllOf(parts=(where, this))), open_list=True
-        )
-    if not found.rows:
-        raise Missing("Role")
-    return answer(role_table.render(found.rows[0]), 200, DEPRECATED)
+        rows = await view.named("grants_of_team", call.target.id)
+    grants: dict[tuple[str, int], frozenset[str]] = {}
+    for row in rows:
+        place = (row["kind"], row["object_id"])
+        grants[place] = grants.get(place, frozenset()) | {row["role"]}
+    team = Principal(id=0, username="", grants=grants)
+    return await page_of(call, "project", Within(where=visibility.visible(team, "project")))
 
 
-async def show_members(call: Call) -> Response[Any]:
-    """List the users that hold a role directly."""
-    role = _role(call)
-    async with call.read() as view:
-        await _check_object(call, view, role, "read")
-    text = (
-        '{t}."id" in (select g."user_id" from "role_grant" g where g."kind" = {0}'
-        ' and g."object_id" = {1} and g."role" = {2})'
+async def show_teams(call: Call) -> Response[Any]:
+    """List the teams that may read a project."""
+    parts = tuple(
+        Sql(text=_HOLDING_TEAM, values=(source.kind, number, source.role))
+        for source in access.holders("project", "read")
+        if (number := call.facts.ids.get(source.path)) is not None
     )
-    where = Sql(text=text, values=(role.kind, role.object_id, role.role))
-    return await page_of(call, "user", Within(where=where))
+    return await page_of(call, "team", Within(where=AnyOf(parts=parts)))
 
 
-async def change_members(call: Call) -> Response[Any]:
-    """Grant a role to the user in the body, or revoke it: 204 either way."""
-    body = await call.body()
-    return await _change(call, _role(call), identity(body), revoke="disassociate" in body)
-
-
-async def change_of_user(call: Call) -> Response[Any]:
-    """Grant the role in the body to a user, or revoke it: 204 either way."""
-    body = await call.body()
-    number = identity(body)
-    role = _role_of(number)
-    if role is None:
-        raise BadRequest({"detail": "Role matching query does not exist."})
-    return await _change(call, role, call.target.id, revoke="disassociate" in body)
+_HOLDING_TEAM = (
+    '{t}."id" = any(array(select g."team_id" from "role_grant" g'
+    ' where g."kind" = {0} and g."object_id" = {1} and g."role" = {2}))'
+)
 
 
 async def show_access(call: Call) -> Response[Any]:
     """List the users with any access to an object, and through which roles."""
     kind, object_id = call.target.kind, call.target.id
     async with call.read() as view:
-        facts = call.facts
-        found, results = await access_list(call, view, kind, object_id, facts)
+        found, results = await access_list(call, view, kind, object_id, call.facts)
     body = pagination.envelope(found.page, call.path, call.pairs, found.count, results)
     return answer(body, 200, DEPRECATED)
-
-
-async def _change(call: Call, role: ObjectRole, user: int, *, revoke: bool) -> Response[Any]:
-    """Only who administers the object may change who holds its roles."""
-    async with call.read() as view:
-        await _check_object(call, view, role, "edit")
-        facts = await visibility.load(view, "user", user)
-        if facts is None:
-            raise BadRequest({"detail": "User matching query does not exist."})
-        adopting = role.kind == "organization" and role.role in access.ADOPTING and not revoke
-        if not access.may(call.who, "adopt" if adopting else "read", "user", facts):
-            raise PermissionDenied
-        if role.kind == "credential" and not revoke:
-            await _check_same_organization(view, role.object_id, facts)
-    prepare = access_commands.revoke if revoke else access_commands.grant
-    appended = await submit(call, prepare(role, user))
-    await caught_up(call, appended)
-    return empty(204, position_header(appended))
-
-
-async def _check_object(call: Call, view: View, role: ObjectRole, verb: str) -> None:
-    facts = await visibility.load(view, role.kind, role.object_id)
-    if facts is None:
-        raise Missing("Role")
-    if not access.may(call.who, verb, role.kind, facts):
-        raise PermissionDenied
-
-
-async def _check_same_organization(view: View, credential: int, user: access.Facts) -> None:
-    sql = 'select t."organization" from "credential" t where t."id" = $1'
-    organization = await view.value(sql, credential)
-    if user.superuser or (organization is not None and organization in user.organizations):
-        return
-    text = (
-        "You cannot grant private credential access to another user"
-        if organization is None
-        else "You cannot grant credential access to a user not in the credentials' organization"
-    )
-    raise BadRequest({"msg": text})
-
-
-def _role(call: Call) -> ObjectRole:
-    number = whole(str(call.request.path_params["key"]))
-    found = None if number is None else _role_of(number)
-    if found is None:
-        raise Missing("Role")
-    return found
-
-
-def _role_of(number: int) -> ObjectRole | None:
-    try:
-        found = roles.role_of(number)
-    except KeyError:
-        return None
-    return found if found.kind in RESOURCES else None
-
-
-async def _page(call: Call, where: Where, *, unattach: bool = False) -> Response[Any]:
-    async with call.read() as view:
-        found = await listing.find(call, view, "role", Within(where=where), open_list=True)
-        shown = []
-        for row in found.rows:
-            allowed = None
-            if unattach:
-                allowed = call.who.superuser or call.who.holds(
-                    row["kind"], row["object_id"], ("admin",)
-                )
-            shown.append(role_table.render(row, unattach=allowed))
-    body = pagination.envelope(found.page, call.path, call.pairs, found.count, shown)
-    return answer(body, 200, DEPRECATED)
-
-
-_ID = {"id": {"type": "integer", "required": True, "label": "ID", "filterable": True}}
-_FIELDS = {
-    name: {"type": kind, "label": name.replace("_", " ").title(), "filterable": kind == "integer"}
-    for name, kind in (
-        ("id", "integer"),
-        ("type", "choice"),
-        ("url", "string"),
-        ("related", "object"),
-        ("summary_fields", "object"),
-        ("name", "field"),
-        ("description", "field"),
-    )
-}

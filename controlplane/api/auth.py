@@ -197,7 +197,7 @@ async def principal_of(row: Row, view: View, *, read_only: bool = False) -> Prin
     """Return a user with the grants held; a superuser's do not matter and are not read."""
     grants: dict[tuple[str, int], frozenset[str]] = {}
     if not row["is_superuser"]:
-        for grant in await view.named("grants_of_user", row["id"]):
+        for grant in await view.named("grants_of_users", [row["id"]]):
             key = (grant["kind"], grant["object_id"])
             grants[key] = grants.get(key, frozenset()) | {grant["role"]}
     return Principal(

@@ -201,7 +201,7 @@ async def _decided(
             row |= {**defaults, **event.values}
         elif isinstance(event, ResourceUpdated) and event.id == number:
             row |= event.changes
-    for path in visibility.fact_paths(resource.kind):
+    for path in access.paths(resource.kind):
         row[f"@{'.'.join(path)}"] = row.get(path[0]) if len(path) == 1 else None
     row.setdefault("@organizations", [])
     return row

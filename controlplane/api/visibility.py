@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from controlplane.api.tables import table_of
-from controlplane.api.where import AllOf, AnyOf, Related, Sql, Where
+from controlplane.api.where import AllOf, Among, AnyOf, Sql, Where
 from controlplane.domain import access
 from controlplane.domain.access import Facts, Principal, Source
 from controlplane.shell.read_model import Row, View
 
-VERBS = ("read", "edit", "delete", "use", "start", "schedule", "copy", "adhoc", "update", "cancel")
+MANAGED_IN_WORDS = frozenset({"role_definition"})
+"""Kinds whose managed objects are refused by a rule that says so, not as a matter of rights."""
 
-_GRANTED = (
-    '{t}."id" in (select g."object_id" from "role_grant" g'
-    ' where g."user_id" = {0} and g."kind" = {1} and g."role" = any({2}::text[]))'
+_POWERFUL = 'select u."id" from "user" u where u."is_superuser" or u."is_system_auditor"'
+_MEMBERS = (
+    'select m."user_id" from "role_assignment" m'
+    " where m.\"kind\" = 'organization' and m.\"role\" in ('member', 'admin')"
+    ' and m."object_id" = any({1}::bigint[])'
 )
-_USERS = (
-    '({t}."id" = {0} or {t}."is_superuser" or {t}."id" in ('
-    'select m."user_id" from "role_grant" m where m."kind" = \'organization\''
-    " and m.\"role\" in ('member', 'admin')"
-    ' and m."object_id" in (select g."object_id" from "role_grant" g'
-    ' where g."user_id" = {0} and g."kind" = \'organization\')))'
+_USERS = " or ".join(
+    ['({t}."id" = {0}', *(f'{{t}}."id" = any(array({each}))' for each in (_POWERFUL, _MEMBERS))]
 )
 
 
 def visible(who: Principal, kind: str, verb: str = "read") -> Where:
-    """Return the condition that somebody may do ``verb`` to a row of ``kind``."""
+    """Return the condition that somebody may do ``verb`` to a row of ``kind``.
+
+    Every part of it compares a column with ids known beforehand, so that an index finds the rows.
+    """
     if who.superuser or (verb == "read" and access.may_list_all(who, kind)):
         return AllOf(parts=())
     if kind == "user":
-        return Sql(text=_USERS, values=(who.id,))
-    parts = [*_granted(who, kind, access.holders(kind, verb))]
+        organizations = sorted({number for of, number in who.grants if of == "organization"})
+        return Sql(text=f"{_USERS})", values=(who.id, organizations))
+    parts = list(_granted(who, kind, access.holders(kind, verb)))
     if verb == "read" and kind in access.OPEN_WITHOUT:
         parts.append(Sql(text=f'{{t}}."{access.OPEN_WITHOUT[kind]}" is null'))
     return AnyOf(parts=tuple(parts))
@@ -50,41 +53,46 @@ def granted(who: Principal, kind: str) -> Where:
     return AnyOf(parts=tuple(_granted(who, kind, access.holders(kind, "read"))))
 
 
-def _granted(who: Principal, kind: str, sources: Sequence[Source]) -> list[Where]:
-    here: dict[str, list[str]] = {}
-    below: dict[str, list[Source]] = {}
+def _granted(who: Principal, kind: str, sources: Iterable[Source]) -> Iterable[Where]:
+    """Yield a condition for each place where the caller holds something that suffices."""
+    held: dict[tuple[tuple[str, ...], tuple[str, ...]], set[int]] = {}
     for source in sources:
-        if source.path:
-            shorter = Source(path=source.path[1:], kind=source.kind, role=source.role)
-            below.setdefault(source.path[0], []).append(shorter)
-        else:
-            here.setdefault(source.kind, []).append(source.role)
-    found: list[Where] = [
-        Sql(text=_GRANTED, values=(who.id, of, roles)) for of, roles in here.items()
-    ]
-    for field, inner in below.items():
-        relation = table_of(kind).relations[field]
-        parts = _granted(who, relation.table, inner)
-        found.append(Related(relation=relation, where=AnyOf(parts=tuple(parts))))
-    return found
+        numbers = who.where(source.kind, source.role)
+        if numbers:
+            held.setdefault((source.path, source.creator), set()).update(numbers)
+    for (path, creator), ids in held.items():
+        yield _reached(kind, path, creator, (sorted(ids), who.id))
 
 
-@functools.cache
-def fact_paths(kind: str) -> tuple[tuple[str, ...], ...]:
-    """Return the paths whose ids the facts of a kind hold."""
-    needed = {path for path in access.paths(kind, VERBS) if path}
-    if kind in access.OPEN_WITHOUT:
-        needed.add((access.OPEN_WITHOUT[kind],))
-    return tuple(sorted(needed))
+def reached(kind: str, path: tuple[str, ...], ids: list[int]) -> Where:
+    """Return the condition that a path of references ends at one of some ids."""
+    return _reached(kind, path, (), (ids, 0))
+
+
+def _reached(
+    kind: str, path: tuple[str, ...], creator: tuple[str, ...], values: tuple[list[int], int]
+) -> Where:
+    """Return the condition that a path ends at one of some ids, and was created by a user."""
+    columns = table_of(kind).columns
+    column = columns[path[0] if path else "id"].sql
+    where: Where = Sql(text=f"{column} = any({{0}}::bigint[])", values=values[:1])
+    if len(path) > 1:
+        there = table_of(kind).relations[path[0]].table
+        inner = _reached(there, path[1:], creator[1:], values)
+        where = Among(column=column, kind=there, where=inner)
+    if len(creator) == 1:
+        mine = Sql(text=f"{columns[creator[0]].sql} = {{0}}", values=values[1:])
+        where = AllOf(parts=(where, mine))
+    return where
 
 
 @functools.cache
 def fact_columns(kind: str) -> str:
     """Return select-list expressions, each preceded by a comma, for the facts of rows called t."""
-    columns = [f', {path_sql(kind, path)} as "@{".".join(path)}"' for path in fact_paths(kind)]
+    columns = [f', {path_sql(kind, path)} as "@{".".join(path)}"' for path in access.paths(kind)]
     if kind == "user":
         columns.append(
-            ', array(select m."object_id" from "role_grant" m where m."user_id" = t."id"'
+            ', array(select m."object_id" from "role_assignment" m where m."user_id" = t."id"'
             " and m.\"kind\" = 'organization' and m.\"role\" in ('member', 'admin'))"
             ' as "@organizations"'
         )
@@ -94,7 +102,7 @@ def fact_columns(kind: str) -> str:
 def facts_of(kind: str, row: Row) -> Facts:
     """Return the facts of a row selected with ``fact_columns``."""
     ids: dict[tuple[str, ...], int | None] = {(): row["id"]}
-    for path in fact_paths(kind):
+    for path in access.paths(kind):
         ids[path] = row[f"@{'.'.join(path)}"]
     if kind == "user":
         return Facts(
@@ -102,7 +110,8 @@ def facts_of(kind: str, row: Row) -> Facts:
             organizations=frozenset(row["@organizations"]),
             superuser=bool(row["is_superuser"] or row["is_system_auditor"]),
         )
-    return Facts(ids=ids, managed=bool(row.get("managed")))
+    managed = bool(row.get("managed")) and kind not in MANAGED_IN_WORDS
+    return Facts(ids=ids, managed=managed)
 
 
 async def load(view: View, kind: str, object_id: int) -> Facts | None:

@@ -25,6 +25,19 @@ class Related(Struct, frozen=True, kw_only=True):
     where: Where
 
 
+class Among(Struct, frozen=True, kw_only=True):
+    """A column holds the id of one of the rows of a table that meet a condition.
+
+    Says what ``Related`` says where these rows are few: they are found first, all at once, so that
+    an index on the column serves even beside other conditions joined by *or*.
+    """
+
+    column: str
+    """SQL of the column, ``{t}`` being the table."""
+    kind: str
+    where: Where
+
+
 class AllOf(Struct, frozen=True, kw_only=True):
     """Every part holds; true when there is none."""
 
@@ -50,7 +63,7 @@ class Sql(Struct, frozen=True, kw_only=True):
     values: tuple[Any, ...] = ()
 
 
-Where = Compare | Related | AllOf | AnyOf | Without | Sql
+Where = Compare | Related | Among | AllOf | AnyOf | Without | Sql
 
 TYPES = {
     "str": "text",
@@ -105,6 +118,11 @@ class Statement:
                 source = f"{table_of(relation.table).source} {far}"
                 rows = f"select 1 from {source} where {join} and {self.condition(inner, far)}"  # noqa: S608 - values are bound
                 return f"exists ({rows})"
+            case Among(column=column, kind=kind, where=inner):
+                far = self.alias()
+                source = f"{table_of(kind).source} {far}"
+                ids = f'select {far}."id" from {source} where {self.condition(inner, far)}'  # noqa: S608 - values are bound
+                return f"{column.format(t=alias)} = any(array({ids}))"
             case AllOf(parts=parts):
                 return _joined([self.condition(part, alias) for part in parts], "and", "true")
             case AnyOf(parts=parts):

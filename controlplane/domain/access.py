@@ -1,9 +1,10 @@
 """Who may do what: the one set of rules behind every route, list, websocket group and NATS grant.
 
 Pure. Roles are those of AWX (``api.md`` 4.12). A role is held by a grant on the object or on a
-resource above it: ``holders`` follows the role graph to every grant that suffices, ``may`` asks
-whether a principal has one, and list queries turn the same grants into a condition. Whatever is not
-granted is denied.
+resource above it, to the user or to a team of the user: ``holders`` follows the role graph to every
+grant that suffices, ``may`` asks whether a principal has one, and list queries turn the same grants
+into a condition. A custom role definition grants its permissions: each is a role of its own that
+includes nothing (``PERMITS``). Whatever is not granted is denied.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from schemas.permissions import MODELS, children, permission
 from schemas.resource import RESOURCES, members
+from schemas.role_definitions import EXECUTE_OWN
 
 Grants = Mapping[tuple[str, int], frozenset[str]]
-"""Object (kind, id) to the roles held on it directly."""
+"""Object (kind, id) to the roles granted on it, to oneself or to a team one is in."""
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -34,6 +37,12 @@ class Principal(Struct, frozen=True, kw_only=True):
         """Return whether one of the roles is granted directly on the object."""
         return not self.grants.get((kind, object_id), frozenset()).isdisjoint(roles)
 
+    def where(self, kind: str, role: str) -> frozenset[int]:
+        """Return the objects of a kind on which a role is granted directly."""
+        return frozenset(
+            number for (of, number), held in self.grants.items() if of == kind and role in held
+        )
+
     def on_any(self, kind: str, roles: Iterable[str]) -> bool:
         """Return whether one of the roles is granted directly on any object of the kind."""
         wanted = frozenset(roles)
@@ -48,6 +57,8 @@ class Source(Struct, frozen=True, kw_only=True):
     path: tuple[str, ...]
     kind: str
     role: str
+    creator: tuple[str, ...] = ()
+    """Path to a user: the grant suffices for nobody else. Empty for whoever holds it."""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -61,7 +72,6 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Of a user: it is a superuser or system auditor."""
     managed: bool = False
     """The object belongs to the system."""
-    creator: int | None = None
 
 
 _ORGANIZATION_ADMINS = (
@@ -107,6 +117,12 @@ PARENTS: dict[str, dict[str, tuple[str, ...]]] = {
         "execute": ("admin", "organization.execute"),
         "read": ("execute", "organization.auditor", "inventory.organization.auditor"),
     },
+    "workflow_job_template": {
+        "admin": ("organization.workflow_admin",),
+        "execute": ("admin", "organization.execute"),
+        "approval": ("admin", "organization.approval"),
+        "read": ("execute", "approval", "organization.auditor"),
+    },
     "credential": {
         "admin": ("organization.credential_admin",),
         "use": ("admin",),
@@ -128,9 +144,11 @@ NEEDS: dict[str, dict[str, str]] = {
         "add_execution_environment": "execution_environment_admin",
         "add_label": "member",
         "add_notification_template": "notification_admin",
+        "add_workflow_job_template": "workflow_admin",
         "audit": "auditor",
+        "grant": "admin",
     },
-    "team": {"edit": "admin", "delete": "admin"},
+    "team": {"edit": "admin", "delete": "admin", "grant": "admin"},
     "project": {
         "edit": "admin",
         "delete": "admin",
@@ -138,6 +156,7 @@ NEEDS: dict[str, dict[str, str]] = {
         "schedule": "update",
         "use": "use",
         "copy": "admin",
+        "grant": "admin",
     },
     "inventory": {
         "edit": "admin",
@@ -146,6 +165,7 @@ NEEDS: dict[str, dict[str, str]] = {
         "update": "update",
         "use": "use",
         "copy": "admin",
+        "grant": "admin",
     },
     "job_template": {
         "edit": "admin",
@@ -153,11 +173,60 @@ NEEDS: dict[str, dict[str, str]] = {
         "start": "execute",
         "schedule": "execute",
         "copy": "admin",
+        "see_jobs": "read",
+        "grant": "admin",
     },
-    "credential": {"edit": "admin", "delete": "admin", "use": "use", "copy": "admin"},
-    "instance_group": {"edit": "admin", "delete": "", "use": "use"},
+    "workflow_job_template": {
+        "edit": "admin",
+        "delete": "admin",
+        "start": "execute",
+        "schedule": "execute",
+        "approve": "approval",
+        "copy": "admin",
+        "see_jobs": "read",
+        "grant": "admin",
+    },
+    "credential": {
+        "edit": "admin",
+        "delete": "admin",
+        "use": "use",
+        "copy": "admin",
+        "grant": "admin",
+    },
+    "instance_group": {"edit": "admin", "delete": "", "use": "use", "grant": "admin"},
 }
-"""Verb to the role it needs (``read`` always needs ``read``); "" leaves it to superusers."""
+"""Verb to the role it needs (``read`` always needs ``read``); "" leaves it to superusers.
+
+``grant``: give and take the roles of the object.
+"""
+
+ALSO: dict[str, dict[str, str]] = {
+    "job_template": {"read": EXECUTE_OWN, "start": EXECUTE_OWN},
+    "execution_environment": dict.fromkeys(("read", "edit", "delete", "copy", "grant"), "admin"),
+    "notification_template": dict.fromkeys(
+        ("read", "edit", "delete", "copy", "use", "grant"), "admin"
+    ),
+}
+"""Verb to a role that suffices as well; only a role definition grants these (``roles.DEFINED``)."""
+
+_COMMON = {"read": "view", "edit": "change", "delete": "delete", "copy": "change"}
+_LAUNCHED = {**_COMMON, "start": "execute", "schedule": "execute", "see_jobs": "view"}
+PERMITS: dict[str, dict[str, str]] = {
+    "organization": {"read": "view", "edit": "change", "delete": "delete", "audit": "audit"},
+    "team": {"read": "view", "edit": "change", "delete": "delete"},
+    "project": {**_COMMON, "start": "update", "schedule": "update", "use": "use"},
+    "inventory": {**_COMMON, "adhoc": "adhoc", "update": "update", "use": "use"},
+    "job_template": _LAUNCHED,
+    "workflow_job_template": {**_LAUNCHED, "approve": "approve"},
+    "credential": {**_COMMON, "use": "use"},
+    "notification_template": {**_COMMON, "use": "change"},
+    "execution_environment": {"edit": "change", "delete": "delete", "copy": "change"},
+    "instance_group": {"read": "view", "edit": "change", "use": "use"},
+}
+"""Verb to the action that a custom role definition must permit on the object's kind.
+
+``grant`` is no permission: it would let its holder take every other.
+"""
 
 DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     "host": {
@@ -206,7 +275,7 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     "instance": {"read": ()},
     "job": {
         "read": (
-            ("job_template", "job_template", "read"),
+            ("job_template", "job_template", "see_jobs"),
             ("organization", "organization", "edit"),
             ("organization", "organization", "audit"),
         ),
@@ -225,7 +294,7 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     },
     "unified_job": {
         "read": (
-            ("job_template", "job_template", "read"),
+            ("job_template", "job_template", "see_jobs"),
             ("updated_project", "project", "read"),
             ("organization", "organization", "edit"),
             ("organization", "organization", "audit"),
@@ -237,10 +306,22 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
 }
 """For kinds without own roles: verb to (field, kind there, verb needed there); one suffices."""
 
+_OWN_JOBS = Source(
+    path=("job_template",), kind="job_template", role=EXECUTE_OWN, creator=("created_by",)
+)
+OWN: dict[str, dict[str, tuple[Source, ...]]] = {
+    "job": {"read": (_OWN_JOBS,)},
+    "unified_job": {"read": (_OWN_JOBS,)},
+}
+"""Verb to grants that suffice for what one has started oneself."""
+
+CREATORS: dict[str, frozenset[str]] = {"job": frozenset({"cancel"})}
+"""Kind to what its creator may do as long as he may read it."""
+
 OPEN_WITHOUT = {"execution_environment": "organization"}
 """Kinds whose objects everybody may read when this field is empty."""
 
-READABLE_BY_ALL = frozenset({"credential_type"})
+READABLE_BY_ALL = frozenset({"credential_type", "role_definition"})
 """Kinds that every user may read."""
 
 REF_NEEDS: dict[tuple[str, str], str] = {
@@ -288,7 +369,7 @@ def role_holders(kind: str, role: str) -> tuple[Source, ...]:
     found = [Source(path=(), kind=kind, role=role)]
     for parent in PARENTS.get(kind, {}).get(role, ()):
         *path, above = parent.split(".")
-        there = _kind_at(kind, tuple(path))
+        there = kind_at(kind, tuple(path))
         for source in role_holders(there, above):
             joined = Source(path=(*path, *source.path), kind=source.kind, role=source.role)
             if joined not in found:
@@ -299,28 +380,63 @@ def role_holders(kind: str, role: str) -> tuple[Source, ...]:
 @functools.cache
 def holders(kind: str, verb: str) -> tuple[Source, ...]:
     """Return every grant that allows a verb on objects of a kind; empty when none does."""
-    if kind in DELEGATES:
-        return tuple(
-            Source(path=(field, *source.path), kind=source.kind, role=source.role)
-            for field, there, needed in DELEGATES[kind].get(verb, ())
-            for source in holders(there, needed)
+    found = [
+        Source(
+            path=(field, *source.path),
+            kind=source.kind,
+            role=source.role,
+            creator=(field, *source.creator) if source.creator else (),
         )
+        for field, there, needed in DELEGATES.get(kind, {}).get(verb, ())
+        for source in holders(there, needed)
+    ]
+    found += OWN.get(kind, {}).get(verb, ())
+    if verb in ALSO.get(kind, {}):
+        found.append(Source(path=(), kind=kind, role=ALSO[kind][verb]))
     if members(kind) != (kind,):
-        return tuple(
+        found += [
             Source(path=(each, *source.path), kind=source.kind, role=source.role)
             for each in members(kind)
             for source in holders(each, verb)
-        )
+        ]
     role = "read" if verb == "read" else NEEDS.get(kind, {}).get(verb, "")
-    if not role or kind not in PARENTS:
-        return ()
-    return role_holders(kind, role)
+    if role in PARENTS.get(kind, {}):
+        found += role_holders(kind, role)
+    return (*found, *_permitting(kind, verb))
 
 
-def paths(kind: str, verbs: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Return the paths whose ids ``Facts`` must hold to decide these verbs, in a fixed order."""
-    found = {source.path for verb in verbs for source in holders(kind, verb)}
-    return tuple(sorted(found))
+def _permitting(kind: str, verb: str) -> Iterable[Source]:
+    """Yield the grants of a permission on the object, or on its organization for all below."""
+    added = verb.removeprefix("add_")
+    if kind == "organization" and added in (child.kind for child in children(kind)):
+        yield Source(path=(), kind=kind, role=permission("add", added))
+    if verb not in PERMITS.get(kind, {}):
+        return
+    name = permission(PERMITS[kind][verb], kind)
+    yield Source(path=(), kind=kind, role=name)
+    if MODELS[kind].in_organization:
+        yield Source(path=("organization",), kind="organization", role=name)
+
+
+@functools.cache
+def verbs(kind: str) -> tuple[str, ...]:
+    """Return every verb that some grant allows on objects of a kind."""
+    named = [*NEEDS.get(kind, {}), *DELEGATES.get(kind, {}), *ALSO.get(kind, {})]
+    if members(kind) != (kind,):
+        named += [verb for each in members(kind) for verb in verbs(each)]
+    return tuple(sorted({"read", *named, *PERMITS.get(kind, {})}))
+
+
+@functools.cache
+def paths(kind: str) -> tuple[tuple[str, ...], ...]:
+    """Return the paths whose ids ``Facts`` must hold to decide any verb, in a fixed order."""
+    sources = [source for verb in verbs(kind) for source in holders(kind, verb)]
+    found = {source.path for source in sources} | {source.creator for source in sources}
+    if kind in CREATORS:
+        found.add(("created_by",))
+    if kind in OPEN_WITHOUT:
+        found.add((OPEN_WITHOUT[kind],))
+    return tuple(sorted(found - {()}))
 
 
 def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
@@ -333,10 +449,13 @@ def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
         return _may_user(who, verb, facts)
     if who.superuser or (verb == "read" and (who.auditor or _open(kind, facts))):
         return True
+    if verb in CREATORS.get(kind, ()) and facts.ids.get(("created_by",)) == who.id:
+        return True
     return any(
         who.holds(source.kind, found, (source.role,))
         for source in holders(kind, verb)
         if (found := facts.ids.get(source.path)) is not None
+        and (not source.creator or facts.ids.get(source.creator) == who.id)
     )
 
 
@@ -387,10 +506,7 @@ def _may_user(who: Principal, verb: str, facts: Facts) -> bool:
             myself
             or facts.superuser
             or may_list_all(who, "user")
-            or any(
-                who.holds("organization", each, PARENTS["organization"])
-                for each in facts.organizations
-            )
+            or any(("organization", each) in who.grants for each in facts.organizations)
         )
     if verb == "delete" and myself:
         return False
@@ -427,7 +543,8 @@ def _open(kind: str, facts: Facts) -> bool:
     return kind in READABLE_BY_ALL
 
 
-def _kind_at(kind: str, path: tuple[str, ...]) -> str:
+def kind_at(kind: str, path: tuple[str, ...]) -> str:
+    """Return the kind that a path of references leads to; raises ValueError."""
     for field in path:
         ref = RESOURCES[kind].fields[field].ref
         if ref is None:

@@ -25,10 +25,10 @@ class Rejected(Exception):
 
     status = 400
 
-    def __init__(self, body: Mapping[str, Any], status: int | None = None) -> None:
+    def __init__(self, body: Mapping[str, Any] | Sequence[str], status: int | None = None) -> None:
         """Keep the answer's body and its HTTP status (the class's own by default)."""
         super().__init__(body)
-        self.body = dict(body)
+        self.body: Any = dict(body) if isinstance(body, Mapping) else list(body)
         self.status = self.status if status is None else status
 
 
@@ -38,7 +38,8 @@ class Invalid(Rejected):
     @property
     def errors(self) -> dict[str, Any]:
         """Return the messages by field; ``__all__`` holds those about several fields."""
-        return self.body
+        found: dict[str, Any] = self.body
+        return found
 
 
 class Refused(Rejected):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -134,7 +135,7 @@ def _not_pk(raw: Any) -> str:
 def _json(field: Field, raw: Any) -> Any:
     if field.json is None or field.json.form == "text":
         return _variables(raw)
-    wanted = type(field.default)
+    wanted = type(field.default) if field.default is not None else typing.get_origin(field.type)
     if not isinstance(raw, wanted):
         got = type(raw).__name__
         if wanted is list:

@@ -6,9 +6,9 @@ events: repeating such a request changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+
+from msgspec import Struct
 
 from controlplane.domain.errors import NotFound
 from controlplane.domain.instance import INSTANCE, Adjust
@@ -17,39 +17,106 @@ from controlplane.shell.event_store import EventStore
 from controlplane.shell.transact import fold_history
 from schemas import subjects
 from schemas.events.access import (
+    RoleAssigned,
     RoleGranted,
     RoleRevoked,
+    RoleUnassigned,
     TokenCreated,
     TokenRevoked,
     TokenUpdated,
 )
 from schemas.registry import Event
 from schemas.resource import RESOURCES
+from schemas.role_definitions import definition_of
 from schemas.roles import ObjectRole
 
 _HELD = """
-select 1 from "role_grant" where "user_id" = $1 and "kind" = $2 and "object_id" = $3 and "role" = $4
+select "definition" from "role_assignment"
+where "user_id" = $1 and "team_id" = $2 and "kind" = $3 and "object_id" = $4 and "role" = $5
+order by "definition"
+"""
+_ASSIGNED = """
+select 1 from "role_assignment" where "user_id" = $1 and "team_id" = $2 and "kind" = $3
+and "object_id" = $4 and "definition" = $5
 """
 
 
-def grant(role: ObjectRole, user: int) -> Prepare:
-    """Return the command that gives a user an object role."""
+class Holder(Struct, frozen=True, kw_only=True):
+    """Who holds a role: a user or a team; the other is 0."""
 
-    def events(*, held: bool) -> tuple[Event, ...]:
-        granted = RoleGranted(user=user, kind=role.kind, object_id=role.object_id, role=role.role)
-        return () if held else (granted,)
+    user: int = 0
+    team: int = 0
 
-    return _on_role(role, user, events)
+    @property
+    def key(self) -> tuple[str, int]:
+        """Return its kind and id."""
+        return ("user", self.user) if self.user else ("team", self.team)
 
 
-def revoke(role: ObjectRole, user: int) -> Prepare:
-    """Return the command that takes an object role from a user."""
+def grant(role: ObjectRole, holder: Holder) -> Prepare:
+    """Return the command that gives a user or a team an object role."""
+    kind, number = role.kind, role.object_id
 
-    def events(*, held: bool) -> tuple[Event, ...]:
-        revoked = RoleRevoked(user=user, kind=role.kind, object_id=role.object_id, role=role.role)
-        return (revoked,) if held else ()
+    async def prepare(view: ConfigView) -> Prepared:
+        await _must_exist(view, kind, number)
+        await _must_exist(view, *holder.key)
+        granted: Event = RoleGranted(user=holder.user, kind=kind, object_id=number, role=role.role)
+        if holder.team:
+            definition = definition_of(kind, role.role)
+            granted = _assigned(definition, holder, kind, number)
+        events = () if await _held(view, role, holder) else (granted,)
+        return _about_role((kind, number), holder, events)
 
-    return _on_role(role, user, events)
+    return prepare
+
+
+def revoke(role: ObjectRole, holder: Holder) -> Prepare:
+    """Return the command that takes an object role from a user or a team."""
+    kind, number = role.kind, role.object_id
+
+    async def prepare(view: ConfigView) -> Prepared:
+        await _must_exist(view, kind, number)
+        await _must_exist(view, *holder.key)
+        held = await _held(view, role, holder)
+        events: tuple[Event, ...] = tuple(
+            RoleUnassigned(
+                definition=each, team=holder.team, user=holder.user, kind=kind, object_id=number
+            )
+            for each in held
+        )
+        if holder.user and held:
+            gone = RoleRevoked(user=holder.user, kind=kind, object_id=number, role=role.role)
+            events = (gone,)
+        return _about_role((kind, number), holder, events)
+
+    return prepare
+
+
+def assign(definition: int, holder: Holder, kind: str, number: int) -> Prepare:
+    """Return the command that gives a user or a team a role definition on an object."""
+
+    async def prepare(view: ConfigView) -> Prepared:
+        await _must_exist(view, "role_definition", definition)
+        await _must_exist(view, kind, number)
+        await _must_exist(view, *holder.key)
+        held = await _is_assigned(view, definition, holder, kind, number)
+        events = () if held else (_assigned(definition, holder, kind, number),)
+        return _about_role((kind, number), holder, events, f"role_definition:{definition}")
+
+    return prepare
+
+
+def unassign(definition: int, holder: Holder, kind: str, number: int) -> Prepare:
+    """Return the command that takes a role definition on an object from a user or a team."""
+
+    async def prepare(view: ConfigView) -> Prepared:
+        held = await _is_assigned(view, definition, holder, kind, number)
+        gone = RoleUnassigned(
+            definition=definition, user=holder.user, team=holder.team, kind=kind, object_id=number
+        )
+        return _about_role((kind, number), holder, (gone,) if held else ())
+
+    return prepare
 
 
 def create_token(created: TokenCreated) -> Prepare:
@@ -108,24 +175,33 @@ def expiry(created: datetime, lifetime_s: float) -> datetime:
         return datetime.max.replace(tzinfo=created.tzinfo)
 
 
-def _on_role(
-    role: ObjectRole, user: int, events: Callable[..., tuple[Event, ...]]
-) -> Callable[[ConfigView], Awaitable[Prepared]]:
-    async def prepare(view: ConfigView) -> Prepared:
-        await _must_exist(view, role.kind, role.object_id)
-        await _must_exist(view, "user", user)
-        found: Any = await view.connection.fetchval(
-            _HELD, user, role.kind, role.object_id, role.role
-        )
-        keys = frozenset({f"{role.kind}:{role.object_id}", f"user:{user}"})
-        return Prepared(
-            subject=subjects.config(role.kind, role.object_id),
-            events=events(held=found is not None),
-            reads=keys,
-            writes=frozenset({f"{role.kind}:{role.object_id}"}),
-        )
+def _assigned(definition: int, holder: Holder, kind: str, number: int) -> RoleAssigned:
+    return RoleAssigned(
+        definition=definition, user=holder.user, team=holder.team, kind=kind, object_id=number
+    )
 
-    return prepare
+
+async def _held(view: ConfigView, role: ObjectRole, holder: Holder) -> list[int]:
+    """Return the definitions through which an object role is held directly."""
+    who, place = (holder.user, holder.team), (role.kind, role.object_id, role.role)
+    return [row["definition"] for row in await view.connection.fetch(_HELD, *who, *place)]
+
+
+async def _is_assigned(
+    view: ConfigView, definition: int, holder: Holder, kind: str, number: int
+) -> bool:
+    who, place = (holder.user, holder.team), (kind, number, definition)
+    return await view.connection.fetchval(_ASSIGNED, *who, *place) is not None
+
+
+def _about_role(
+    place: tuple[str, int], holder: Holder, events: tuple[Event, ...], *more: str
+) -> Prepared:
+    key = f"{place[0]}:{place[1]}"
+    reads = frozenset({key, f"{holder.key[0]}:{holder.key[1]}", *more})
+    return Prepared(
+        subject=subjects.config(*place), events=events, reads=reads, writes=frozenset({key})
+    )
 
 
 def _about_token(token: int, events: tuple[Event, ...], reads: frozenset[str]) -> Prepared:

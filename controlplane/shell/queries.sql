@@ -10,8 +10,38 @@ select u."id", u."username", u."password", u."is_superuser", u."is_system_audito
 from "token" k join "user" u on u."id" = k."user_id"
 where k."token_hash" = $1 and k."expires" > $2
 
--- name: grants_of_user
-select "kind", "object_id", "role" from "role_grant" where "user_id" = $1
+-- name: grants_of_users
+with recursive "teams" ("user_id", "team") as (
+    (
+        select a."user_id", a."object_id" from "role_assignment" a
+        where a."user_id" = any($1::bigint[]) and a."kind" = 'team'
+          and a."role" in ('admin', 'member')
+        union
+        select a."user_id", t."id"
+        from "role_assignment" a join "team" t on t."organization" = a."object_id"
+        where a."user_id" = any($1::bigint[]) and a."kind" = 'organization' and a."role" = 'admin'
+    )
+    union
+    select m."user_id", a."object_id"
+    from "teams" m join "role_assignment" a on a."team_id" = m."team"
+    where a."kind" = 'team' and a."role" in ('admin', 'member')
+)
+select g."user_id", 0 as "team_id", g."kind", g."object_id", g."role", g."assignment"
+from "role_grant" g where g."user_id" = any($1::bigint[])
+union all
+select m."user_id", m."team", g."kind", g."object_id", g."role", g."assignment"
+from "teams" m join "role_grant" g on g."team_id" = m."team"
+order by "kind", "object_id", "role", "team_id"
+
+-- name: grants_of_team
+with recursive "teams" ("team") as (
+    select $1::bigint
+    union
+    select a."object_id" from "teams" h join "role_assignment" a on a."team_id" = h."team"
+    where a."kind" = 'team' and a."role" in ('admin', 'member')
+)
+select g."kind", g."object_id", g."role"
+from "teams" h join "role_grant" g on g."team_id" = h."team"
 
 -- name: job_template_label_rows
 select l."id" as "owner", t."id", t."name"
@@ -69,10 +99,6 @@ from "instance_group" g
 left join "instance_group_instances" m on m."id" = g."id"
 left join "instance" i on i."id" = m."target"
 group by g."id", g."name" order by g."name"
-
--- name: grants_of_users
-select "user_id", "kind", "object_id", "role" from "role_grant" where "user_id" = any($1)
-order by "kind", "object_id", "role"
 
 -- name: template_status
 select "template" as "id", "last_job_run", "last_job_failed", "status"

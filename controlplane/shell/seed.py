@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from importlib import resources
 from typing import Any
 
 from controlplane.domain import recurrence
-from controlplane.shell.event_store import Conflict, EventStore, StreamPosition
+from controlplane.shell.event_store import Conflict, EventStore, StreamPosition, SubjectPosition
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.resource_commands import hash_password
 from ops import clock, ids
 from schemas import subjects
 from schemas.envelope import SYSTEM, Context
 from schemas.events.resource import ResourceCreated
+from schemas.permissions import MODELS
 from schemas.registry import Event
 from schemas.resource import RESOURCES
+from schemas.role_definitions import MANAGED, Definition
 
 ORGANIZATION = "Default"
 GROUPS = ("controlplane", "default")
@@ -66,6 +69,32 @@ async def seed(store: EventStore, numbers: Numbers, admin: str, password: str) -
     except Conflict:
         return False
     return True
+
+
+async def seed_definitions(store: EventStore, numbers: Numbers) -> None:
+    """Append the role definitions of the system, unless this log has them."""
+    resource = RESOURCES["role_definition"]
+    defaults = {name: field.default for name, field in resource.fields.items()}
+    events: list[Event] = [
+        ResourceCreated(kind=resource.kind, id=number, values=defaults | _values(each))
+        for number, each in enumerate(MANAGED, start=1)
+    ]
+    await numbers.raise_to(resource.sequence, len(events))
+    number = ids.new_id()
+    context = Context(id=number, at=clock.now(), actor=SYSTEM, correlation=number)
+    with contextlib.suppress(Conflict):
+        subject = subjects.config(resource.kind, 1)
+        await store.append(subject, context, events, expect=SubjectPosition(0))
+
+
+def _values(definition: Definition) -> dict[str, Any]:
+    return {
+        "name": definition.name,
+        "description": definition.description,
+        "managed": True,
+        "content_type": MODELS[definition.kind].content_type if definition.kind else None,
+        "permissions": list(definition.permissions),
+    }
 
 
 def builtin_types() -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
-from controlplane.shell.seed import seed
+from controlplane.shell.seed import seed, seed_definitions
 from ops import connect, ids, postgres, provision, settings
 from ops.cli import deployment
 from ops.cli.deployment import Deployment
@@ -44,6 +44,7 @@ async def bootstrap(
             await seed(store, numbers, chosen.admin_user, admin_password())
         elif await store.last_sequence(IDS.name) == 0:
             await numbers.raise_from_log(store)
+        await seed_definitions(store, numbers)
     finally:
         await connect.close_quietly(connection)
 

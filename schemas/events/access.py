@@ -33,6 +33,29 @@ class RoleRevoked(Struct, frozen=True, kw_only=True):
     role: str
 
 
+@event("role.assigned.v1")
+class RoleAssigned(Struct, frozen=True, kw_only=True):
+    """A user or a team holds a role definition on an object; ``config.<kind>.<object id>``."""
+
+    definition: int
+    kind: str
+    object_id: int
+    user: int = 0
+    """Who holds it, or 0: then the team does."""
+    team: int = 0
+
+
+@event("role.unassigned.v1")
+class RoleUnassigned(Struct, frozen=True, kw_only=True):
+    """A user or a team no longer holds a role definition on an object."""
+
+    definition: int
+    kind: str
+    object_id: int
+    user: int = 0
+    team: int = 0
+
+
 @event("token.created.v1")
 class TokenCreated(Struct, frozen=True, kw_only=True):
     """A personal access token exists; stored on ``config.token.<id>``."""

@@ -29,6 +29,7 @@ from schemas.resources.schedule import SCHEDULES
     ),
     extra_links={
         "activity_stream": "activity_stream",
+        "teams": "teams",
         "playbooks": "playbooks",
         "inventory_files": "inventories",
         "update": "update",

@@ -25,6 +25,8 @@ from schemas.resource import Ref, Related, Unique, resource
     ),
     extra_links={
         "activity_stream": "activity_stream",
+        "projects": "projects",
+        "roles": "roles",
         "object_roles": "object_roles",
         "access_list": "access_list",
     },

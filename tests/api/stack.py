@@ -25,7 +25,7 @@ from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
-from controlplane.shell.seed import seed
+from controlplane.shell.seed import seed, seed_definitions
 from controlplane.shell.settings_store import SettingsStore
 from controlplane.shell.vault import MasterKey, Vault
 from ops import clock, connect, ids, postgres, provision
@@ -100,7 +100,8 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     await soon(installed)
     services = await _services(settings, pool, positions, connection)
     assert await seed(services.store, services.numbers, "admin", PASSWORD)
-    assert await services.catch_up.wait("config", 1, 20)
+    await seed_definitions(services.store, services.numbers)
+    assert await services.catch_up.wait("config", 2, 20)
     tasks.append(asyncio.create_task(services.writer.run()))
     app = create_app(services)
     config = uvicorn.Config(app, port=port, log_level="warning", lifespan="on", ws="none")

@@ -20,6 +20,7 @@ OPEN_LISTS = frozenset(
         "credential_types",
         "me",
         "personal_tokens",
+        "role_definitions",
         "roles",
         "tokens",
         "users",

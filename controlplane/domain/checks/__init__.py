@@ -21,15 +21,17 @@ from controlplane.domain.checks import (
     job_template,
     notification_template,
     project,
+    role_definition,
     schedule,
     user,
 )
 from controlplane.domain.checks.draft import Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import Facts, Row
-from schemas.events.access import RoleGranted
+from schemas.events.access import RoleAssigned, RoleGranted
 from schemas.registry import Event
 from schemas.resource import RESOURCES, Related
+from schemas.role_definitions import definition_of
 
 LABELS_MAX = 100
 """Labels that one object may carry, as in AWX."""
@@ -47,6 +49,7 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "notification_template": notification_template.check,
     "project": project.check,
     "schedule": schedule.check,
+    "role_definition": role_definition.check,
     "user": user.check,
 }
 _LINKS: dict[str, Callable[[Relation, Facts], None]] = {
@@ -59,6 +62,7 @@ _DELETES: dict[str, Callable[[int, Row, Facts], Iterable[str]]] = {
     "execution_environment": execution_environment.delete,
     "group": group.delete,
     "instance_group": instance_group.delete,
+    "role_definition": role_definition.delete,
 }
 _VERBOSE = {"instance": "Instance"}
 
@@ -91,6 +95,13 @@ def consequences(draft: Draft) -> Iterable[Event]:
     if draft.kind == "credential" and draft.values["user"] is not None:
         owner = draft.values["user"]
         yield RoleGranted(user=owner, kind="credential", object_id=draft.id, role="admin")
+    if draft.kind == "credential" and draft.values["team"] is not None:
+        yield RoleAssigned(
+            definition=definition_of("credential", "admin"),
+            team=draft.values["team"],
+            kind="credential",
+            object_id=draft.id,
+        )
 
 
 def related(kind: str, relation: str) -> Related:
