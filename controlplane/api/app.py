@@ -8,9 +8,12 @@ from litestar.datastructures import State
 from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
 from controlplane.api.activity_routes import activity_handlers
+from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.config_routes import config_handlers
 from controlplane.api.credential_routes import credential_handlers
+from controlplane.api.dashboard_routes import dashboard_handlers
 from controlplane.api.edge import Edge
 from controlplane.api.error_answers import answer_error
 from controlplane.api.event_routes import event_handlers
@@ -22,9 +25,11 @@ from controlplane.api.job_tables import register_job_tables
 from controlplane.api.launch_routes import launch_handlers
 from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
+from controlplane.api.metrics_routes import metrics_handlers
 from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
+from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.resource_routes import resource_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
@@ -45,12 +50,17 @@ def create_app(services: Services) -> Litestar:
         route_handlers=[
             *system_handlers(),
             *settings_handlers(),
+            *config_handlers(),
+            *dashboard_handlers(),
+            *metrics_handlers(),
+            *analytics_handlers(),
             *login_handlers(),
             *token_handlers(),
             *access_handlers(),
             *inventory_handlers(),
             *project_handlers(),
             *instance_handlers(),
+            *receptor_handlers(),
             *bulk_handlers(),
             *credential_handlers(),
             *template_list_handlers(),

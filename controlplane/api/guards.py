@@ -54,6 +54,8 @@ class Permission(Struct, frozen=True, kw_only=True):
     parameter: str = "key"
     missing: bool = False
     """True where an object that does not exist is no error (OPTIONS)."""
+    opened_by: str = ""
+    """Name of a setting that opens the route to anybody while it is on."""
 
 
 ANYBODY = {KEY: Permission(verb="anonymous")}
@@ -86,7 +88,8 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
             state["username"] = login.principal.username
             state["session_s"] = login_settings().session_s if login.way == "session" else 0
             state["session_id"] = login.session_id
-        target = await _decide(connection, permission, login, view)
+        opened = permission.opened_by and services.settings_store.flag(permission.opened_by)
+        target = None if opened else await _decide(connection, permission, login, view)
     state["admitted"] = Admitted(
         who=ANONYMOUS if login is None else login.principal,
         way="" if login is None else login.way,

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import listing, pagination, shown_options
+from controlplane.api import listing, options, pagination, shown_options
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import LOGIN, SUPERUSER, needs
@@ -21,11 +21,10 @@ from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain.instance import Adjust
 from controlplane.domain.numerals import whole
-from controlplane.domain.resource import Link, Unlink
 from controlplane.shell.access_commands import adjust_instance
 from controlplane.shell.read_model import Row, View
-from controlplane.shell.resource_commands import prepare_for
 from ops import clock
+from schemas.resource import RESOURCES
 
 register(
     Table(
@@ -76,6 +75,18 @@ _OF_INSTANCE = (
 )
 
 
+BY_REGISTRATION = (
+    "An instance is in the groups that its runner registers for; start the runner with other"
+    " PLAYLOG_RUNNER_GROUPS to change them."
+)
+NO_BUNDLE = "Playlog does not make install bundles: install playlog[runner] and start its runner."
+HEALTH = (
+    *("uuid", "hostname", "ip_address", "version", "last_health_check", "errors", "cpu"),
+    *("memory", "cpu_capacity", "mem_capacity", "capacity"),
+)
+"""What a health check shows of an instance."""
+
+
 def instance_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of instances and of group membership."""
     read, group = needs("read", "instance"), needs("read", "instance_group")
@@ -96,8 +107,18 @@ def instance_handlers() -> list[HTTPRouteHandler]:
         ),
         *routes(
             "/api/v2/instances/{key:str}/instance_groups",
-            {"GET": (read, show_groups)},
-            "Instance's Groups",
+            {"GET": (read, show_groups), "POST": (SUPERUSER, join)},
+            (read, describe_groups),
+        ),
+        *routes(
+            "/api/v2/instances/{key:str}/health_check",
+            {"GET": (read, show_health), "POST": (SUPERUSER, check_health)},
+            "Instance Health Check",
+        ),
+        *routes(
+            "/api/v2/instances/{key:str}/install_bundle",
+            {"GET": (SUPERUSER, refuse_bundle)},
+            "Install Bundle",
         ),
         *routes(
             "/api/v2/instance_groups/{key:str}/instances",
@@ -147,18 +168,76 @@ async def show_groups(call: Call) -> Response[Any]:
     return await page_of(call, "instance_group", Within(where=where))
 
 
+async def describe_groups(_call: Call) -> Response[Any]:
+    """Describe the list of an instance's groups, which takes an id."""
+    return answer(options.of_attach(RESOURCES["instance_group"]))
+
+
 async def attach(call: Call) -> Response[Any]:
-    """Put an instance into a group or take it out: 204 either way."""
+    """Answer 204 where an instance is in the group, or out of it, as asked."""
     body = await call.body()
     number = identity(body)
     async with call.read() as view:
         if not await view.value('select 1 from "instance" where "id" = $1', number):
             raise BadRequest({"detail": "Instance matching query does not exist."})
-    kind = Unlink if "disassociate" in body else Link
-    command = kind(kind="instance_group", id=call.target.id, relation="instances", target=number)
-    appended = await submit(call, prepare_for(command, call.services))
-    await caught_up(call, appended)
-    return empty(204, position_header(appended))
+        return await _member(view, call.target.id, number, wanted="disassociate" not in body)
+
+
+async def join(call: Call) -> Response[Any]:
+    """Answer 204 where the instance is in a group, or out of it, as asked."""
+    body = await call.body()
+    group = identity(body)
+    async with call.read() as view:
+        number = await _number(view, str(call.request.path_params["key"]))
+        if not await view.value('select 1 from "instance" where "id" = $1', number):
+            raise Missing("Instance")
+        if not await view.value('select 1 from "instance_group" where "id" = $1', group):
+            raise BadRequest({"detail": "InstanceGroup matching query does not exist."})
+        return await _member(view, group, number, wanted="disassociate" not in body)
+
+
+async def show_health(call: Call) -> Response[Any]:
+    """Show what the last report of the instance's runner said."""
+    async with call.read() as view:
+        shown = await _checked(call, view, call.target.id)
+    return answer({name: shown[name] for name in HEALTH})
+
+
+async def check_health(call: Call) -> Response[Any]:
+    """Answer when the instance last reported: it does so by itself, every few seconds."""
+    async with call.read() as view:
+        number = await _number(view, str(call.request.path_params["key"]))
+        shown = await _checked(call, view, number)
+    text = "The runner of {} reports its health by itself: it is {}, as of {}."
+    words = (shown["hostname"], shown["node_state"], shown["last_seen"])
+    return answer({"msg": text.format(*words)})
+
+
+async def _checked(call: Call, view: View, number: int) -> dict[str, Any]:
+    """Return an instance whose health is checked: as in AWX, one that runs jobs."""
+    shown = await _one(call, view, number)
+    if shown["node_type"] != "execution":
+        raise Missing("Instance")
+    return shown
+
+
+async def refuse_bundle(call: Call) -> Response[Any]:
+    """Refuse: a runner needs no bundle of receptor's."""
+    async with call.read() as view:
+        await _one(call, view, await _number(view, str(call.request.path_params["key"])))
+    raise BadRequest({"msg": NO_BUNDLE})
+
+
+async def _member(view: View, group: int, number: int, *, wanted: bool) -> Response[Any]:
+    """Raise 400 unless membership is as wanted: the runner's registration alone decides it.
+
+    What a runner registers for stands in its own rights on NATS; work sent to another group of it
+    would be taken by nobody.
+    """
+    sql = 'select 1 from "instance_group_instances" m where m."id" = $1 and m."target" = $2'
+    if bool(await view.value(sql, group, number)) != wanted:
+        raise BadRequest({"msg": BY_REGISTRATION})
+    return empty()
 
 
 async def _change(call: Call) -> Response[Any]:
@@ -227,10 +306,16 @@ async def _one(call: Call, view: View, number: int) -> dict[str, Any]:
 async def _shown(call: Call, view: View, rows: list[Row]) -> list[dict[str, Any]]:
     names = [row["hostname"] for row in rows]
     loads = {row["node"]: row for row in await view.named("instance_loads", names)}
-    return [_render(row, loads.get(row["hostname"], {}), edit=call.who.superuser) for row in rows]
+    edit, audits = call.who.superuser, call.who.superuser or call.who.auditor
+    return [_render(row, loads.get(row["hostname"], {}), edit=edit, audits=audits) for row in rows]
 
 
-def _render(row: Row, load: Row, *, edit: bool) -> dict[str, Any]:
+def node_state(row: Row) -> str:
+    """Return the state of an instance in AWX's words."""
+    return "ready" if row["available"] else "unavailable"
+
+
+def _render(row: Row, load: Row, *, edit: bool, audits: bool) -> dict[str, Any]:
     url, capacity = url_of("instance", row["id"]), row["capacity"]
     consumed = float(load.get("consumed") or 0)
     seen = clock.iso(row["changed_at"])
@@ -240,8 +325,11 @@ def _render(row: Row, load: Row, *, edit: bool) -> dict[str, Any]:
         "type": "instance",
         "url": url,
         "related": {
+            "receptor_addresses": f"{url}receptor_addresses/",
             "jobs": f"{url}jobs/",
+            "peers": f"{url}peers/",
             "instance_groups": f"{url}instance_groups/",
+            **({"health_check": f"{url}health_check/"} if audits else {}),
         },
         "summary_fields": {"user_capabilities": {"edit": edit}, "links": []},
         "uuid": row["uuid"],
@@ -268,7 +356,7 @@ def _render(row: Row, load: Row, *, edit: bool) -> dict[str, Any]:
         "enabled": row["enabled"],
         "managed_by_policy": row["managed_by_policy"],
         "node_type": row["node_type"],
-        "node_state": "ready" if row["available"] else "unavailable",
+        "node_state": node_state(row),
         "ip_address": "",
         "peers": [],
         "reverse_peers": [],

@@ -1,4 +1,4 @@
-"""The root documents, ping, config and me (``api.md`` 1.1, 3.48)."""
+"""The root documents, ping and me (``api.md`` 1.1, 3.48)."""
 
 from __future__ import annotations
 
@@ -77,20 +77,6 @@ NONE_YET = (
     "workflow_job_templates",
 )
 """Lists that awxkit's export, import and role commands ask though there is nothing in them."""
-BECOME_METHODS = (
-    ("sudo", "Sudo"),
-    ("su", "Su"),
-    ("pbrun", "Pbrun"),
-    ("pfexec", "Pfexec"),
-    ("dzdo", "DZDO"),
-    ("pmrun", "Pmrun"),
-    ("runas", "Runas"),
-    ("enable", "Enable"),
-    ("doas", "Doas"),
-    ("ksu", "Ksu"),
-    ("machinectl", "Machinectl"),
-    ("sesu", "Sesu"),
-)
 
 
 def system_handlers() -> list[HTTPRouteHandler]:
@@ -100,7 +86,6 @@ def system_handlers() -> list[HTTPRouteHandler]:
         *routes("/api/v2", {"GET": (ANYBODY, v2_root)}, "Version 2"),
         *routes("/api/o", {"GET": (ANYBODY, oauth_root)}, "API OAuth 2 Root"),
         *routes("/api/v2/ping", {"GET": (ANYBODY, ping)}, "Ping"),
-        *routes("/api/v2/config", {"GET": (LOGIN, config)}, "Config"),
         *routes("/api/v2/me", {"GET": (LOGIN, me)}, (LOGIN, me_options)),
         *(
             handler
@@ -159,29 +144,6 @@ async def ping(call: Call) -> Response[Any]:
             "install_uuid": installed,
             "instances": [_instance(row) for row in instances],
             "instance_groups": [dict(row) for row in groups],
-        }
-    )
-
-
-async def config(call: Call) -> Response[Any]:
-    """Answer what clients ask about the installation: version, licence, become methods."""
-    return answer(
-        {
-            "time_zone": "UTC",
-            "license_info": {
-                "license_type": "open",
-                "valid_key": True,
-                "subscription_name": "OPEN",
-                "product_name": "AWX",
-            },
-            "version": VERSION,
-            "eula": "",
-            "analytics_status": "off",
-            "analytics_collectors": {},
-            "become_methods": [list(pair) for pair in BECOME_METHODS],
-            "project_base_dir": str(call.services.settings.data / "projects"),
-            "project_local_paths": [],
-            "custom_virtualenvs": [],
         }
     )
 

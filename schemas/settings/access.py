@@ -97,6 +97,7 @@ declare(
             "ALLOW_METRICS_FOR_ANONYMOUS_USERS",
             "Allow anonymous users to poll metrics",
             "Shows /api/v2/metrics/ to requests without a login.",
+            reader="controlplane.api.metrics_routes",
         ),
     ],
 )
