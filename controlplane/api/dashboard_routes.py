@@ -11,10 +11,10 @@ from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import visibility
-from controlplane.api.access_routes import DEPRECATED
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest
 from controlplane.api.guards import LOGIN
+from controlplane.api.role_routes import DEPRECATED
 from controlplane.api.routing import routes
 from controlplane.api.tables import known, table_of
 from controlplane.api.where import AllOf, Sql, Statement, Where
