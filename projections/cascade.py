@@ -89,6 +89,8 @@ def delete(kind: str, object_id: int, position: int) -> Iterator[Run]:
         yield Run(sql=f"DELETE FROM {quoted(each)} WHERE id IN ({_doomed(each)})")
     yield from _references(kinds, position)
     yield from _grants(kinds)
+    if "application" in kinds:
+        yield Run(sql=f"DELETE FROM token WHERE application IN ({_doomed('application')})")
     if "user" in kinds:
         yield Run(sql=f"DELETE FROM token WHERE user_id IN ({_doomed('user')})")
     yield Run(sql="DELETE FROM doomed")

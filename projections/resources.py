@@ -46,8 +46,12 @@ _DDL = (
         "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL,"
         " description text NOT NULL, scope text NOT NULL, token_hash text NOT NULL,"
         " created timestamptz NOT NULL, modified timestamptz NOT NULL,"
-        " expires timestamptz NOT NULL, position bigint NOT NULL)"
+        " expires timestamptz NOT NULL, application bigint, refresh_hash text NOT NULL,"
+        " spent text[] NOT NULL, position bigint NOT NULL)"
     ),
+    "CREATE INDEX ON token (application)",
+    "CREATE INDEX ON token (refresh_hash) WHERE refresh_hash <> ''",
+    "CREATE INDEX ON token USING gin (spent)",
     "CREATE INDEX ON token (token_hash)",
     "CREATE INDEX ON token (user_id)",
     (
@@ -57,6 +61,16 @@ _DDL = (
     "CREATE INDEX ON object_position (position)",
     cascade.DDL,
 )
+
+_ADD = """
+INSERT INTO token (id, user_id, description, scope, token_hash, created, modified, expires,
+    application, refresh_hash, spent, position)
+SELECT $1::bigint, $2::bigint, $3::text, $4::text, $5::text, $6::timestamptz, $6, $7::timestamptz,
+    $8::bigint, $9::text,
+    coalesce(old.spent || old.refresh_hash, '{}'::text[]) || $10::text[], $12::bigint
+FROM (SELECT 1) AS one LEFT JOIN token AS old ON old.id = $11::bigint
+"""
+"""What was used up on the way to a token stays with it: showing it again ends the token."""
 
 _COUNTED = {"host": "total_hosts", "group": "total_groups"}
 
@@ -205,11 +219,10 @@ class _Batch:
         self._touch(message, "token", event.id)
         match event:
             case TokenCreated():
-                columns = ("id", "user_id", "description", "scope", "token_hash", "created")
-                head = (event.id, event.user, event.description, event.scope, event.token_hash)
-                row = (*head, event.created, event.created, event.expires, message.sequence)
-                self._insert("token", (*columns, "modified", "expires", "position"), row)
+                self._run(*_token_created(event, message.sequence))
                 self._touch(message, "user", event.user)
+                if event.application is not None:
+                    self._touch(message, "application", event.application)
             case TokenUpdated():
                 sql = (
                     "UPDATE token SET description = $2, scope = $3, modified = $4, position = $5"
@@ -242,6 +255,15 @@ class _Batch:
             sql = f"UPDATE inventory SET {column} = {column} + $2 WHERE id = $1"
             self._statements.append(Run(sql=sql, args=(inventory, number)))
         self._counts.clear()
+
+
+def _token_created(event: TokenCreated, position: int) -> Iterable[Statement]:
+    """Yield what stores a token; one that replaces another remembers what was used up for it."""
+    values = (event.id, event.user, event.description, event.scope, event.token_hash)
+    rest = (event.created, event.expires, event.application, event.refresh_hash, event.spent)
+    yield Run(sql=_ADD, args=(*values, *rest, event.replaces, position))
+    if event.replaces is not None:
+        yield Run(sql="DELETE FROM token WHERE id = $1", args=(event.replaces,))
 
 
 def _user(message: Recorded) -> int | None:

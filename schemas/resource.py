@@ -39,7 +39,9 @@ class Secret(Struct, frozen=True):
     """Stored encrypted (or hashed), shown as ``$encrypted$``, never filtered on."""
 
     hashed: bool = False
-    """True for passwords: kept as an Argon2 hash instead of being encrypted."""
+    """True for what is kept as a hash instead of being encrypted: passwords, client secrets."""
+    stars: str = "$encrypted$"
+    """What it reads as."""
 
 
 class Json(Struct, frozen=True):
@@ -58,6 +60,10 @@ class Choices(Struct, frozen=True):
 
 class ReadOnly(Struct, frozen=True):
     """Set by the system, not by a body."""
+
+
+class Once(Struct, frozen=True):
+    """Set by the body that makes the object; what later bodies say of it is ignored."""
 
 
 class Help(Struct, frozen=True):
@@ -123,6 +129,7 @@ class Field(Struct, frozen=True, kw_only=True):
     json: Json | None = None
     choices: Choices | None = None
     read_only: bool = False
+    once: bool = False
     hidden: bool = False
     help: Help = Help()
     meta: Meta | None = None
@@ -137,11 +144,15 @@ class Resource(Struct, frozen=True, kw_only=True):
     """A declared resource: its struct and everything said about the kind."""
 
     kind: str
-    """AWX's ``type``, snake case."""
+    """The name of the kind here, snake case."""
+    type_name: str
+    """AWX's ``type``: nearly always the kind."""
     plural: str
     """Path segment of its list."""
     verbose: str
     """As AWX names it in messages: ``Job Template``, ``Organization``."""
+    model: str
+    """The name of AWX's model, where it is not ``verbose`` without spaces."""
     struct: type[Struct]
     fields: dict[str, Field]
     sequence: str
@@ -166,6 +177,8 @@ class Resource(Struct, frozen=True, kw_only=True):
     has_created: bool
     listed: bool
     """There is a list of all objects of the kind."""
+    authored: bool
+    """``created_by`` and ``modified_by`` are shown."""
     deletable: bool
     read_only: bool
     """The system makes and changes it; the API shows it."""
@@ -201,6 +214,8 @@ def resource(
     kind: str,
     plural: str,
     verbose: str,
+    type_name: str = "",
+    model: str = "",
     sequence: str = "",
     unique: tuple[Unique, ...] = (),
     related: tuple[Related, ...] = (),
@@ -215,6 +230,7 @@ def resource(
     copyable: bool = False,
     has_created: bool = True,
     listed: bool = True,
+    authored: bool = True,
     deletable: bool = True,
     read_only: bool = False,
     job_holder: bool = False,
@@ -226,8 +242,10 @@ def resource(
     def register(struct: S) -> S:
         RESOURCES[kind] = Resource(
             kind=kind,
+            type_name=type_name or kind,
             plural=plural,
             verbose=verbose,
+            model=model or verbose.replace(" ", ""),
             struct=struct,
             fields=_fields(struct),
             sequence=sequence or kind,
@@ -244,6 +262,7 @@ def resource(
             copyable=copyable,
             has_created=has_created,
             listed=listed,
+            authored=authored and has_created,
             deletable=deletable,
             read_only=read_only,
             job_holder=job_holder,
@@ -293,6 +312,7 @@ def _field(info: msgspec.structs.FieldInfo, hint: Any) -> Field:
         json=mark(Json),
         choices=mark(Choices),
         read_only=mark(ReadOnly) is not None,
+        once=mark(Once) is not None,
         hidden=mark(Hidden) is not None,
         help=mark(Help) or Help(),
         meta=mark(Meta),
@@ -317,6 +337,7 @@ __all__ = [
     "Hidden",
     "Json",
     "Meta",
+    "Once",
     "ReadOnly",
     "Ref",
     "Related",

@@ -74,6 +74,7 @@ LEASES = BucketSpec(name="leases", allow_ttl=True)
 PRESENCE = BucketSpec(name="presence", allow_ttl=True)
 LAUNCH_KEYS = BucketSpec(name="launch-keys", ttl_s=DAY_S)
 SESSIONS = BucketSpec(name="sessions", allow_ttl=True)
+CODES = BucketSpec(name="codes", allow_ttl=True)
 SNAPSHOTS = BucketSpec(name="snapshots")
 
-BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, SNAPSHOTS)
+BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, CODES, SNAPSHOTS)

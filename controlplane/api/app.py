@@ -11,6 +11,7 @@ from controlplane.api.activity_routes import activity_handlers
 from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.codes import Codes
 from controlplane.api.config_routes import config_handlers
 from controlplane.api.credential_routes import credential_handlers
 from controlplane.api.dashboard_routes import dashboard_handlers
@@ -27,6 +28,7 @@ from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
 from controlplane.api.metrics_routes import metrics_handlers
 from controlplane.api.notification_routes import notification_handlers
+from controlplane.api.oauth_routes import oauth_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
@@ -56,6 +58,7 @@ def create_app(services: Services) -> Litestar:
             *analytics_handlers(),
             *login_handlers(),
             *token_handlers(),
+            *oauth_handlers(),
             *access_handlers(),
             *inventory_handlers(),
             *project_handlers(),
@@ -79,6 +82,7 @@ def create_app(services: Services) -> Litestar:
         state=State(
             {
                 "services": services,
+                "codes": Codes(services.nats),
                 "authenticator": Authenticator(Sessions(services.nats), Passwords()),
             }
         ),

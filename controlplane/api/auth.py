@@ -85,18 +85,18 @@ class Authenticator:
         self._sources = tuple(sources)
 
     async def identify(
-        self, connection: Connection, view: View, *, renew: bool = True
+        self, connection: Connection, view: View, *, renew: bool = True, csrf: bool = True
     ) -> Login | None:
         """Return the sender; None when anonymous. Raises LoginFailed, or 403 without CSRF token.
 
-        ``renew``: a session in use starts its time anew.
+        ``renew``: a session in use starts its time anew. Not ``csrf``: the caller sees to that.
         """
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(given.strip(), view)
         session_id = connection.cookies.get(COOKIE)
         if session_id:
-            found = await self._session(connection, session_id, view, renew=renew)
+            found = await self._session(connection, session_id, view, renew=renew, csrf=csrf)
             if found is not None:
                 return found
         if scheme.lower() == "basic" and login_settings().basic:
@@ -151,7 +151,7 @@ class Authenticator:
         return Login(principal=await principal_of(row, view, read_only=read_only), way="token")
 
     async def _session(
-        self, connection: Connection, session_id: str, view: View, *, renew: bool
+        self, connection: Connection, session_id: str, view: View, *, renew: bool, csrf: bool
     ) -> Login | None:
         session = await self.sessions.find(session_id)
         if session is None:
@@ -160,7 +160,7 @@ class Authenticator:
         if row is None or not hmac.compare_digest(session.proof, proof_of(row["password"])):
             return None
         method = connection.scope.get("method", "GET")
-        if method not in SAFE_METHODS:
+        if csrf and method not in SAFE_METHODS:
             check_csrf(connection.cookies, connection.headers.get("x-csrftoken", ""))
         renewed = renew and await self.sessions.renew(session_id, session, row["password"])
         return Login(

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from controlplane.api.links import url_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
 from ops import clock
 from schemas.notification_types import NOTIFICATION_TYPES
+from schemas.resources.application import HIDDEN, PUBLIC
 
 ByID = dict[int, dict[str, Any]]
 Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
@@ -23,6 +25,7 @@ Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
 ENCRYPTED = "$encrypted$"
 ASK = "ASK"
 RECENT_MAX = 10
+TOKENS_MAX = 10
 LABELS_MAX = 10
 GROUPS_MAX = 5
 HOST_JOBS_MAX = 5
@@ -164,6 +167,20 @@ async def _recent_notifications(view: View, rows: Sequence[Row]) -> ByID:
         words = ("id", "status", "created", "error")
         summary = {name: row[name] for name in words}
         found[row["owner"]]["recent_notifications"].append(summary)
+    return found
+
+
+async def _application(_view: View, rows: Sequence[Row]) -> ByID:
+    """A public application has no secret to show."""
+    return {row["id"]: {"client_secret": UNSET} for row in rows if row["client_type"] == PUBLIC}
+
+
+async def _application_tokens(view: View, rows: Sequence[Row]) -> ByID:
+    found: ByID = {row["id"]: {"tokens": {"count": 0, "results": []}} for row in rows}
+    for row in await view.named("tokens_of_applications", _ids(rows), TOKENS_MAX):
+        tokens = found[row["owner"]]["tokens"]
+        tokens["count"] = row["count"]
+        tokens["results"].append({"id": row["id"], "scope": row["scope"], "token": HIDDEN})
     return found
 
 
@@ -310,6 +327,7 @@ async def _owners(view: View, rows: Sequence[Row]) -> ByID:
 
 
 _COLUMNS: dict[str, Computer] = {
+    "application": _application,
     "project": _project,
     "credential": _credential,
     "job_template": _template_status,
@@ -320,6 +338,7 @@ _COLUMNS: dict[str, Computer] = {
     "notification_template": _notification_template,
 }
 _SUMMARIES: dict[str, tuple[Computer, ...]] = {
+    "application": (_application_tokens,),
     "organization": (_organization_counts,),
     "project": (_last_update,),
     "inventory": (_inventory_labels,),

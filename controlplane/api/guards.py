@@ -44,7 +44,8 @@ KEY = "permission"
 class Permission(Struct, frozen=True, kw_only=True):
     """What a route asks of its caller.
 
-    ``verb``: ``anonymous`` (anybody), ``login`` (any user; the list or body decides the rest),
+    ``verb``: ``anonymous`` (anybody), ``client`` (the route asks OAuth 2's client itself; no user
+    is looked for), ``login`` (any user; the list or body decides the rest),
     ``superuser``, ``audit`` (superuser or auditor), or a verb of ``domain.access`` on the object
     of ``kind`` that the path parameter ``parameter`` names.
     """
@@ -56,9 +57,13 @@ class Permission(Struct, frozen=True, kw_only=True):
     """True where an object that does not exist is no error (OPTIONS)."""
     opened_by: str = ""
     """Name of a setting that opens the route to anybody while it is on."""
+    form: bool = False
+    """True where the route itself looks for the CSRF token, in a form of its own."""
 
 
 ANYBODY = {KEY: Permission(verb="anonymous")}
+FORM = {KEY: Permission(verb="anonymous", form=True)}
+CLIENT = {KEY: Permission(verb="client")}
 LOGIN = {KEY: Permission(verb="login")}
 SUPERUSER = {KEY: Permission(verb="superuser")}
 AUDIT = {KEY: Permission(verb="audit")}
@@ -82,8 +87,11 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
     services: Services = connection.app.state.services
     authenticator: Authenticator = connection.app.state.authenticator
     await services.settings_store.freshen(await _wait_for_position(connection, services))
+    if permission.verb == "client":
+        state["admitted"] = Admitted(who=ANONYMOUS)
+        return
     async with authenticator.line(connection), services.read.view() as view:
-        login = await _identify(connection, authenticator, view)
+        login = await _identify(connection, authenticator, view, csrf=not permission.form)
         if login is not None:
             state["username"] = login.principal.username
             state["session_s"] = login_settings().session_s if login.way == "session" else 0
@@ -125,10 +133,10 @@ async def _wait_for_position(connection: Connection, services: Services) -> int:
 
 
 async def _identify(
-    connection: Connection, authenticator: Authenticator, view: View
+    connection: Connection, authenticator: Authenticator, view: View, *, csrf: bool
 ) -> Login | None:
     try:
-        return await authenticator.identify(connection, view)
+        return await authenticator.identify(connection, view, csrf=csrf)
     except LoginFailed as failure:
         await record(connection, failure.username, failure.user, failure.way, accepted=False)
         raise

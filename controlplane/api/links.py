@@ -37,7 +37,7 @@ def related(resource: Resource, row: Row) -> dict[str, Any]:
     """Return the links of one object: references that are set, then its sub-paths."""
     base = url_of(resource.kind, row["id"])
     found: dict[str, Any] = {}
-    if resource.has_created and resource.kind != "user":
+    if resource.authored:
         for name in ("created_by", "modified_by"):
             if row.get(name) is not None:
                 found[name] = url_of("user", row[name])

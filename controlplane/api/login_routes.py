@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from controlplane.api.auth import Authenticator, Identity, LoginFailed
 from controlplane.api.call import Call
 from controlplane.api.errors import Refusal
-from controlplane.api.guards import ANYBODY
+from controlplane.api.guards import FORM
 from controlplane.api.login_records import record
 from controlplane.api.login_settings import login_settings
 from controlplane.api.negotiation import rendering
@@ -39,9 +39,9 @@ def login_handlers() -> list[HTTPRouteHandler]:
     return [
         *routes(
             "/api/login",
-            {"GET": (rendering(ANYBODY, "text/html"), show), "POST": (ANYBODY, check_form)},
+            {"GET": (rendering(FORM, "text/html"), show), "POST": (FORM, check_form)},
         ),
-        *routes("/api/logout", {"GET": (ANYBODY, log_out), "POST": (ANYBODY, log_out)}),
+        *routes("/api/logout", {"GET": (FORM, log_out), "POST": (FORM, log_out)}),
     ]
 
 

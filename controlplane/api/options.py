@@ -88,7 +88,7 @@ def of_list(resource: Resource, *, create: bool) -> dict[str, Any]:
     if create:
         actions["POST"] = writable(resource)
     return {
-        **_head(f"{resource.verbose} List", resource.kind),
+        **_head(f"{resource.verbose} List", resource.type_name),
         "actions": actions,
         "search_fields": list(table.search),
         "related_search_fields": [f"{name}__search" for name in table.relations],
@@ -101,8 +101,12 @@ def of_detail(resource: Resource, *, edit: bool) -> dict[str, Any]:
     """Return the body for one object; ``edit``: the caller may PUT."""
     actions: dict[str, Any] = {"GET": readable(resource)}
     if edit:
-        actions["PUT"] = writable(resource)
-    body = {**_head(f"{resource.verbose} Detail", resource.kind), "actions": actions}
+        actions["PUT"] = {
+            name: described
+            for name, described in writable(resource).items()
+            if not resource.fields[name].once
+        }
+    body = {**_head(f"{resource.verbose} Detail", resource.type_name), "actions": actions}
     if resource.roles:
         body["object_roles"] = [roles.field_name(role) for role in resource.roles]
     return body
@@ -134,7 +138,7 @@ def readable(resource: Resource) -> dict[str, Any]:
         "id": _system("integer", "ID", f"Database ID for this {resource.verbose.lower()}."),
         "type": {
             **_system("choice", "Type", f"Data type for this {resource.verbose.lower()}."),
-            "choices": [[resource.kind, resource.verbose]],
+            "choices": [[resource.type_name, resource.verbose]],
         },
         "url": _system("string", "Url", f"URL for this {resource.verbose.lower()}."),
         "related": _system("object", "Related", "Related resources."),

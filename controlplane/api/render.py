@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from controlplane.api import computed, links, named_urls, visibility
 from controlplane.api.tables import known, table_of
@@ -52,7 +53,7 @@ async def page(
         answers.append(
             {
                 "id": row["id"],
-                "type": kind,
+                "type": resource.type_name,
                 "url": links.url_of(kind, row["id"]),
                 "related": related,
                 "summary_fields": {
@@ -64,7 +65,7 @@ async def page(
                 **{
                     field.name: shown(field, full[field.name])
                     for field in resource.fields.values()
-                    if not field.hidden
+                    if not field.hidden and full[field.name] is not UNSET
                 },
                 **{
                     name: value
@@ -87,7 +88,7 @@ async def one(view: View, who: Principal, kind: str, object_id: int) -> dict[str
 def shown(field: Field, value: Any) -> Any:
     """Return a stored value as it is shown; secrets never are."""
     if field.secret is not None:
-        return ENCRYPTED if value else ""
+        return field.secret.stars if value else ""
     if field.json is not None and field.json.form == "object":
         return msgspec.json.decode(value) if isinstance(value, str) else value
     return value
@@ -113,7 +114,7 @@ async def _referenced(view: View, resource: Resource, rows: Sequence[Row]) -> Su
         if field.ref is not None and known(field.ref.kind) and not field.hidden:
             ids = {row[field.name] for row in rows if row[field.name] is not None}
             wanted.setdefault(field.ref.kind, set()).update(ids)
-    if resource.has_created:
+    if resource.authored:
         for name in ("created_by", "modified_by"):
             ids = {row[name] for row in rows if row[name] is not None}
             wanted.setdefault("user", set()).update(ids)
@@ -187,7 +188,7 @@ def _summaries(resource: Resource, row: Row, found: Summaries) -> dict[str, Any]
                 **found[key],
                 **{name: value for name, value in extra.items() if value is not None},
             }
-    if resource.has_created and resource.kind != "user":
+    if resource.authored:
         for name in ("created_by", "modified_by"):
             if ("user", row[name]) in found:
                 summary[name] = found["user", row[name]]

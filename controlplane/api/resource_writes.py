@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response
 
-from controlplane.api import render, source_updates, visibility
+from controlplane.api import client_secrets, render, source_updates, visibility
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.tables import table_of
@@ -31,8 +32,9 @@ async def create_object(
     call: Call, resource: Resource, body: dict[str, Any], attach: Attach | None = None
 ) -> Response[Any]:
     """Create an object from a body: 201 with its detail; an attached label that exists is 204."""
-    appended = await append_object(call, resource, body, attach)
-    return await created_answer(call, resource, appended)
+    fresh = client_secrets.fresh(resource.kind)
+    appended = await append_object(call, resource, {**body, **fresh.values}, attach)
+    return await created_answer(call, resource, appended, fresh.shown)
 
 
 async def append_object(
@@ -46,14 +48,20 @@ async def append_object(
     return await submit(call, prepare_for(command, call.services))
 
 
-async def created_answer(call: Call, resource: Resource, appended: Appended) -> Response[Any]:
-    """Answer an appended creation: 201 with the object, 204 when it existed already."""
+async def created_answer(
+    call: Call, resource: Resource, appended: Appended, once: Mapping[str, Any] | None = None
+) -> Response[Any]:
+    """Answer an appended creation: 201 with the object, 204 when it existed already.
+
+    ``once``: what is shown in the clear by this answer alone, in fields that are shown at all.
+    """
     ready = await caught_up(call, appended)
     await source_updates.start(call, appended)
     made = made_in(appended)
     if made is None:
         return empty(204, position_header(appended))
     shown = await _shown(call, resource, made, appended, ready=ready)
+    shown |= {name: value for name, value in (once or {}).items() if name in shown}
     return answer(shown, 201, position_header(appended))
 
 

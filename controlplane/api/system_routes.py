@@ -72,7 +72,6 @@ ROOT_KEYS = [
 """Keys of the v2 root in AWX's order; those without a route here are left out."""
 _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_inventories"}
 NONE_YET = (
-    "applications",
     "inventory_sources",
     "workflow_job_templates",
 )
@@ -126,7 +125,8 @@ async def v2_root(call: Call) -> Response[Any]:
 
 async def oauth_root(_call: Call) -> Response[Any]:
     """Name the OAuth 2 paths."""
-    return answer({"token": "/api/o/token/", "revoke_token": "/api/o/revoke_token/"})
+    names = ("authorize", "token", "revoke_token")
+    return answer({name: f"/api/o/{name}/" for name in names})
 
 
 async def ping(call: Call) -> Response[Any]:

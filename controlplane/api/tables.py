@@ -176,7 +176,7 @@ def _declared(resource: Resource) -> Table:
     return Table(
         kind=resource.kind,
         source=f'"{resource.kind}"',
-        verbose=resource.verbose.replace(" ", ""),
+        verbose=resource.model,
         columns=columns,
         relations=relations,
         order=resource.order,

@@ -143,6 +143,8 @@ NEEDS: dict[str, dict[str, str]] = {
         "add_team": "admin",
         "add_execution_environment": "execution_environment_admin",
         "add_label": "member",
+        "add_application": "admin",
+        "see_applications": "member",
         "add_notification_template": "notification_admin",
         "add_workflow_job_template": "workflow_admin",
         "audit": "auditor",
@@ -251,6 +253,15 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "delete": (("organization", "organization", "add_execution_environment"),),
         "copy": (("organization", "organization", "add_execution_environment"),),
     },
+    "application": {
+        "read": (("organization", "organization", "see_applications"),),
+        "edit": (("organization", "organization", "add_application"),),
+        "delete": (("organization", "organization", "add_application"),),
+        "see_tokens": (
+            ("organization", "organization", "add_application"),
+            ("organization", "organization", "audit"),
+        ),
+    },
     "notification_template": {
         "read": (
             ("organization", "organization", "add_notification_template"),
@@ -333,6 +344,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("team", "organization"): "add_team",
     ("execution_environment", "organization"): "add_execution_environment",
     ("label", "organization"): "add_label",
+    ("application", "organization"): "add_application",
     ("notification_template", "organization"): "add_notification_template",
     ("host", "inventory"): "edit",
     ("group", "inventory"): "edit",
@@ -348,6 +360,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "credential": ("organization", "user", "team"),
     "team": ("organization",),
     "label": ("organization",),
+    "application": ("organization",),
     "notification_template": ("organization",),
     "execution_environment": ("organization",),
     "host": ("inventory",),

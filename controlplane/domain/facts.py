@@ -231,6 +231,12 @@ class Unsealed:
         return hash(self.text)
 
 
+class Given(Struct, frozen=True):
+    """The value of a field that the system sets, beside what the body had."""
+
+    value: Any
+
+
 class Hashed(Struct, frozen=True):
     """A password that is hashed already, in the place of the text that the body had."""
 

@@ -18,7 +18,7 @@ import schemas.resources  # noqa: F401 - declares every kind
 from controlplane.domain import checks, field_values
 from controlplane.domain.checks.draft import Draft, Relation
 from controlplane.domain.errors import Denied, InUse, Invalid, NotFound, Refused, Rejected
-from controlplane.domain.facts import Facts, Find, Lacking, Object, Row
+from controlplane.domain.facts import Facts, Find, Given, Lacking, Object, Row
 from schemas.events.access import RoleGranted, RoleRevoked
 from schemas.events.resource import (
     ResourceCreated,
@@ -28,7 +28,7 @@ from schemas.events.resource import (
     ResourceUpdated,
 )
 from schemas.registry import Event
-from schemas.resource import RESOURCES, Resource, Unique
+from schemas.resource import RESOURCES, Field, Resource, Unique
 
 Errors = dict[str, Any]
 WATCHED: frozenset[tuple[str, tuple[str, ...]]] = frozenset(
@@ -154,7 +154,7 @@ def read(command: Command) -> Plan:
     fixed = {
         field.name
         for field in resource.fields.values()
-        if field.read_only or (update and field.ref is not None and field.ref.fixed)
+        if field.read_only or (update and _fixed(field))
     }
     items = (_item(resource, number, body, fixed, complete=complete) for number, body in bodies)
     return Plan(command=command, items=tuple(items))
@@ -190,6 +190,11 @@ def _decide(plan: Plan, facts: Facts) -> Decision:
             assert_never(never)
 
 
+def _fixed(field: Field) -> bool:
+    """Return whether a field keeps the value that it was made with."""
+    return field.once or (field.ref is not None and field.ref.fixed)
+
+
 def _item(
     resource: Resource, number: int, body: Mapping[str, Any], fixed: set[str], *, complete: bool
 ) -> Item:
@@ -198,6 +203,8 @@ def _item(
     errors: Errors = {}
     for name, field in resource.fields.items():
         if name in fixed:
+            if isinstance(given := body.get(name), Given):
+                values[name] = given.value
             continue
         if name not in body:
             if complete and field.required:

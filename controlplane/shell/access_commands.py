@@ -1,12 +1,10 @@
-"""Commands about roles, tokens and instances, prepared for the writer of CONFIG.
+"""Commands about roles and instances, prepared for the writer of CONFIG.
 
-A grant that is held already, a revocation of what is not held, and a token that is gone yield no
-events: repeating such a request changes nothing.
+A grant that is held already and a revocation of what is not held yield no events: repeating such a
+request changes nothing.
 """
 
 from __future__ import annotations
-
-from datetime import datetime
 
 from msgspec import Struct
 
@@ -21,9 +19,6 @@ from schemas.events.access import (
     RoleGranted,
     RoleRevoked,
     RoleUnassigned,
-    TokenCreated,
-    TokenRevoked,
-    TokenUpdated,
 )
 from schemas.registry import Event
 from schemas.resource import RESOURCES
@@ -119,37 +114,6 @@ def unassign(definition: int, holder: Holder, kind: str, number: int) -> Prepare
     return prepare
 
 
-def create_token(created: TokenCreated) -> Prepare:
-    """Return the command that makes a token for a user who exists."""
-
-    async def prepare(view: ConfigView) -> Prepared:
-        await _must_exist(view, "user", created.user)
-        return _about_token(created.id, (created,), frozenset({f"user:{created.user}"}))
-
-    return prepare
-
-
-def update_token(token: int, description: str, scope: str) -> Prepare:
-    """Return the command that changes a token's description and scope."""
-
-    async def prepare(view: ConfigView) -> Prepared:
-        await _must_have_token(view, token)
-        event = TokenUpdated(id=token, description=description, scope=scope)
-        return _about_token(token, (event,), frozenset())
-
-    return prepare
-
-
-def revoke_token(token: int) -> Prepare:
-    """Return the command that ends a token."""
-
-    async def prepare(view: ConfigView) -> Prepared:
-        await _must_have_token(view, token)
-        return _about_token(token, (TokenRevoked(id=token),), frozenset())
-
-    return prepare
-
-
 def adjust_instance(number: int, command: Adjust, store: EventStore) -> Prepare:
     """Return the command that changes what an instance may take."""
     subject = subjects.config("instance", number)
@@ -165,14 +129,6 @@ def adjust_instance(number: int, command: Adjust, store: EventStore) -> Prepare:
         )
 
     return prepare
-
-
-def expiry(created: datetime, lifetime_s: float) -> datetime:
-    """Return when a token made at ``created`` ends; far lifetimes end with the calendar."""
-    try:
-        return datetime.fromtimestamp(created.timestamp() + lifetime_s, created.tzinfo)
-    except (OverflowError, ValueError, OSError):
-        return datetime.max.replace(tzinfo=created.tzinfo)
 
 
 def _assigned(definition: int, holder: Holder, kind: str, number: int) -> RoleAssigned:
@@ -204,23 +160,7 @@ def _about_role(
     )
 
 
-def _about_token(token: int, events: tuple[Event, ...], reads: frozenset[str]) -> Prepared:
-    key = f"token:{token}"
-    return Prepared(
-        subject=subjects.config("token", token),
-        events=events,
-        reads=reads | {key},
-        writes=frozenset({key}),
-        result=token,
-    )
-
-
 async def _must_exist(view: ConfigView, kind: str, object_id: int) -> None:
     sql = f'select 1 from "{kind}" where "id" = $1'  # noqa: S608 - kinds come from declarations
     if kind not in RESOURCES or await view.connection.fetchval(sql, object_id) is None:
         raise NotFound(RESOURCES[kind].verbose if kind in RESOURCES else kind)
-
-
-async def _must_have_token(view: ConfigView, token: int) -> None:
-    if await view.connection.fetchval('select 1 from "token" where "id" = $1', token) is None:
-        raise NotFound("OAuth2AccessToken")

@@ -10,6 +10,27 @@ select u."id", u."username", u."password", u."is_superuser", u."is_system_audito
 from "token" k join "user" u on u."id" = k."user_id"
 where k."token_hash" = $1 and k."expires" > $2
 
+-- name: token_refreshed_by
+select "id", "user_id", "application", "scope", "created", "description", "refresh_hash"
+from "token" where "refresh_hash" = $1 or "spent" @> array[$1]
+
+-- name: tokens_of_applications
+select * from (
+    select k."application" as "owner", count(*) over (partition by k."application") as "count",
+           k."id", k."scope",
+           row_number() over (partition by k."application" order by k."id") as "place"
+    from "token" k where k."application" = any($1)
+) as t where t."place" <= $2 order by t."owner", t."id"
+
+-- name: application_by_client_id
+select "id", "name", "client_id", "client_secret", "client_type", "redirect_uris",
+       "authorization_grant_type", "skip_authorization"
+from "application" where "client_id" = $1
+
+-- name: token_of_application
+select k."id", u."id" as "user", u."username" from "token" k join "user" u on u."id" = k."user_id"
+where k."application" = $2 and (k."token_hash" = $1 or k."refresh_hash" = $1)
+
 -- name: grants_of_users
 with recursive "teams" ("user_id", "team") as (
     (

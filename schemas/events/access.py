@@ -58,7 +58,7 @@ class RoleUnassigned(Struct, frozen=True, kw_only=True):
 
 @event("token.created.v1")
 class TokenCreated(Struct, frozen=True, kw_only=True):
-    """A personal access token exists; stored on ``config.token.<id>``."""
+    """A token exists, personal or an application's; stored on ``config.token.<id>``."""
 
     id: int
     user: int
@@ -68,6 +68,13 @@ class TokenCreated(Struct, frozen=True, kw_only=True):
     """sha256 (hex) of the token; the token itself is stored nowhere."""
     created: datetime
     expires: datetime
+    application: int | None = None
+    refresh_hash: str = ""
+    """sha256 (hex) of its refresh token; empty for none."""
+    replaces: int | None = None
+    """The token whose refresh token was used to get this one: it is dead."""
+    spent: tuple[str, ...] = ()
+    """sha256 (hex) of the authorization code it was given for."""
 
 
 @event("token.updated.v1")
@@ -94,5 +101,6 @@ class LoginTried(Struct, frozen=True, kw_only=True):
     user: int | None
     accepted: bool
     way: str
-    """``session``, ``basic`` or ``token``."""
+    """``session``, ``basic``, ``token``, ``password_grant``, ``authorization_code`` or
+    ``refresh_token``; or the directory or provider that vouched: ``ldap``, ``oidc``, ``saml``."""
     address: str

@@ -5,6 +5,7 @@ Importing this package declares all and registers their tags.
 
 from schemas import derive
 from schemas.resources import (
+    application,
     credential,
     credential_input_source,
     credential_type,
@@ -29,6 +30,7 @@ from schemas.resources import (
 derive.register_all()
 
 __all__ = [
+    "application",
     "credential",
     "credential_input_source",
     "credential_type",

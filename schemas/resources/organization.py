@@ -31,6 +31,7 @@ from schemas.resources.notified import NOTIFIED_OF_APPROVALS
             through="organization",
             create=True,
         ),
+        Related(name="applications", kind="application", through="organization", create=True),
         Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
         Related(name="galaxy_credentials", kind="credential", attach=True, ordered=True),
         Related(

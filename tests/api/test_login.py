@@ -205,21 +205,6 @@ async def test_bad_scope_is_refused(stack: Stack) -> None:
     assert list(answered.json()) == ["scope"]
 
 
-async def test_password_grant(stack: Stack) -> None:
-    """The OAuth 2 password grant gives a bearer token, or invalid_grant."""
-    form = {"grant_type": "password", "username": "admin", "password": PASSWORD, "scope": "write"}
-    async with stack.anonymous() as client:
-        given = await client.post("/api/o/token/", data=form)
-        assert given.json()["token_type"] == "Bearer"
-        headers = {"Authorization": f"Bearer {given.json()['access_token']}"}
-        assert (await client.get("/api/v2/me/", headers=headers)).status_code == 200
-        refused = await client.post("/api/o/token/", data={**form, "password": "wrong"})
-        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
-        revoked = {"token": given.json()["access_token"]}
-        assert (await client.post("/api/o/revoke_token/", data=revoked)).status_code == 200
-        assert (await client.get("/api/v2/me/", headers=headers)).status_code == 401
-
-
 async def test_logins_are_recorded(stack: Stack) -> None:
     """ACCESS tells a refused login with its name and way, and never the password."""
     await stack.as_user("intruder", "s3cret-guess").get("/api/v2/me/")

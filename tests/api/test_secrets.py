@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import httpx
 import pytest
 
 from ops import pull
@@ -51,15 +52,30 @@ async def test_no_secret_is_stored_readable(stack: Stack) -> None:
     await stack.as_user("holder", f"{CANARY}-user").get("/api/v2/me/")
     async with stack.anonymous() as client:
         await client.get("/api/v2/me/", headers={"Authorization": f"Bearer {CANARY}-bearer"})
-        form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
-        granted = (await client.post("/api/o/token/", data=form)).json()["access_token"]
+        client_secret, granted = await _granted(stack, client)
     stored = await _everything_stored(stack)
     assert len(stored) > len(STREAMS)
-    secrets = [CANARY, token, granted, PASSWORD]
+    secrets = [CANARY, token, client_secret, *granted, PASSWORD]
     marks = [
         each for text in secrets for each in (text.encode(), base64.b64encode(text.encode())[:-2])
     ]
     assert [subject for subject, data in stored if any(mark in data for mark in marks)] == []
+
+
+async def _granted(stack: Stack, client: httpx.AsyncClient) -> tuple[str, list[str]]:
+    """Return an application's secret, and the tokens it was given for a password."""
+    organization = await stack.make("organizations", name="of-an-application")
+    made = await stack.make(
+        "applications",
+        name="sealed",
+        organization=organization["id"],
+        client_type="confidential",
+        authorization_grant_type="password",
+    )
+    form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
+    auth = (made["client_id"], made["client_secret"])
+    given = (await client.post("/api/o/token/", data=form, auth=auth)).json()
+    return made["client_secret"], [given["access_token"], given["refresh_token"]]
 
 
 async def test_a_secret_shown_as_encrypted_is_kept_when_sent_back(stack: Stack) -> None:

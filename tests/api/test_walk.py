@@ -119,6 +119,7 @@ async def test_a_user_without_roles_changes_nothing(stack: Stack, world: dict[st
 async def test_an_anonymous_caller_gets_401_everywhere(stack: Stack, world: dict[str, Any]) -> None:
     """Only the roots, ping and login answer without credentials."""
     public = {"/api/", "/api/v2/", "/api/o/", "/api/v2/ping/", "/api/login/", "/api/logout/"}
+    public.add("/api/o/authorize/")
     async with stack.anonymous() as client:
         for path in paths(stack, "GET"):
             url = filled(path, world)

@@ -47,6 +47,45 @@ async def test_login_gives_a_token_that_works(stack: Stack) -> None:
         assert (await client.get("/api/v2/me/", headers=headers)).status_code == 200
 
 
+async def test_login_as_an_application(stack: Stack) -> None:
+    """``awx login`` with a client id asks for the password grant, with a secret or without."""
+    organization = await stack.make("organizations", name="clients")
+    kind = {"organization": organization["id"], "authorization_grant_type": "password"}
+    for client_type in ("confidential", "public"):
+        made = await stack.make("applications", name=client_type, client_type=client_type, **kind)
+        client = ["--conf.client_id", made["client_id"], "--conf.scope", "read"]
+        if client_type == "confidential":
+            client += ["--conf.client_secret", made["client_secret"]]
+        found = await run(stack, "login", *client)
+        listed = (await stack.client.get(made["related"]["tokens"])).json()["results"]
+        assert [row["scope"] for row in listed] == ["read"]
+        async with stack.anonymous() as anonymous:
+            headers = {"Authorization": f"Bearer {found['token']}"}
+            assert (await anonymous.get("/api/v2/me/", headers=headers)).status_code == 200
+    _, out, problem = await awx(stack, "login", "--conf.client_id", "unknown")
+    assert "Error retrieving an OAuth2.0 token" in out + problem
+
+
+async def test_applications_and_tokens(stack: Stack) -> None:
+    """Both are commands: made, changed, listed and deleted by name and id."""
+    await run(stack, "organizations", "create", "--name", "kit-clients")
+    made = await run(
+        stack,
+        *("applications", "create", "--name", "kit-app", "--organization", "kit-clients"),
+        *("--client_type", "confidential", "--authorization_grant_type", "password"),
+    )
+    assert len(made["client_secret"]) > 40
+    changed = await run(stack, "applications", "modify", "kit-app", "--description", "new")
+    assert (changed["description"], changed["client_secret"]) == ("new", "************")
+    token = await run(
+        stack, "tokens", "create", "--scope", "read", "--application", str(made["id"])
+    )
+    listed = await run(stack, "tokens", "list", "--application", str(made["id"]))
+    assert [row["id"] for row in listed["results"]] == [token["id"]]
+    await run(stack, "tokens", "delete", str(token["id"]))
+    await run(stack, "applications", "delete", "kit-app")
+
+
 async def test_wrong_password_is_said(stack: Stack) -> None:
     """A wrong password ends the command with an error, not a trace of ours."""
     code, _, problem = await awx(stack, "me", password="wrong")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from controlplane.domain.checks import (
+    application,
     credential,
     credential_input_source,
     credential_type,
@@ -37,6 +38,7 @@ LABELS_MAX = 100
 """Labels that one object may carry, as in AWX."""
 
 _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
+    "application": application.check,
     "credential": credential.check,
     "credential_input_source": credential_input_source.check,
     "credential_type": credential_type.check,
