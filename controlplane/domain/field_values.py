@@ -36,10 +36,23 @@ def read(field: Field, raw: Any) -> Any:
     if isinstance(raw, Hashed):
         return raw.digest
     if raw is None:
-        if field.nullable:
-            return None
-        raise Unreadable("This field cannot be blank." if field.name == "name" else NULL)
+        return _of_null(field)
     return _READERS[field.base](field, raw)
+
+
+def _of_null(field: Field) -> Any:
+    """Return what null means: AWX takes it for an empty text or false where it is no value."""
+    if field.nullable:
+        return None
+    if field.base == "bool":
+        return False
+    if field.base == "str" and field.secret is None:
+        if field.meta is not None and field.meta.min_length:
+            raise Unreadable("This field cannot be blank.")
+        return _READERS["str"](field, "")
+    if field.base == "json" and (field.json is None or field.json.form == "text"):
+        return ""
+    raise Unreadable(NULL)
 
 
 def missing_pk(value: Any) -> str:

@@ -1,0 +1,1 @@
+"""Playbooks of the tests; see the modules."""
