@@ -167,7 +167,7 @@ class Graph:
         self._jobs()
         organization = self.get("/api/v2/organizations/1/")
         self.ids["roles"] = organization["summary_fields"]["object_roles"]["admin_role"]["id"]
-        for plural in ("instances", "system_job_templates"):
+        for plural in ("activity_stream", "instances", "system_job_templates"):
             rows = self.get(f"/api/v2/{plural}/")["results"]
             self.ids[plural] = rows[0]["id"] if rows else 1
 

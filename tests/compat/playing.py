@@ -1,4 +1,7 @@
-"""Playbooks of the awx.awx collection against a deployment, and what each task answered."""
+"""Playbooks of the awx.awx collection against a deployment, and what each task answered.
+
+Ansible prints the answers through ``tests.compat.playbooks.callback_plugins.records``.
+"""
 
 from __future__ import annotations
 

@@ -22,11 +22,12 @@ class Action(Struct, frozen=True):
 
 def refused(*words: str) -> Shape:
     """Return the shape of a refusal in words of what a later release does."""
+    return said("Playlog does not", *words)
 
-    def holds(answered: httpx.Response) -> bool:
-        return all(word in str(answered.json()) for word in ("Playlog does not", *words))
 
-    return holds
+def said(*words: str) -> Shape:
+    """Return the shape of an answer with words in it."""
+    return lambda answered: all(word in answered.text for word in words)
 
 
 def nothing(answered: httpx.Response) -> bool:
@@ -146,6 +147,11 @@ ACTIONS: dict[str, Action] = {
     "/jobs/{pk}/cancel/": Action(405),
     "/jobs/{pk}/relaunch/": Action(201, {}, keys("job", "id")),
     "/jobs/{pk}/create_schedule/": Action(201, {}, keys("id", "rrule", "enabled")),
+    "/settings/logging/test/": Action(409, {}, said("Logging not enabled")),
+    **{
+        f"/{plural}/{{pk}}/test/": Action(400, {"inputs": {}, "metadata": {}}, said("external"))
+        for plural in ("credentials", "credential_types")
+    },
     "/notification_templates/{pk}/test/": Action(400, {}, refused("notifications")),
     "/job_templates/{pk}/survey_spec/": Action(200, SPEC),
     "/workflow_job_templates/{pk}/survey_spec/": Action(200, SPEC),
