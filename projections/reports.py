@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from projections import host_metrics
 from projections.projection import Poison, RawMessage, Run, Statement
 from schemas import subjects
 from schemas.envelope import Recorded
+from schemas.events.host_metric import metric_id
 from schemas.output import (
     AttemptErased,
     AttemptFinished,
@@ -41,6 +43,7 @@ _DDL = (
         "CREATE TABLE host_last_job (host bigint PRIMARY KEY, job bigint NOT NULL,"
         " summary bigint NOT NULL, failed boolean NOT NULL)"
     ),
+    *host_metrics.COUNT_DDL,
 )
 _SUMMARIES = """
 INSERT INTO job_host_summary
@@ -90,7 +93,7 @@ class Reports:
 
     def tables(self) -> Sequence[str]:
         """Return its table names."""
-        return ("job_result", "job_host_summary", "host_last_job")
+        return ("job_result", "job_host_summary", "host_last_job", "host_metric")
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements of a batch of reports; raises Poison for one it cannot read."""
@@ -131,7 +134,7 @@ def _of_message(message: RawMessage) -> Iterator[Statement]:
 
 def _erased(job: int) -> Iterator[Statement]:
     """Take a deleted job's results out; its hosts' last job is the one before it again."""
-    for statement in _ERASE:
+    for statement in (*host_metrics.SUBTRACT, *_ERASE):
         yield Run(sql=statement, args=(job,))
 
 
@@ -157,6 +160,10 @@ def _finished(place: subjects.Attempt, report: AttemptFinished) -> Iterator[Stat
         ),
     )
     if report.stats:
+        names = sorted(report.stats)
+        numbers = [metric_id(each) for each in names]
+        first = _summary_id(place, 1)
+        yield Run(sql=host_metrics.ADD, args=(names, numbers, report.at, place.job, first))
         yield Run(sql=_SUMMARIES, args=_summary_columns(place, report))
         yield Run(sql=_LAST, args=(place.job, place.attempt))
 
@@ -164,7 +171,7 @@ def _finished(place: subjects.Attempt, report: AttemptFinished) -> Iterator[Stat
 def _summary_columns(place: subjects.Attempt, report: AttemptFinished) -> tuple[list[object], ...]:
     rows = [
         (
-            (place.attempt - 1) << 49 | place.job << 24 | number,
+            _summary_id(place, number),
             place.job,
             place.attempt,
             stats.host,
@@ -183,6 +190,10 @@ def _summary_columns(place: subjects.Attempt, report: AttemptFinished) -> tuple[
         for number, (name, stats) in enumerate(sorted(report.stats.items()), 1)
     ]
     return tuple([list(column) for column in zip(*rows, strict=True)])
+
+
+def _summary_id(place: subjects.Attempt, number: int) -> int:
+    return (place.attempt - 1) << 49 | place.job << 24 | number
 
 
 def status_counts(stats: dict[str, HostStats]) -> dict[str, int]:

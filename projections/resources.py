@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from projections import cascade, grants, instances, settings, tables
+from projections import cascade, grants, host_metrics, instances, settings, tables
 from projections.projection import Poison, RawMessage, Rows, Run, Statement
 from schemas import roles
 from schemas.envelope import Recorded
@@ -24,6 +24,7 @@ from schemas.events.access import (
     TokenRevoked,
     TokenUpdated,
 )
+from schemas.events.host_metric import HostMetricDeleted
 from schemas.events.instance import (
     InstanceAdjusted,
     InstanceAvailable,
@@ -85,13 +86,13 @@ class Config:
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""
-        grown = (*_DDL, *grants.DDL, *instances.DDL, *settings.DDL)
+        grown = (*_DDL, *grants.DDL, *instances.DDL, *settings.DDL, *host_metrics.DELETION_DDL)
         return [*tables.ddl(), *grown, *tables.views()]
 
     def tables(self) -> Sequence[str]:
         """Return its table names, without the scratch table of deletions and the views."""
         own = ("role_assignment", "token", "instance", "object_position", "setting")
-        return [*tables.names(), *own]
+        return [*tables.names(), *own, "host_metric_deletion"]
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements for a batch of transactions in stream order."""
@@ -144,6 +145,9 @@ class _Batch:
             case SettingsChanged():
                 self._run(*settings.statements(event, message))
                 self._touch(message, "setting", SETTINGS_ID)
+            case HostMetricDeleted():
+                self._run(host_metrics.deleted(event, message))
+                self._touch(message, "host_metric", event.id)
             case _:
                 raise Poison(message.sequence, f"{type(event).__name__} is no event of CONFIG")
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from schemas import resources
-from schemas.events import access, instance, job, resource, setting
+from schemas.events import access, host_metric, instance, job, resource, setting
 
-EVENTS = (access, instance, job, resource, setting, resources)
+EVENTS = (access, host_metric, instance, job, resource, setting, resources)

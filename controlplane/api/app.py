@@ -19,6 +19,7 @@ from controlplane.api.edge import Edge
 from controlplane.api.error_answers import answer_error
 from controlplane.api.event_routes import event_handlers
 from controlplane.api.history_routes import history_handlers
+from controlplane.api.host_metric_routes import host_metric_handlers
 from controlplane.api.instance_routes import instance_handlers
 from controlplane.api.inventory_routes import inventory_handlers
 from controlplane.api.job_lists import job_list_handlers
@@ -64,6 +65,7 @@ def create_app(services: Services) -> Litestar:
             *project_handlers(),
             *instance_handlers(),
             *receptor_handlers(),
+            *host_metric_handlers(),
             *bulk_handlers(),
             *credential_handlers(),
             *template_list_handlers(),
