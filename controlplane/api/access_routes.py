@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import options, pagination, role_table, visibility
 from controlplane.api.access_list import access_list
+from controlplane.api.assignment_routes import assignment_handlers
 from controlplane.api.auth import principal_of
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import Missing
@@ -25,7 +26,7 @@ from schemas.resource import RESOURCES
 
 def access_handlers() -> list[HTTPRouteHandler]:
     """Return the routes about roles and access."""
-    handlers = role_handlers()
+    handlers = [*role_handlers(), *assignment_handlers()]
     for kind in role_table.KINDS:
         path = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}/access_list"
         handlers += _access_list(path, needs("read", kind))

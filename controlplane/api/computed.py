@@ -16,6 +16,7 @@ from controlplane.api.links import url_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
 from ops import clock
+from schemas.ansible_ids import ansible_id, resource_type
 from schemas.notification_types import NOTIFICATION_TYPES
 from schemas.resources.application import HIDDEN, PUBLIC
 
@@ -326,6 +327,25 @@ async def _owners(view: View, rows: Sequence[Row]) -> ByID:
     return found
 
 
+async def _role_definition(_view: View, rows: Sequence[Row]) -> ByID:
+    return {row["id"]: {name: row[name] for name in ("created_by", "modified_by")} for row in rows}
+
+
+def _shared(kind: str) -> Computer:
+    """Return the summary by which other services know an object."""
+
+    async def resources(_view: View, rows: Sequence[Row]) -> ByID:
+        what = resource_type(kind)
+        return {
+            row["id"]: {
+                "resource": {"ansible_id": ansible_id(kind, row["id"]), "resource_type": what}
+            }
+            for row in rows
+        }
+
+    return resources
+
+
 _COLUMNS: dict[str, Computer] = {
     "application": _application,
     "project": _project,
@@ -336,10 +356,13 @@ _COLUMNS: dict[str, Computer] = {
     "host": _host,
     "instance_group": _instance_group,
     "notification_template": _notification_template,
+    "role_definition": _role_definition,
 }
 _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "application": (_application_tokens,),
-    "organization": (_organization_counts,),
+    "organization": (_organization_counts, _shared("organization")),
+    "team": (_shared("team"),),
+    "user": (_shared("user"),),
     "project": (_last_update,),
     "inventory": (_inventory_labels,),
     "host": (_host_groups, _host_jobs),

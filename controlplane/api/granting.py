@@ -70,8 +70,13 @@ async def check_holder(
         verb = "read" if revoke else "adopt"
     if not access.may(call.who, verb, kind, facts):
         raise PermissionDenied
-    if not revoke:
-        await _check_fit(call.who, view, role, holder, facts)
+    if revoke:
+        return
+    if holder.team and role.kind == "organization" and role.role in access.ADOPTING:
+        raise BadRequest({"msg": PARTICIPATION})
+    problem = await misfit(call.who, view, role, holder, facts)
+    if problem:
+        raise BadRequest({"msg": problem})
 
 
 async def check_object(who: Principal, view: View, role: ObjectRole, verb: str) -> None:
@@ -105,21 +110,15 @@ async def grantable(who: Principal, view: View, rows: list[Row]) -> frozenset[tu
     return frozenset(found)
 
 
-async def _check_fit(
-    who: Principal, view: View, role: ObjectRole, holder: Holder, facts: Facts
-) -> None:
-    """Raise 400 for what does not go together: AWX's rules of teams and of credentials."""
-    if holder.team and role.kind == "organization" and role.role in access.ADOPTING:
-        raise BadRequest({"msg": PARTICIPATION})
+async def misfit(who: Principal, view: View, role: ObjectRole, holder: Holder, facts: Facts) -> str:
+    """Return why a credential is not shared with somebody; empty when it may be."""
     if role.kind != "credential":
-        return
+        return ""
     sql = 'select t."organization" from "credential" t where t."id" = $1'
     organization = await view.value(sql, role.object_id)
     if holder.team:
-        if organization is None or facts.ids.get(("organization",)) != organization:
-            raise BadRequest({"msg": FOREIGN_TEAM})
-    elif organization is None:
-        if not who.superuser:
-            raise BadRequest({"msg": PRIVATE})
-    elif not facts.superuser and organization not in facts.organizations:
-        raise BadRequest({"msg": FOREIGN})
+        same = organization is not None and facts.ids.get(("organization",)) == organization
+        return "" if same else FOREIGN_TEAM
+    if organization is None:
+        return "" if who.superuser else PRIVATE
+    return "" if facts.superuser or organization in facts.organizations else FOREIGN

@@ -22,9 +22,12 @@ _TYPES = {
     "time": "datetime",
     "id": "id",
 }
+UNTYPED = frozenset({"role_definition"})
+"""Kinds whose rows do not say what they are."""
 NOT_FILTERABLE = frozenset({"is_system_auditor"})
 
 COMPUTED: dict[str, dict[str, str]] = {
+    "role_definition": {"created_by": "id", "modified_by": "id"},
     "project": {
         "last_job_run": "datetime",
         "last_job_failed": "boolean",
@@ -153,6 +156,8 @@ def readable(resource: Resource) -> dict[str, Any]:
     for field in resource.fields.values():
         if not field.hidden:
             found[field.name] = _readable(field)
+    if resource.kind in UNTYPED:
+        del found["type"]
     known = table_of(resource.kind).columns
     for name, kind in COMPUTED.get(resource.kind, {}).items():
         label = name.replace("_", " ").capitalize()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from controlplane.api import computed, links, named_urls, visibility
+from controlplane.api import computed, links, named_urls, options, visibility
 from controlplane.api.tables import known, table_of
 from controlplane.domain import access
 from controlplane.domain.access import Principal
@@ -30,6 +30,9 @@ JOB_LINKS = {
     ),
 }
 """Kind to the summaries of jobs that have a link as well, and what they link to."""
+JOB_HOLDERS = frozenset({"job_template", "workflow_job_template"})
+"""Kinds of which somebody may run objects without seeing what others ran."""
+NEVER_RUN = {"last_job_run": None, "last_job_failed": False, "status": "never updated"}
 USER_SUMMARY = ("id", "username", "first_name", "last_name")
 
 
@@ -53,7 +56,7 @@ async def page(
         answers.append(
             {
                 "id": row["id"],
-                "type": resource.type_name,
+                **({} if kind in options.UNTYPED else {"type": resource.type_name}),
                 "url": links.url_of(kind, row["id"]),
                 "related": related,
                 "summary_fields": {
@@ -75,6 +78,21 @@ async def page(
             }
         )
     return answers
+
+
+def _hide_jobs(
+    kind: str, row: Row, who: Principal, values: computed.ByID, more: computed.ByID
+) -> None:
+    """Take what tells of jobs from a template whose jobs the caller may not all see."""
+    if kind not in JOB_HOLDERS:
+        return
+    if access.may(who, "see_jobs", kind, visibility.facts_of(kind, row)):
+        return
+    values.setdefault(row["id"], {}).update(NEVER_RUN)
+    summary = more.setdefault(row["id"], {})
+    for name in ("last_job", "last_update", "current_job", "current_update"):
+        summary.pop(name, None)
+    summary["recent_jobs"] = []
 
 
 async def one(view: View, who: Principal, kind: str, object_id: int) -> dict[str, Any] | None:

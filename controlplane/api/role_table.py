@@ -87,11 +87,14 @@ def visible(who: Principal) -> Where:
     """Return the condition that the role is on an object the caller may read."""
     if who.superuser or who.auditor:
         return AllOf(parts=())
-    return AnyOf(parts=tuple(_visible_on(who, kind) for kind in KINDS))
+    return AnyOf(parts=tuple(visible_on(who, kind) for kind in KINDS))
 
 
-def _visible_on(who: Principal, kind: str) -> Where:
-    """Name the kind as a constant: the parts of the union about other kinds fall away."""
+def visible_on(who: Principal, kind: str) -> Where:
+    """Return the condition that a row is about an object of a kind the caller may read.
+
+    The kind is a constant, so that parts of a union about other kinds fall away.
+    """
     of_kind = Sql(text=f"{{t}}.\"kind\" = '{kind}'")
     seen = Among(column='{t}."object_id"', kind=kind, where=visibility.visible(who, kind))
     return AllOf(parts=(of_kind, seen))

@@ -16,8 +16,10 @@ from msgspec import Struct
 from schemas import registry, subjects
 from schemas.events.access import (
     LoginTried,
+    RoleAssigned,
     RoleGranted,
     RoleRevoked,
+    RoleUnassigned,
     TokenCreated,
     TokenRevoked,
     TokenUpdated,
@@ -33,6 +35,7 @@ from schemas.events.resource import (
 )
 from schemas.registry import Event
 from schemas.resource import RESOURCES
+from schemas.role_definitions import role_of
 
 HIDDEN = "hidden"
 TOKEN = "o_auth2_access_token"  # noqa: S105 - AWX's name of the type
@@ -65,6 +68,8 @@ def entries(subject: str, event: Event) -> Iterator[Entry]:
             yield _link(event)
         case RoleGranted() | RoleRevoked():
             yield _role(event)
+        case RoleAssigned() | RoleUnassigned():
+            yield _assignment(event)
         case TokenCreated() | TokenUpdated() | TokenRevoked():
             yield _token(event)
         case InstanceRegistered() | InstanceAdjusted():
@@ -115,6 +120,15 @@ def _role(event: RoleGranted | RoleRevoked) -> Entry:
     word = "associate" if isinstance(event, RoleGranted) else "disassociate"
     ends = (event.kind, event.object_id), ("user", event.user)
     return _association(word, *ends, "role", {"role": f"{event.role}_role"})
+
+
+def _assignment(event: RoleAssigned | RoleUnassigned) -> Entry:
+    word = "associate" if isinstance(event, RoleAssigned) else "disassociate"
+    holder = ("user", event.user) if event.user else ("team", event.team)
+    role = role_of(event.definition)
+    named = {"role": f"{role}_role"} if role else {}
+    changes = {"role_definition": event.definition, **named}
+    return _association(word, (event.kind, event.object_id), holder, "role", changes)
 
 
 def _association(

@@ -24,6 +24,7 @@ CONTENT_TYPES = tuple(
             fields=("name",), key="name", message="role definition with this name already exists."
         ),
     ),
+    extra_links={"team_assignments": "team_assignments", "user_assignments": "user_assignments"},
     order=("id",),
     capabilities=(),
     summary=("id", "name", "description", "managed"),

@@ -22,9 +22,6 @@ def check(draft: Draft, _facts: Facts) -> None:
         if draft.before["managed"]:
             raise Refused(MANAGED)
         draft.values["content_type"] = draft.before["content_type"]
-    elif "permissions" not in draft.given:
-        draft.error("permissions", field_values.REQUIRED)
-        return
     given: list[Any] = draft.values["permissions"]
     unknown = {str(index): [_unknown(each)] for index, each in enumerate(given) if not _known(each)}
     if unknown:
