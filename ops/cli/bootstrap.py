@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed, seed_definitions
 from ops import connect, ids, postgres, provision, settings
+from ops.cli import demo_repository as repository_of_demo
 from ops.cli import deployment
 from ops.cli.deployment import Deployment
 from ops.postgres import SCHEMA
@@ -28,11 +30,16 @@ WAY_OUT = (
 
 
 async def bootstrap(
-    chosen: Settings, admin_password: Callable[[], str], *, accept_truncated: bool = False
+    chosen: Settings,
+    admin_password: Callable[[], str],
+    demo_repository: Callable[[], str],
+    *,
+    accept_truncated: bool = False,
 ) -> None:
     """Provision the log and, where CONFIG is empty, append the first objects.
 
-    ``admin_password`` is asked only then. Raises Truncated when the log ends before what the read
+    ``admin_password`` and ``demo_repository`` (a URL, or empty for no demo objects) are asked only
+    then. Raises Truncated when the log ends before what the read
     models have seen, unless that is accepted; NATS errors and ProvisionError.
     """
     connection = await connect.connect_nats(chosen.nats_url, chosen.nats_creds_file, "bootstrap")
@@ -41,7 +48,8 @@ async def bootstrap(
         store, numbers = JetStreamStore(connection), Numbers(connection)
         await _look_for_loss(connection, chosen, numbers, accept=accept_truncated)
         if await store.last_sequence(CONFIG.name) == 0:
-            await seed(store, numbers, chosen.admin_user, admin_password())
+            repository = demo_repository()
+            await seed(store, numbers, chosen.admin_user, admin_password(), repository)
         elif await store.last_sequence(IDS.name) == 0:
             await numbers.raise_from_log(store)
         await seed_definitions(store, numbers)
@@ -79,7 +87,7 @@ async def _look_for_loss(
         await own.close()
 
 
-async def init(data: Path | None, password_file: Path | None) -> int:
+async def init(data: Path | None, password_file: Path | None, *, demo: bool) -> int:
     """Prepare servers for roles that are started one by one; repeating it changes nothing.
 
     Raises ValueError when the settings name no NATS, NATS errors when it does not answer.
@@ -94,9 +102,22 @@ async def init(data: Path | None, password_file: Path | None) -> int:
     place.create()
     probe = await connect.connect_nats(told.nats_url, told.nats_creds_file, "init", patient=False)
     await connect.close_quietly(probe)
-    await bootstrap(told, lambda: admin_password(told, place))
+    await bootstrap(
+        told, lambda: admin_password(told, place), lambda: demo_repository(place, demo=demo)
+    )
     print("streams and first objects are there")
     return 0
+
+
+def demo_repository(place: Deployment, *, demo: bool) -> str:
+    """Return where the demo project's repository is; empty for none, or where git is missing."""
+    if not demo:
+        return ""
+    try:
+        return repository_of_demo.make(place.data / "demo_project")
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"no demo objects: git does not work here ({error})", flush=True)
+        return ""
 
 
 def admin_password(told: Settings, place: Deployment) -> str:

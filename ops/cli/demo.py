@@ -15,11 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ops.cli import deployment
+from ops.cli import demo_repository, deployment
 from ops.cli.api_client import ApiClient, Refused
 from ops.cli.deployment import Deployment
 
-PROJECT = Path(__file__).parent.parent / "demo_project"
 HOSTS = {
     "web1": "web",
     "web2": "web",
@@ -63,7 +62,7 @@ def main() -> int:
 def _start(data: Path, port: int) -> subprocess.Popen[str]:
     _headline("Starting Playlog with embedded NATS and Postgres")
     return subprocess.Popen(
-        [*PLAYLOG, "up", "--data", str(data), "--port", str(port)],
+        [*PLAYLOG, "up", "--no-demo", "--data", str(data), "--port", str(port)],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -81,7 +80,7 @@ def _run(home: Path, process: subprocess.Popen[str]) -> int:
     password = deployment.read_secret(place.admin_password_file)
     print(f"{url}  log in as admin, password {password}")
     client = ApiClient(url, "admin", password)
-    job = _launch(client, _repository(home))
+    job = _launch(client, demo_repository.make(home / "project.git"))
     _headline(f"Job {job}, live over NATS")
     subprocess.run([*PLAYLOG, "tail", str(job), "--data", str(place.data)], check=True)
     detail = client.wait_for_job(f"/api/v2/jobs/{job}/")
@@ -102,20 +101,6 @@ def _ready(process: subprocess.Popen[str]) -> str:
             return line.split()[1]
     message = "Playlog did not start"
     raise SystemExit(message)
-
-
-def _repository(home: Path) -> str:
-    """Make a real git repository of the demo project; returns its file:// address."""
-    checkout = home / "project.git"
-    shutil.copytree(PROJECT, checkout)
-    identity = ["-c", "user.name=Playlog", "-c", "user.email=demo@playlog.invalid"]
-    for command in (
-        ["init", "-q", "-b", "main"],
-        ["add", "."],
-        [*identity, "commit", "-q", "-m", "The demo project"],
-    ):
-        subprocess.run(["git", *command], cwd=checkout, check=True)
-    return f"file://{checkout}"
 
 
 def _launch(client: ApiClient, scm_url: str) -> int:

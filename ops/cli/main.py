@@ -81,13 +81,24 @@ def _add_up(commands: Any) -> None:
         action="store_true",
         help="go on from a log that lost its end; read models are made anew from what is left",
     )
+    _demo(up)
     up.set_defaults(call=_up)
     init = commands.add_parser(
         "init", help="make streams and first objects on the servers that the settings name"
     )
     _data(init)
     init.add_argument("--admin-password-file", type=Path, help="file with the admin's password")
+    _demo(init)
     init.set_defaults(call=_init)
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--no-demo",
+        dest="demo",
+        action="store_false",
+        help="leave the demo project, inventory, credential and job template out",
+    )
 
 
 def _add_roles(commands: Any) -> None:
@@ -167,6 +178,7 @@ def _up(arguments: Arguments) -> int:
         nats_port=arguments.nats_port,
         postgres_port=arguments.postgres_port,
         accept_truncated=arguments.accept_truncated,
+        demo=arguments.demo,
     )
     return asyncio.run(up.run(options))
 
@@ -175,7 +187,8 @@ def _init(arguments: Arguments) -> int:
     from ops.cli import bootstrap
 
     _quiet()
-    return asyncio.run(bootstrap.init(arguments.data, arguments.admin_password_file))
+    told = arguments.data, arguments.admin_password_file
+    return asyncio.run(bootstrap.init(*told, demo=arguments.demo))
 
 
 def _role(arguments: Arguments) -> int:

@@ -36,6 +36,7 @@ class Options(Struct, frozen=True, kw_only=True):
     nats_port: int | None
     postgres_port: int | None
     accept_truncated: bool
+    demo: bool
 
 
 async def run(options: Options) -> int:
@@ -64,6 +65,7 @@ async def run(options: Options) -> int:
             first = bootstrap.bootstrap(
                 complete,
                 lambda: bootstrap.admin_password(base, place),
+                lambda: bootstrap.demo_repository(place, demo=options.demo),
                 accept_truncated=options.accept_truncated,
             )
             if not await _unless(stop, first):

@@ -65,12 +65,23 @@ class Deployment:
         self.client = httpx.Client(base_url=self.url, auth=("admin", PASSWORD), timeout=30)
         self.environment: dict[str, str] = {}
         """Of every ``start``."""
+        self.demo = ["--no-demo"]
+        """Empty for a deployment with the demo objects."""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *flags: str, **environment: str) -> None:
         """Start it and wait for its ready line."""
         self._process = subprocess.Popen(
-            [*PLAYLOG, "up", "--data", str(self.data), "--port", str(self.port), *flags],
+            [
+                *PLAYLOG,
+                "up",
+                *self.demo,
+                "--data",
+                str(self.data),
+                "--port",
+                str(self.port),
+                *flags,
+            ],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
