@@ -18,6 +18,7 @@ OPEN_LISTS = frozenset(
         "access_list",
         "activity_stream",
         "credential_types",
+        "execution_environments",
         "me",
         "personal_tokens",
         "role_definitions",
