@@ -10,13 +10,24 @@ rebuild does the same.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from projections.projection import Run
 from projections.tables import links, quoted
 from schemas.resource import RESOURCES, members
 
 DDL = "CREATE TABLE doomed (kind text, id bigint, PRIMARY KEY (kind, id))"
+
+_ROOTS = """
+INSERT INTO doomed (kind, id) SELECT DISTINCT $1::text, gone FROM unnest($2::bigint[]) AS gone
+"""
+
+COUNTED = {
+    "host": "total_hosts",
+    "group": "total_groups",
+    "inventory_source": "total_inventory_sources",
+}
+"""Kinds that an inventory counts, and the column it does so in."""
 
 _GROUP_ROOTS = """
 INSERT INTO doomed (kind, id)
@@ -74,16 +85,24 @@ def order(root: str) -> tuple[tuple[str, str, str], ...]:
     return tuple(sorted(below, key=lambda edge: depth[edge[0]]))
 
 
-def delete(kind: str, object_id: int, position: int) -> Iterator[Run]:
-    """Yield the statements that remove a resource and all that goes with it at a position."""
-    yield from _doom(kind, object_id)
+def delete(kind: str, ids: Sequence[int], position: int) -> Iterator[Run]:
+    """Yield the statements that remove resources of a kind and all that goes with them.
+
+    Groups go one by one: what the next one takes along depends on what the last one left.
+    """
+    if kind == "group" and len(ids) > 1:
+        for number in ids:
+            yield from delete(kind, [number], position)
+        return
+    yield from _doom(kind, ids)
     kinds = tuple(dict.fromkeys([kind, *(child for child, _, _ in order(kind))]))
     if kind == "group":
         kinds = ("group", "host")
-    if kind in ("group", "host"):
+    if kind in COUNTED:
         for child in kinds:
-            sql = _COUNTS.format(column=f"total_{child}s", table=quoted(child), kind=child)
-            yield Run(sql=sql)
+            if child in COUNTED:
+                sql = _COUNTS.format(column=COUNTED[child], table=quoted(child), kind=child)
+                yield Run(sql=sql)
     yield from _links(kinds)
     for each in kinds:
         yield Run(sql=f"DELETE FROM {quoted(each)} WHERE id IN ({_doomed(each)})")
@@ -110,12 +129,12 @@ def _grants(kinds: tuple[str, ...]) -> Iterator[Run]:
             yield Run(sql=f"DELETE FROM role_assignment WHERE {column} IN ({_doomed(kind)})")
 
 
-def _doom(kind: str, object_id: int) -> Iterator[Run]:
+def _doom(kind: str, ids: Sequence[int]) -> Iterator[Run]:
     if kind == "group":
-        yield Run(sql=_GROUP_ROOTS, args=(object_id,))
+        yield Run(sql=_GROUP_ROOTS, args=(*ids,))
         yield Run(sql=_GROUP_HOSTS)
         return
-    yield Run(sql="INSERT INTO doomed (kind, id) VALUES ($1, $2)", args=(kind, object_id))
+    yield Run(sql=_ROOTS, args=(kind, list(ids)))
     for child, field, parent in order(kind):
         yield Run(
             sql=f"INSERT INTO doomed (kind, id) SELECT '{child}', id FROM {quoted(child)}"

@@ -7,6 +7,7 @@ comes after them.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -73,8 +74,6 @@ FROM (SELECT 1) AS one LEFT JOIN token AS old ON old.id = $11::bigint
 """
 """What was used up on the way to a token stays with it: showing it again ends the token."""
 
-_COUNTED = {"host": "total_hosts", "group": "total_groups"}
-
 
 class Config:
     """The projection of CONFIG; see the module."""
@@ -100,8 +99,8 @@ class Config:
         for message in messages:
             if isinstance(message, RawMessage):
                 raise Poison(message.sequence, "CONFIG holds transactions in envelopes")
-            for event in message.events:
-                batch.add(message, event)
+            for _, events in itertools.groupby(message.events, _deleted_kind):
+                batch.add_alike(message, list(events))
             batch.end_message()
         return batch.finish()
 
@@ -124,9 +123,6 @@ class _Batch:
                 self._created(message, event)
             case ResourceUpdated():
                 self._updated(message, event)
-            case ResourceDeleted():
-                self._run(*cascade.delete(event.kind, event.id, message.sequence))
-                self._touch(message, event.kind, event.id)
             case ResourceLinked() | ResourceUnlinked():
                 self._link(message, event)
             case RoleGranted() | RoleRevoked() | RoleAssigned() | RoleUnassigned():
@@ -150,6 +146,18 @@ class _Batch:
                 self._touch(message, "host_metric", event.id)
             case _:
                 raise Poison(message.sequence, f"{type(event).__name__} is no event of CONFIG")
+
+    def add_alike(self, message: Recorded, events: list[Event]) -> None:
+        """Take events in that are all deletions of one kind, or none of them is one."""
+        gone = [event for event in events if isinstance(event, ResourceDeleted)]
+        if not gone:
+            for event in events:
+                self.add(message, event)
+            return
+        kind = gone[0].kind
+        self._run(*cascade.delete(kind, [each.id for each in gone], message.sequence))
+        for each in gone:
+            self._touch(message, kind, each.id)
 
     def end_message(self) -> None:
         """Index the positions of the objects that the message concerned."""
@@ -175,8 +183,8 @@ class _Batch:
             number = self._grants.next(message.sequence)
             made = (number, by, event.kind, event.id, at, message.sequence)
             self._creators.append(made)
-        if event.kind in _COUNTED:
-            self._counts[_COUNTED[event.kind], event.values["inventory"]] += 1
+        if event.kind in cascade.COUNTED:
+            self._counts[cascade.COUNTED[event.kind], event.values["inventory"]] += 1
         self._touch(message, event.kind, event.id)
 
     def _updated(self, message: Recorded, event: ResourceUpdated) -> None:
@@ -268,6 +276,11 @@ def _token_created(event: TokenCreated, position: int) -> Iterable[Statement]:
     yield Run(sql=_ADD, args=(*values, *rest, event.replaces, position))
     if event.replaces is not None:
         yield Run(sql="DELETE FROM token WHERE id = $1", args=(event.replaces,))
+
+
+def _deleted_kind(event: Event) -> str:
+    """Return the kind of a deletion; nothing for other events."""
+    return event.kind if isinstance(event, ResourceDeleted) else ""
 
 
 def _user(message: Recorded) -> int | None:

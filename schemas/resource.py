@@ -96,6 +96,8 @@ class Related(Struct, frozen=True, kw_only=True):
     """POST without id creates and attaches."""
     ordered: bool = False
     """Attachment order is kept."""
+    field: str = ""
+    """The field that holds the list's one member: attaching sets it and detaching empties it."""
     role: str = ""
     """The relation is who holds this object role: attaching grants it and detaching revokes it."""
 
@@ -247,7 +249,7 @@ def resource(
             verbose=verbose,
             model=model or verbose.replace(" ", ""),
             struct=struct,
-            fields=_fields(struct),
+            fields=fields_of(struct),
             sequence=sequence or kind,
             unique=unique,
             related=related,
@@ -274,7 +276,7 @@ def resource(
     return register
 
 
-def _fields(struct: type[Struct]) -> dict[str, Field]:
+def fields_of(struct: type[Struct]) -> dict[str, Field]:
     """Sort a declaration's annotations into Field records, in declared order."""
     hints = typing.get_type_hints(struct, include_extras=True)
     return {info.name: _field(info, hints[info.name]) for info in msgspec.structs.fields(struct)}

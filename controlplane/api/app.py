@@ -8,11 +8,13 @@ from litestar.datastructures import State
 from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
 from controlplane.api.activity_routes import activity_handlers
+from controlplane.api.ad_hoc_routes import ad_hoc_handlers
 from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
 from controlplane.api.codes import Codes
 from controlplane.api.config_routes import config_handlers
+from controlplane.api.constructed_routes import constructed_handlers
 from controlplane.api.credential_routes import credential_handlers
 from controlplane.api.dashboard_routes import dashboard_handlers
 from controlplane.api.edge import Edge
@@ -22,6 +24,7 @@ from controlplane.api.history_routes import history_handlers
 from controlplane.api.host_metric_routes import host_metric_handlers
 from controlplane.api.instance_routes import instance_handlers
 from controlplane.api.inventory_routes import inventory_handlers
+from controlplane.api.inventory_source_routes import inventory_source_handlers
 from controlplane.api.job_lists import job_list_handlers
 from controlplane.api.job_tables import register_job_tables
 from controlplane.api.launch_routes import launch_handlers
@@ -62,6 +65,9 @@ def create_app(services: Services) -> Litestar:
             *oauth_handlers(),
             *access_handlers(),
             *inventory_handlers(),
+            *inventory_source_handlers(),
+            *constructed_handlers(),
+            *ad_hoc_handlers(),
             *project_handlers(),
             *instance_handlers(),
             *receptor_handlers(),

@@ -13,11 +13,12 @@ from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.guards import LOGIN
 from controlplane.api.links import url_of
 from controlplane.api.routing import routes
-from controlplane.api.writes import caught_up, position_header, reference, submit, together
-from controlplane.domain.resource import BulkCreate, Delete
+from controlplane.api.writes import caught_up, position_header, reference, submit
+from controlplane.domain.resource import BulkCreate, BulkDelete
 from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated
 
+MANUAL_ONLY = "Hosts can only be created in manual inventories (not smart or constructed types)."
 HOST_FIELDS = ("name", "enabled", "instance_id", "description", "variables")
 
 
@@ -78,10 +79,13 @@ async def create_hosts(call: Call) -> Response[Any]:
         text = "This field is required." if "inventory" not in body else "Not an id."
         raise BadRequest({"inventory": [text]})
     async with call.read() as view:
-        if not await view.value('select 1 from "inventory" where "id" = $1', inventory):
+        kind = await view.value('select "kind" from "inventory" where "id" = $1', inventory)
+        if kind is None:
             raise BadRequest({"inventory": [f'Invalid pk "{inventory}" - object does not exist.']})
         if not await guards.may(view, call.who, "edit", "inventory", inventory):
             raise PermissionDenied
+    if kind:
+        raise BadRequest({"__all__": [MANUAL_ONLY]})
     numbers = await call.services.numbers.take("host", len(hosts))
     items = tuple(
         (number, {**_known(host), "inventory": inventory})
@@ -113,9 +117,8 @@ async def delete_hosts(call: Call) -> Response[Any]:
     if lacking:
         text = "Hosts do not exist or you lack permission to delete it"
         raise BadRequest({"hosts": {str(each): text for each in lacking}})
-    appended = await submit(
-        call, together([Delete(kind="host", id=each) for each in found], call.services)
-    )
+    command = BulkDelete(kind="host", ids=tuple(found))
+    appended = await submit(call, prepare_for(command, call.services))
     await caught_up(call, appended)
     said = {str(number): f"The host {name} was deleted" for number, name in found.items()}
     return answer({"hosts": said}, 201, position_header(appended))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from controlplane.api import smart_hosts
 from controlplane.api.links import url_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
@@ -107,6 +108,52 @@ async def _host(view: View, rows: Sequence[Row]) -> ByID:
         }
         for row in rows
     }
+
+
+async def _inventory(view: View, rows: Sequence[Row]) -> ByID:
+    """Count hosts, those of smart inventories as they are now, and what failed last."""
+    ids = _ids(rows)
+    smart = await smart_hosts.counts(view, [row for row in rows if row["kind"] == "smart"])
+    hosts = {row["id"]: row["failed"] for row in await view.named("failures_in_inventories", ids)}
+    sources = {row["id"]: row["failed"] for row in await view.named("source_failures", ids)}
+    found: ByID = {}
+    for row in rows:
+        number = row["id"]
+        failed = smart[number]["failed"] if number in smart else hosts.get(number, 0)
+        found[number] = {
+            "total_hosts": smart[number]["total"] if number in smart else row["total_hosts"],
+            "has_active_failures": bool(failed),
+            "hosts_with_active_failures": failed,
+            "has_inventory_sources": bool(row["total_inventory_sources"]),
+            "inventory_sources_with_failures": sources.get(number, 0),
+        }
+    return found
+
+
+async def _inventory_source(view: View, rows: Sequence[Row]) -> ByID:
+    found = await _template_status(view, rows)
+    for values in found.values():
+        values["last_update_failed"] = values["last_job_failed"]
+        values["last_updated"] = values["last_job_run"]
+        values["custom_virtualenv"] = None
+    return found
+
+
+async def _inventory_source_extras(view: View, rows: Sequence[Row]) -> ByID:
+    """Name the organization of a source, and its credential as a list of one."""
+    found: ByID = {}
+    for row in await view.named("inventory_source_extras", _ids(rows)):
+        words = ("id", "name", "description", "kind", "cloud")
+        held = row["id"] is not None
+        found[row["owner"]] = {
+            "organization": {
+                "id": row["organization"],
+                "name": row["organization_name"],
+                "description": row["organization_description"],
+            },
+            "credentials": [{name: row[name] for name in words}] if held else [],
+        }
+    return found
 
 
 async def _instance_group(view: View, rows: Sequence[Row]) -> ByID:
@@ -349,6 +396,8 @@ def _shared(kind: str) -> Computer:
 _COLUMNS: dict[str, Computer] = {
     "application": _application,
     "project": _project,
+    "inventory": _inventory,
+    "inventory_source": _inventory_source,
     "credential": _credential,
     "job_template": _template_status,
     "system_job_template": _template_status,
@@ -365,6 +414,7 @@ _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "user": (_shared("user"),),
     "project": (_last_update,),
     "inventory": (_inventory_labels,),
+    "inventory_source": (_last_update, _inventory_source_extras),
     "host": (_host_groups, _host_jobs),
     "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs),
     "credential": (_owners,),

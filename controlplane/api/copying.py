@@ -99,7 +99,7 @@ async def _attach(call: Call, resource: Resource, made: int) -> None:
     commands: list[Command] = []
     async with call.read() as view:
         for related in resource.related:
-            if not related.attach or related.inverse_of or related.role:
+            if not related.attach or related.inverse_of or related.role or related.field:
                 continue
             table = link_table(resource.kind, related.name)
             sql = f'select "target" from "{table}" where "id" = $1 order by "position"'  # noqa: S608 - names from declarations

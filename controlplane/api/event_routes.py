@@ -67,6 +67,17 @@ def event_handlers() -> list[HTTPRouteHandler]:
         for name, kind in (("job_host_summaries", "job_host_summary"), ("job_events", "job_event")):
             show = _of_hosts(kind, condition)
             handlers += routes(f"{base}/{name}", {"GET": (read, show)}, (read, describe_list(kind)))
+    ad_hoc, read = "ad_hoc_command_event", needs("read", "host")
+    handlers += routes(
+        "/api/v2/hosts/{key:str}/ad_hoc_command_events",
+        {"GET": (read, _of_hosts(ad_hoc, '{t}."host" = {0}'))},
+        (read, describe_list(ad_hoc)),
+    )
+    handlers += routes(
+        "/api/v2/ad_hoc_command_events/{key:str}",
+        {"GET": (needs("read", ad_hoc), show_event)},
+        (needs("read", ad_hoc, missing=True), describe_one(ad_hoc)),
+    )
     return handlers
 
 
@@ -122,10 +133,10 @@ def _of_hosts(kind: str, condition: str) -> Endpoint:
             where = Sql(text=condition, values=(call.target.id,))
             found = await find(call, view, kind, Within(where=where))
             jobs = {number: await _job(view, number) for number in {r["job"] for r in found.rows}}
-        if kind == "job_event":
-            rows = [render_event(row, jobs[row["job"]], truncate=True) for row in found.rows]
-        else:
+        if kind == "job_host_summary":
             rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
+        else:
+            rows = [render_event(row, jobs[row["job"]], truncate=True) for row in found.rows]
         return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
 
     return show

@@ -111,6 +111,16 @@ def condition(table: Table, pairs: Pairs, role_level: RoleLevel | None = None) -
     return AllOf(parts=tuple(parts))
 
 
+def single(table: Table, name: str, value: str) -> Where:
+    """Return the condition of one filter that stands alone; raises BadRequest and 403."""
+    if name == "search":
+        return search(table, value)
+    if name.partition("__")[0] in ("or", "chain", "not"):
+        message = f"{table.verbose} has no field named '{name}'"
+        raise BadRequest(message)
+    return _wrapped(_term(table, name, value))
+
+
 def search(table: Table, text: str) -> Where:
     """Return the condition that every word (by space or comma) stands in a searched field."""
     words = {word for word in re.split(r"[\s,]+", text.replace("\x00", "")) if word}

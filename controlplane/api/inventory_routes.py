@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Stream
 
-from controlplane.api import options, render, visibility
+from controlplane.api import options, render, smart_hosts, visibility
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import needs
@@ -19,12 +21,16 @@ from controlplane.api.tables import table_of
 from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain import extra_vars
-from controlplane.domain.inventory_script import GroupRow, HostRow, script
+from controlplane.domain.inventory_script import hostvars
 from controlplane.domain.resource import Update
+from controlplane.shell.inventory_content import Members, read_members, script_parts
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.resource_commands import prepare_for
 from schemas.resource import RESOURCES
 
+TREE_MAX = 50_000
+"""Rows that a tree of groups may have; groups below several others multiply."""
+DEPTH_MAX = 200
 _TRUE = frozenset({"1", "true", "yes", "t"})
 
 ROOT_GROUPS = (
@@ -75,6 +81,11 @@ def inventory_handlers() -> list[HTTPRouteHandler]:
     for kind, name, listed, condition in CLOSURES:
         handlers += _closure(kind, name, listed, condition)
     handlers += routes(
+        "/api/v2/hosts/{key:str}/smart_inventories",
+        {"GET": (needs("read", "host"), show_smart_inventories)},
+        (needs("read", "host"), options_of("inventory")),
+    )
+    handlers += routes(
         "/api/v2/hosts/{key:str}/ansible_facts",
         {"GET": (needs("read", "host"), show_facts)},
         "Host Ansible Facts",
@@ -104,46 +115,39 @@ def _closure(kind: str, name: str, listed: str, condition: str) -> list[HTTPRout
 
 
 async def show_script(call: Call) -> Response[Any]:
-    """Answer Ansible's dynamic-inventory JSON; ``?host=`` answers one host's variables."""
-    wanted = call.parameter("host")
-    async with call.read() as view:
-        found = await _read_inventory(call, view)
-    if wanted:
-        hostvars = found.get("_meta", {}).get("hostvars", {})
-        if wanted not in hostvars:
-            raise Missing("Host")
-        return answer(hostvars[wanted])
-    if call.parameter("hostvars").lower() not in _TRUE:
-        found.pop("_meta", None)
-    return answer(found)
-
-
-async def _read_inventory(call: Call, view: View) -> dict[str, Any]:
-    inventory = await view.named_row("inventory_for_script", call.target.id)
-    if inventory is None:
-        raise Missing("Inventory")
-    everything = call.parameter("all").lower() in _TRUE
-    hosts = [
-        HostRow(
-            id=row["id"],
-            name=row["name"],
-            enabled=row["enabled"] or everything,
-            variables=row["variables"],
-        )
-        for row in await view.named("inventory_hosts", call.target.id)
-    ]
-    groups = [
-        GroupRow(
-            id=row["id"],
-            name=row["name"],
-            variables=row["variables"],
-            hosts=tuple(row["hosts"]),
-            children=tuple(row["children"]),
-        )
-        for row in await view.named("inventory_groups", call.target.id)
-    ]
+    """Stream Ansible's dynamic-inventory JSON; ``?host=`` answers one host's variables."""
+    members = await _members(call)
     tower_vars = call.parameter("towervars").lower() in _TRUE
-    return script(inventory["variables"], hosts, groups, tower_vars=tower_vars)
+    if wanted := call.parameter("host"):
+        host = next((each for each in members.hosts if each.name == wanted and each.enabled), None)
+        if host is None:
+            raise Missing("Host")
+        async with call.read() as view:
+            found = await view.named("variables_of_hosts", [host.id])
+        text = found[0]["variables"] if found else ""
+        return answer(hostvars(host, text, tower_vars=tower_vars))
+    hosts = call.parameter("hostvars").lower() in _TRUE
+    parts = script_parts(members, call.read, tower_vars=tower_vars, hosts=hosts)
+    return Stream(parts, media_type="application/json", status_code=200)
+
+
+async def _members(call: Call) -> Members:
+    async with call.read() as view:
+        members = await read_members(view, call.target.id, smart_hosts.selection)
+    if members is None:
+        raise Missing("Inventory")
+    if call.parameter("all").lower() not in _TRUE:
+        return members
+    everyone = tuple(msgspec.structs.replace(host, enabled=True) for host in members.hosts)
+    return msgspec.structs.replace(members, hosts=everyone)
+
+
+async def show_smart_inventories(call: Call) -> Response[Any]:
+    """List the smart inventories that have this host among theirs."""
+    async with call.read() as view:
+        found = await view.named("smart_inventories_near_host", call.target.id)
+    where = smart_hosts.containing(call.target.id, found)
+    return await page_of(call, "inventory", Within(where=where))
 
 
 async def show_tree(call: Call) -> Response[Any]:
@@ -158,14 +162,24 @@ async def show_tree(call: Call) -> Response[Any]:
 
 
 def nest(shown: dict[int, dict[str, Any]], links: dict[int, Row]) -> list[dict[str, Any]]:
-    """Return root groups with their descendants under ``children``; groups form no cycles."""
-    below = {child for row in links.values() for child in row["children"]}
+    """Return root groups with their descendants under ``children``; groups form no cycles.
 
-    def grown(number: int) -> dict[str, Any]:
-        children = [grown(child) for child in links[number]["children"] if child in shown]
+    A group that is below several stands below each. Raises BadRequest when that is too much.
+    """
+    below = {child for row in links.values() for child in row["children"]}
+    left = TREE_MAX
+
+    def grown(number: int, depth: int) -> dict[str, Any]:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > DEPTH_MAX:
+            raise BadRequest("The groups of this inventory are too many to be shown as a tree.")
+        children = [
+            grown(child, depth + 1) for child in links[number]["children"] if child in shown
+        ]
         return {**shown[number], "children": children}
 
-    return [grown(number) for number in shown if number not in below]
+    return [grown(number, 1) for number in shown if number not in below]
 
 
 async def show_variables(call: Call) -> Response[Any]:
@@ -192,6 +206,15 @@ async def replace_variables(call: Call) -> Response[Any]:
     )
     await caught_up(call, appended)
     return answer(body, 200, position_header(appended))
+
+
+def options_of(kind: str) -> Endpoint:
+    """Return the OPTIONS of a list of a kind that nothing is added to."""
+
+    async def describe(_call: Call) -> Response[Any]:
+        return answer(options.of_list(RESOURCES[kind], create=False))
+
+    return describe
 
 
 async def show_facts(call: Call) -> Response[Any]:

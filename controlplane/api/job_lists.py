@@ -32,6 +32,20 @@ SUBLISTS = (
         "project_update",
         '{t}."project_id" = {0}',
     ),
+    (
+        "inventory_source",
+        "inventory_sources",
+        "inventory_updates",
+        "inventory_update",
+        '{t}."unified_job_template_id" = {0}',
+    ),
+    (
+        "project_update",
+        "project_updates",
+        "scm_inventory_updates",
+        "inventory_update",
+        "{0}::bigint is null",  # which update a source's was based on is not kept: none has run
+    ),
     ("schedule", "schedules", "jobs", "unified_job", '{t}."schedule_id" = {0}'),
     (
         "system_job_template",
@@ -67,6 +81,7 @@ def job_list_handlers() -> list[HTTPRouteHandler]:
         ("job", "jobs"),
         ("project_update", "project_updates"),
         ("system_job", "system_jobs"),
+        ("inventory_update", "inventory_updates"),
     ):
         handlers += routes(
             f"/api/v2/{plural}",

@@ -90,6 +90,10 @@ _HELD = (
     ("project", "jobs", "job", "project_id"),
     ("project", "project_updates", "project_update", "project_id"),
     ("inventory", "jobs", "job", "inventory_id"),
+    ("inventory", "inventory_updates", "inventory_update", "inventory_id"),
+    ("inventory", "ad_hoc_commands", "ad_hoc_command", "inventory_id"),
+    ("inventory_source", "inventory_updates", "inventory_update", "unified_job_template_id"),
+    ("host", "ad_hoc_command_events", "ad_hoc_command_event", "host"),
     ("organization", "unifiedjobs", "unified_job", "organization_id"),
     ("execution_environment", "unifiedjobs", "unified_job", "execution_environment_id"),
     ("host", "job_host_summaries", "job_host_summary", "host"),
@@ -109,6 +113,8 @@ _EVENT_COLUMNS = (
     *(("host_name", "str"), ("play", "str"), ("task", "str"), ("role", "str")),
     *(("playbook", "str"), ("event_data", "str")),
 )
+_OF_PLAYBOOKS = frozenset({"parent_uuid", "play", "task", "role", "playbook"})
+_AD_HOC_COLUMNS = tuple(pair for pair in _EVENT_COLUMNS if pair[0] not in _OF_PLAYBOOKS)
 _SUMMARY_COLUMNS = (
     *(("id", "int"), ("host_name", "str"), ("changed", "int"), ("dark", "int")),
     *(("failures", "int"), ("ok", "int"), ("processed", "int"), ("skipped", "int")),
@@ -123,6 +129,8 @@ def register_job_tables() -> None:
         ("project_update", "ProjectUpdate"),
         ("unified_job", "UnifiedJob"),
         ("system_job", "SystemJob"),
+        ("inventory_update", "InventoryUpdate"),
+        ("ad_hoc_command", "AdHocCommand"),
     ):
         register(_jobs(kind, verbose))
     register(
@@ -136,6 +144,24 @@ def register_job_tables() -> None:
                 "host": forward("host", "host"),
             },
             order=("start_line", "id"),
+            search=("stdout",),
+            wide=True,
+        )
+    )
+    register(
+        Table(
+            kind="ad_hoc_command_event",
+            source=(
+                '(select e.*, e."job" as "ad_hoc_command" from "job_event" e'
+                ' join "unified_job" j on j."id" = e."job" and j."kind" = \'ad_hoc_command\')'
+            ),
+            verbose="AdHocCommandEvent",
+            columns={**_columns(_AD_HOC_COLUMNS), **_ids("ad_hoc_command", "host")},
+            relations={
+                "ad_hoc_command": forward("ad_hoc_command", "ad_hoc_command"),
+                "host": forward("host", "host"),
+            },
+            order=("-id",),
             search=("stdout",),
             wide=True,
         )
@@ -172,6 +198,11 @@ def _jobs(kind: str, verbose: str) -> Table:
         columns[name] = Column(name=name, base="id", sql=f'{{t}}."{local}"')
         if name in _RELATED:
             relations[name] = forward(name, table, local)
+    if kind == "inventory_update":
+        columns["inventory_source"] = columns["unified_job_template"]
+        relations["inventory_source"] = forward(
+            "inventory_source", "inventory_source", "unified_job_template_id"
+        )
     return Table(
         kind=kind,
         source=_SOURCE.replace("{where}", where),

@@ -17,10 +17,17 @@ OTHER_PLURALS = {
     "role": "roles",
     "job": "jobs",
     "project_update": "project_updates",
+    "inventory_update": "inventory_updates",
+    "ad_hoc_command": "ad_hoc_commands",
+    "ad_hoc_command_event": "ad_hoc_command_events",
     "job_event": "job_events",
     "job_host_summary": "job_host_summaries",
 }
 """Path segments of kinds that are not declared resources."""
+
+
+NOT_OF_SMART = ("groups", "root_groups", "update_inventory_sources", "inventory_sources", "tree")
+"""Links that a smart inventory does not have."""
 
 
 def plural_of(kind: str) -> str:
@@ -51,4 +58,15 @@ def related(resource: Resource, row: Row) -> dict[str, Any]:
             kind = row.get(f"{KIND}{field.name}", ref.kind)
             if kind in RESOURCES:
                 found[ref.summary or field.name] = url_of(kind, row[field.name])
+    if resource.kind == "inventory":
+        _of_kind(found, row)
     return found
+
+
+def _of_kind(found: dict[str, Any], row: Row) -> None:
+    """Give an inventory the links of its kind; the hosts of a smart one have no groups here."""
+    if row["kind"] == "smart":
+        for name in NOT_OF_SMART:
+            found.pop(name, None)
+    elif row["kind"] == "constructed":
+        found["constructed_url"] = f"{ROOT}constructed_inventories/{row['id']}/"

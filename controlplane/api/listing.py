@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncpg
 from msgspec import Struct
 
-from controlplane.api import filters, pagination, visibility
+from controlplane.api import filters, pagination, smart_hosts, visibility
 from controlplane.api.call import Call
 from controlplane.api.errors import BadRequest
 from controlplane.api.filters import Ordering
 from controlplane.api.pagination import Page
 from controlplane.api.tables import Table, table_of
 from controlplane.api.where import AllOf, Statement, Where
+from controlplane.domain.host_filter import NotAFilter
 from controlplane.shell.read_model import STATEMENT_TIMEOUT_MS, Row, View
 
 REGEX_TIMEOUT_MS = 2_000
@@ -26,6 +27,8 @@ class Within(Struct, frozen=True, kw_only=True):
     """Which rows of a kind a list is about."""
 
     where: Where
+    open_list: bool = False
+    """``where`` says alone who sees what, as for one's own tokens."""
     first: str = ""
     """SQL that the rows are ordered by unless the request names an order; empty for none."""
 
@@ -53,12 +56,15 @@ async def find(
     Raises BadRequest for filters that make no sense and 404 for pages that cannot exist.
     """
     table = table_of(kind)
-    parts: list[Where] = [] if open_list else [visibility.visible(call.who, kind)]
+    shown = open_list or (within is not None and within.open_list)
+    parts: list[Where] = [] if shown else [visibility.visible(call.who, kind)]
     if within is not None:
         parts.append(within.where)
     asked = filters.condition(
         table, call.pairs, lambda role: visibility.holding(call.who, kind, role)
     )
+    if kind == "host" and (text := call.parameter("host_filter")):
+        parts.append(_filtered(text))
     everything = AllOf(parts=(*parts, asked))
     page = pagination.read(call.pairs, call.path)
     order = filters.orderings(table, call.pairs)
@@ -78,6 +84,13 @@ async def find(
             raise BadRequest(TOO_LONG) from error
         raise
     return found
+
+
+def _filtered(text: str) -> Where:
+    try:
+        return smart_hosts.condition(text)
+    except NotAFilter as error:
+        raise BadRequest({"error": str(error)}) from error
 
 
 class _Writing:

@@ -8,6 +8,7 @@ import signal
 import structlog
 import uvicorn
 
+from controlplane.api import smart_hosts
 from controlplane.api.app import create_app
 from controlplane.api.services import Services
 from controlplane.shell.catch_up import CatchUp, Positions
@@ -74,6 +75,7 @@ async def build_services(settings: Settings) -> Services:
             vault=vault,
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
+            smart_hosts=smart_hosts.selection,
         ),
         settings_store=SettingsStore(pool, catch_up, vault),
     )

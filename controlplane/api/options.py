@@ -37,6 +37,15 @@ COMPUTED: dict[str, dict[str, str]] = {
         "last_update_failed": "boolean",
         "last_updated": "datetime",
     },
+    "inventory_source": {
+        "custom_virtualenv": "string",
+        "last_job_run": "datetime",
+        "last_job_failed": "boolean",
+        "next_job_run": "datetime",
+        "status": "choice",
+        "last_update_failed": "boolean",
+        "last_updated": "datetime",
+    },
     "job_template": {
         "last_job_run": "datetime",
         "last_job_failed": "boolean",

@@ -22,12 +22,12 @@ Summaries = Mapping[tuple[str, int], dict[str, Any]]
 SUMMARY_RENAMED = {"organization_id": "organization"}
 """Summary keys that are columns under another name."""
 EXTRA_SUMMARY = {"credential": ("kind", "cloud", "kubernetes"), "job_template": ()}
+_RUNS = ("last_job", "last_update", "current_job", "current_update")
 JOB_LINKS = {
     "job_template": {"last_job": "job"},
     "host": {"last_job": "job", "last_job_host_summary": "job_host_summary"},
-    "project": dict.fromkeys(
-        ("last_job", "last_update", "current_job", "current_update"), "project_update"
-    ),
+    "project": dict.fromkeys(_RUNS, "project_update"),
+    "inventory_source": dict.fromkeys(_RUNS, "inventory_update"),
 }
 """Kind to the summaries of jobs that have a link as well, and what they link to."""
 JOB_HOLDERS = frozenset({"job_template", "workflow_job_template"})

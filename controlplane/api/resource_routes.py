@@ -6,15 +6,16 @@ Nothing here knows a kind by name; what a declaration cannot say stands in ``inv
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import listing, options, pagination, render
+from controlplane.api import listing, options, pagination, render, smart_hosts
 from controlplane.api.call import Call, answer
 from controlplane.api.copying import copy_object
-from controlplane.api.errors import Missing
+from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.resource_writes import (
     create_object,
@@ -24,12 +25,20 @@ from controlplane.api.resource_writes import (
 )
 from controlplane.api.routing import Methods, routes
 from controlplane.api.tables import related_condition, table_of
-from controlplane.api.where import Sql
+from controlplane.api.where import Sql, Where
 from controlplane.domain import access
 from schemas.resource import RESOURCES, Related, Resource
 
 ASYNCHRONOUS_DELETE = frozenset({"inventory"})
 """Kinds whose deletion AWX answers with 202."""
+
+
+COMPUTED: dict[tuple[str, str], Callable[[Call], Awaitable[Where | None]]] = {
+    ("inventory", "hosts"): smart_hosts.members,
+}
+"""(kind, sub-list) to which rows stand there; None for objects that keep them."""
+ALL_ERRORS_400 = frozenset({"host"})
+"""Kinds whose list answers a page that is not there with 400 and ``error``."""
 
 
 def resource_handlers() -> list[HTTPRouteHandler]:
@@ -50,7 +59,12 @@ def resource_handlers() -> list[HTTPRouteHandler]:
 
 def _list_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
     async def show(call: Call) -> Response[Any]:
-        return await page_of(call, resource.kind)
+        try:
+            return await page_of(call, resource.kind)
+        except Missing as error:
+            if resource.kind in ALL_ERRORS_400:
+                raise BadRequest({"error": error.body["detail"]}) from error
+            raise
 
     async def create(call: Call) -> Response[Any]:
         return await create_object(call, resource, await call.body())
@@ -105,7 +119,7 @@ def _relation_routes(resource: Resource, related: Related, path: str) -> list[HT
     permission = needs("read", resource.kind)
 
     async def show(call: Call) -> Response[Any]:
-        return await page_of(call, related.kind, members(resource, related, call.target.id))
+        return await page_of(call, related.kind, await _within(call, resource, related))
 
     async def post(call: Call) -> Response[Any]:
         return await post_to_relation(call, resource, related, await call.body())
@@ -141,6 +155,15 @@ def _copy_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
 async def _described_copy(_call: Call) -> Response[Any]:
     name = {"type": "string", "required": True, "label": "Name", "max_length": 512}
     return answer(options.plain("Copy", (), {"GET": {}, "POST": {"name": name}}))
+
+
+async def _within(call: Call, resource: Resource, related: Related) -> listing.Within:
+    """Return which rows stand in a sub-list; some are computed instead of being kept."""
+    computed = COMPUTED.get((resource.kind, related.name))
+    where = None if computed is None else await computed(call)
+    if where is not None:
+        return listing.Within(where=where, open_list=True)
+    return members(resource, related, call.target.id)
 
 
 def members(resource: Resource, related: Related, object_id: int) -> listing.Within:

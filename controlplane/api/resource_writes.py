@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar import Response
 
-from controlplane.api import client_secrets, render, source_updates, visibility
+from controlplane.api import client_secrets, render, smart_hosts, source_updates, visibility
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.tables import table_of
@@ -19,6 +19,7 @@ from controlplane.api.writes import (
     submit,
 )
 from controlplane.domain import access
+from controlplane.domain.checks.draft import Companion
 from controlplane.domain.numerals import whole
 from controlplane.domain.resource import Attach, Create, Delete, Link, Unlink, Update
 from controlplane.shell.config_writer import Appended
@@ -38,14 +39,34 @@ async def create_object(
 
 
 async def append_object(
-    call: Call, resource: Resource, body: dict[str, Any], attach: Attach | None = None
+    call: Call,
+    resource: Resource,
+    body: dict[str, Any],
+    attach: Attach | None = None,
+    companion: Mapping[str, Any] | None = None,
 ) -> Appended:
-    """Append the creation of an object that the caller may create; raises Rejected and 403."""
+    """Append the creation of an object that the caller may create; raises Rejected and 403.
+
+    ``companion``: values of what the system makes along with it.
+    """
     async with call.read() as view:
         await check_create(view, call.who, resource, body)
+    smart_hosts.check_body(resource.kind, body)
+    along = await _companions(call, resource, body, companion or {})
     number = (await call.services.numbers.take(resource.sequence))[0]
-    command = Create(kind=resource.kind, id=number, values=body, attach=attach)
+    command = Create(kind=resource.kind, id=number, values=body, attach=attach, companions=along)
     return await submit(call, prepare_for(command, call.services))
+
+
+async def _companions(
+    call: Call, resource: Resource, body: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Companion]:
+    """Allot ids to what the system makes along with an object."""
+    if resource.kind != "inventory" or body.get("kind") != "constructed":
+        return {}
+    source = RESOURCES["inventory_source"]
+    number = (await call.services.numbers.take(source.sequence))[0]
+    return {source.kind: Companion(id=number, values=values)}
 
 
 async def created_answer(
@@ -77,6 +98,7 @@ async def update_object(
     target = call.target.id
     async with call.read() as view:
         await check_update(view, call.who, resource, body, target)
+    smart_hosts.check_body(resource.kind, body)
     command = Update(kind=resource.kind, id=target, changes=body, partial=partial)
     appended = await submit(call, prepare_for(command, call.services))
     ready = await caught_up(call, appended)

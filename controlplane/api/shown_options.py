@@ -12,6 +12,7 @@ from controlplane.api import options
 from controlplane.api.pagination import PAGE_SIZE_MAX
 from controlplane.api.tables import table_of
 from schemas.resources.choices import VERBOSITIES, WEBHOOK_SERVICES
+from schemas.resources.inventory_source import SOURCES
 
 _UNIFIED = {
     "name": "string",
@@ -82,6 +83,58 @@ _SYSTEM_JOB = {
     "job_type": "choice",
     "extra_vars": "string",
     "result_stdout": "field",
+}
+_INVENTORY_UPDATE = {
+    "source": "choice",
+    "source_path": "string",
+    "source_vars": "string",
+    "scm_branch": "string",
+    "credential": "integer",
+    "enabled_var": "string",
+    "enabled_value": "string",
+    "host_filter": "string",
+    "overwrite": "boolean",
+    "overwrite_vars": "boolean",
+    "custom_virtualenv": "string",
+    "timeout": "integer",
+    "verbosity": "choice",
+    "limit": "string",
+    "inventory": "id",
+    "inventory_source": "id",
+    "license_error": "boolean",
+    "org_host_limit_error": "boolean",
+    "source_project_update": "id",
+    "instance_group": "id",
+    "scm_revision": "string",
+}
+_AD_HOC = {
+    "job_type": "choice",
+    "inventory": "id",
+    "limit": "string",
+    "credential": "id",
+    "module_name": "choice",
+    "module_args": "string",
+    "forks": "integer",
+    "verbosity": "choice",
+    "extra_vars": "string",
+    "become_enabled": "boolean",
+    "diff_mode": "boolean",
+}
+_AD_HOC_EVENT = {
+    "ad_hoc_command": "id",
+    "event": "choice",
+    "counter": "integer",
+    "event_display": "string",
+    "event_data": "json",
+    "failed": "boolean",
+    "changed": "boolean",
+    "uuid": "string",
+    "host": "id",
+    "host_name": "string",
+    "stdout": "string",
+    "start_line": "integer",
+    "end_line": "integer",
+    "verbosity": "integer",
 }
 _EVENT = {
     "job": "id",
@@ -174,6 +227,13 @@ FIELDS: dict[str, dict[str, str]] = {
     "job": {**_UNIFIED, **_JOB},
     "project_update": {**_UNIFIED, **_PROJECT_UPDATE},
     "system_job": {**_UNIFIED, **_SYSTEM_JOB},
+    "inventory_update": {**_UNIFIED, **_INVENTORY_UPDATE},
+    "ad_hoc_command": {
+        name: shape
+        for name, shape in {**_UNIFIED, **_AD_HOC}.items()
+        if name not in ("description", "unified_job_template")
+    },
+    "ad_hoc_command_event": _AD_HOC_EVENT,
     "job_event": _EVENT,
     "job_host_summary": _SUMMARY,
     "token": _TOKEN,
@@ -196,6 +256,7 @@ _CHOICES: Mapping[str, list[list[Any]]] = {
     "launch_type": [[name, name.title()] for name in _LAUNCH_TYPES],
     "job_type": [["run", "Run"], ["check", "Check"], ["scan", "Scan"]],
     "verbosity": [list(pair) for pair in VERBOSITIES],
+    "source": [list(pair) for pair in SOURCES],
     "webhook_service": [["", "---------"], *(list(pair) for pair in WEBHOOK_SERVICES)],
 }
 _HEAD = {

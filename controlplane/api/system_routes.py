@@ -71,10 +71,7 @@ ROOT_KEYS = [
 ]
 """Keys of the v2 root in AWX's order; those without a route here are left out."""
 _SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_inventories"}
-NONE_YET = (
-    "inventory_sources",
-    "workflow_job_templates",
-)
+NONE_YET = ("workflow_job_templates",)
 """Lists that awxkit's export, import and role commands ask though there is nothing in them."""
 
 

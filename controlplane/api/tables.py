@@ -68,6 +68,11 @@ LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
         "last_update_failed": _STATUS["last_job_failed"],
         "scm_revision": ("str", "project_content", "project", "revision"),
     },
+    "inventory_source": {
+        **_STATUS,
+        "last_updated": _STATUS["last_job_run"],
+        "last_update_failed": _STATUS["last_job_failed"],
+    },
     "host": {
         "last_job": ("id", "host_last_job", "host", "job"),
         "last_job_host_summary": ("id", "host_last_job", "host", "summary"),
@@ -79,6 +84,7 @@ LATEST = {
     "host": {"last_job": "job", "last_job_host_summary": "job_host_summary"},
     "job_template": {"last_job": "job", "current_job": "job"},
     "project": {"last_job": "project_update", "current_job": "project_update"},
+    "inventory_source": {"last_job": "inventory_update", "current_job": "inventory_update"},
 }
 """Looked up columns that hold the id of another table's row."""
 UNSEARCHED = frozenset(
@@ -91,7 +97,10 @@ UNSEARCHED = frozenset(
 """Columns that hold what may be secret in part: filtering by them would tell it bit by bit."""
 UNSEARCHED_OF = frozenset({("credential", "inputs")})
 """(kind, column) of those whose name means something else on another kind."""
-REVERSED = {("group", "children"): "parents"}
+REVERSED = {
+    ("group", "children"): "parents",
+    ("inventory", "input_inventories"): "destination_inventories",
+}
 """Links of a kind to itself, and what they are called from the other end."""
 
 _tables: dict[str, Table] = {}
@@ -136,6 +145,9 @@ def related_condition(resource: Resource, related: Related) -> str:
     """Return the condition under which a ``{far}`` row stands in a sub-list of ``{near}``."""
     if related.through:
         return f'{{far}}."{related.through}" = {{near}}."id"'
+    if related.field:
+        held = f'select o."{related.field}" from "{resource.kind}" o where o."id" = {{near}}."id"'  # noqa: S608 - names from declarations
+        return f'{{far}}."id" = ({held})'
     if related.inverse_of:
         return _linked(link_table(related.kind, related.inverse_of), "target", "id")
     return _linked(link_table(resource.kind, related.name), "id", "target")
@@ -247,7 +259,7 @@ def _linking(other: Resource, kind: str) -> Iterable[str]:
     return (
         each.name
         for each in other.related
-        if each.kind == kind and not each.through and not each.inverse_of
+        if each.kind == kind and not each.through and not each.inverse_of and not each.field
     )
 
 

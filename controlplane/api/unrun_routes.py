@@ -32,6 +32,9 @@ def unrun_handlers() -> list[HTTPRouteHandler]:
             "System Job Template Launch",
         ),
         *_job_routes("system_job", "system_jobs"),
+        *_job_routes("inventory_update", "inventory_updates", "stdout", "credentials"),
+        *_job_routes("ad_hoc_command", "ad_hoc_commands", "stdout"),
+        *_nothing("ad_hoc_command", "ad_hoc_commands", "relaunch"),
     ]
 
 
@@ -49,7 +52,7 @@ def refuses(reason: str) -> Endpoint:
     return refuse
 
 
-def _job_routes(kind: str, plural: str) -> list[HTTPRouteHandler]:
+def _job_routes(kind: str, plural: str, *more: str) -> list[HTTPRouteHandler]:
     """Return the detail of a kind of jobs and what stands below it; there is none to show."""
     opt = needs("read", kind)
     base = f"/api/v2/{plural}/{{key:str}}"
@@ -59,4 +62,13 @@ def _job_routes(kind: str, plural: str) -> list[HTTPRouteHandler]:
         *routes(f"{base}/cancel", {"GET": (opt, show_job), "POST": (opt, show_job)}),
         *routes(f"{base}/events", {"GET": (opt, show_job)}),
         *routes(f"{base}/notifications", {"GET": (opt, show_job)}),
+        *(each for name in more for each in routes(f"{base}/{name}", {"GET": (opt, show_job)})),
     ]
+
+
+def _nothing(kind: str, plural: str, name: str) -> list[HTTPRouteHandler]:
+    """Return a path below jobs that takes a POST too."""
+    opt = needs("read", kind)
+    return routes(
+        f"/api/v2/{plural}/{{key:str}}/{name}", {"GET": (opt, show_job), "POST": (opt, show_job)}
+    )

@@ -56,6 +56,14 @@ class Without(Struct, frozen=True, kw_only=True):
     part: Where
 
 
+class FirstOf(Struct, frozen=True, kw_only=True):
+    """The row is, by its id, the first of those that share a value and meet a condition."""
+
+    table: str
+    by: str
+    where: Where
+
+
 class Sql(Struct, frozen=True, kw_only=True):
     """A condition written by the program: ``{t}`` is the table, ``{0}``, ``{1}`` its values."""
 
@@ -63,7 +71,7 @@ class Sql(Struct, frozen=True, kw_only=True):
     values: tuple[Any, ...] = ()
 
 
-Where = Compare | Related | Among | AllOf | AnyOf | Without | Sql
+Where = Compare | Related | Among | AllOf | AnyOf | Without | FirstOf | Sql
 
 TYPES = {
     "str": "text",
@@ -129,10 +137,22 @@ class Statement:
                 return _joined([self.condition(part, alias) for part in parts], "or", "false")
             case Without(part=part):
                 return f"({self.condition(part, alias)}) is not true"
+            case FirstOf():
+                return self._first(where, alias)
             case Sql(text=text, values=values):
                 return text.format(*(self.bind(value) for value in values), t=alias)
             case _:
                 assert_never(where)
+
+    def _first(self, where: FirstOf, alias: str) -> str:
+        one = self.alias()
+        source = f"{table_of(where.table).source} {one}"
+        inner = self.condition(where.where, one)
+        rows = (
+            f'select distinct on ({one}."{where.by}") {one}."id" from {source} where {inner}'  # noqa: S608 - values are bound
+            f' order by {one}."{where.by}", {one}."id"'
+        )
+        return f'{alias}."id" in ({rows})'
 
     def _compare(self, where: Compare, alias: str) -> str:
         column, value = where.column, where.value

@@ -33,6 +33,10 @@ PRIVILEGED: dict[str, tuple[str, ...]] = {
     "organization": ("max_hosts",),
 }
 """Fields that only a superuser may set to anything but their default, or change."""
+GUARDED: dict[str, dict[str, tuple[str, str]]] = {
+    "inventory": {"host_filter": ("organization", "add_inventory")}
+}
+"""Fields whose change needs a right on what another field refers to: its name and the verb."""
 _FALSE = (None, False, 0, "", "0", "false", "False", "f", "no", "off")
 
 
@@ -114,6 +118,9 @@ async def check_update(
         given = body.get(name, row.get(name))
         if given != row.get(name) and (given not in _FALSE or row.get(name) not in _FALSE):
             raise PermissionDenied
+    for name, (field, verb) in GUARDED.get(resource.kind, {}).items():
+        if name in body and body[name] != row.get(name):
+            await _check_reference(view, who, resource, field, (row.get(field), verb))
     await _check_references(view, who, resource, body, row)
 
 
@@ -134,9 +141,16 @@ async def _check_references(
         ref, target = field.ref, reference(body.get(field.name))
         if ref is None or field.read_only or target is None or target == row.get(field.name):
             continue
-        if not known(ref.kind) or not -(2**63) < target < 2**63:
-            continue
-        facts = await visibility.load(view, ref.kind, target)
-        verb = access.ref_verb(resource.kind, field.name, ref.kind)
-        if facts is not None and not access.may(who, verb, ref.kind, facts):
-            raise PermissionDenied
+        if known(ref.kind) and -(2**63) < target < 2**63:
+            verb = access.ref_verb(resource.kind, field.name, ref.kind)
+            await _check_reference(view, who, resource, field.name, (target, verb))
+
+
+async def _check_reference(
+    view: View, who: Principal, resource: Resource, field: str, needed: tuple[Any, str]
+) -> None:
+    """Raise 403 when what a field refers to is there and the caller may not do ``needed`` to it."""
+    ref, (target, verb) = resource.fields[field].ref, needed
+    facts = None if ref is None else await visibility.load(view, ref.kind, target)
+    if ref is not None and facts is not None and not access.may(who, verb, ref.kind, facts):
+        raise PermissionDenied

@@ -273,6 +273,22 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         ),
     },
     "notification": {"read": (("notification_template", "notification_template", "read"),)},
+    "inventory_source": {
+        "read": (("inventory", "inventory", "read"),),
+        **dict.fromkeys(("edit", "delete"), (("inventory", "inventory", "edit"),)),
+        **dict.fromkeys(("start", "schedule"), (("inventory", "inventory", "update"),)),
+    },
+    "inventory_update": {
+        "read": (("inventory", "inventory", "read"),),
+        **dict.fromkeys(("start", "cancel"), (("inventory", "inventory", "update"),)),
+        "delete": (("organization", "organization", "edit"),),
+    },
+    "ad_hoc_command": {
+        "read": (("inventory", "inventory", "read"),),
+        **dict.fromkeys(("start", "cancel"), (("inventory", "inventory", "adhoc"),)),
+        "delete": (("organization", "organization", "edit"),),
+    },
+    "ad_hoc_command_event": {"read": (("ad_hoc_command", "ad_hoc_command", "read"),)},
     "credential_input_source": {
         "read": (("target_credential", "credential", "read"),),
         "edit": (("target_credential", "credential", "edit"),),
@@ -349,6 +365,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("host", "inventory"): "edit",
     ("group", "inventory"): "edit",
     ("job_template", "organization"): "read",
+    ("inventory_source", "inventory"): "edit",
     ("credential_input_source", "target_credential"): "edit",
     ("schedule", "unified_job_template"): "start",
 }
@@ -366,6 +383,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "host": ("inventory",),
     "group": ("inventory",),
     "job_template": ("project",),
+    "inventory_source": ("inventory",),
     "credential_input_source": ("target_credential",),
     "schedule": ("unified_job_template",),
 }

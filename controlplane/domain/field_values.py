@@ -147,7 +147,7 @@ def _not_pk(raw: Any) -> str:
 
 def _json(field: Field, raw: Any) -> Any:
     if field.json is None or field.json.form == "text":
-        return _variables(raw)
+        return variables(raw)
     wanted = type(field.default) if field.default is not None else typing.get_origin(field.type)
     if not isinstance(raw, wanted):
         got = type(raw).__name__
@@ -159,8 +159,8 @@ def _json(field: Field, raw: Any) -> Any:
     return raw
 
 
-def _variables(raw: Any) -> str:
-    """Keep variables as written, once they are known to be a JSON or YAML object."""
+def variables(raw: Any) -> str:
+    """Keep variables as written, once they are known to be an object; raises Unreadable."""
     if not isinstance(raw, str):
         raise Unreadable("Not a valid string.")
     _check_characters(raw)

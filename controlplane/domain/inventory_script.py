@@ -15,12 +15,11 @@ from controlplane.domain import extra_vars
 
 
 class HostRow(Struct, frozen=True, kw_only=True):
-    """One managed host of the inventory; ``variables`` is JSON or YAML text."""
+    """One managed host of the inventory."""
 
     id: int
     name: str
     enabled: bool
-    variables: str
 
 
 class GroupRow(Struct, frozen=True, kw_only=True):
@@ -33,14 +32,11 @@ class GroupRow(Struct, frozen=True, kw_only=True):
     children: tuple[int, ...] = ()
 
 
-def script(
-    variables: str, hosts: Iterable[HostRow], groups: Iterable[GroupRow], *, tower_vars: bool
-) -> dict[str, Any]:
-    """Return the inventory: groups with hosts, children and vars, and ``_meta.hostvars``.
+def layout(variables: str, hosts: Iterable[HostRow], groups: Iterable[GroupRow]) -> dict[str, Any]:
+    """Return the inventory without its hosts' variables: groups with hosts, children and vars.
 
     Disabled hosts are left out. A group always has its list of hosts: Ansible takes an entry with
-    nothing in it for a host of the group's name. ``tower_vars`` adds ``remote_tower_id`` and
-    ``remote_tower_enabled`` to each host.
+    nothing in it for a host of the group's name.
     """
     enabled = {host.id: host for host in hosts if host.enabled}
     known = {group.id: group for group in groups}
@@ -56,10 +52,19 @@ def script(
         if values:
             entry["vars"] = values
         data[group.name] = entry
-    data["_meta"] = {
-        "hostvars": {h.name: _hostvars(h, tower_vars=tower_vars) for h in enabled.values()}
-    }
     return data
+
+
+def hostvars(host: HostRow, variables: str, *, tower_vars: bool) -> dict[str, Any]:
+    """Return the variables of a host, given as JSON or YAML text.
+
+    ``tower_vars`` adds ``remote_tower_id`` and ``remote_tower_enabled``.
+    """
+    values = extra_vars.parse(variables)
+    if tower_vars:
+        values["remote_tower_enabled"] = "true"
+        values["remote_tower_id"] = host.id
+    return values
 
 
 def _members(
@@ -90,11 +95,3 @@ def _root(
     if values:
         root["vars"] = values
     return {key: value for key, value in root.items() if value or key == "hosts"}
-
-
-def _hostvars(host: HostRow, *, tower_vars: bool) -> dict[str, Any]:
-    values = extra_vars.parse(host.variables)
-    if tower_vars:
-        values["remote_tower_enabled"] = "true"
-        values["remote_tower_id"] = host.id
-    return values

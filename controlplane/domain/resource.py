@@ -16,7 +16,7 @@ from msgspec import Struct
 
 import schemas.resources  # noqa: F401 - declares every kind
 from controlplane.domain import checks, field_values
-from controlplane.domain.checks.draft import Draft, Relation
+from controlplane.domain.checks.draft import Companion, Draft, Relation
 from controlplane.domain.errors import Denied, InUse, Invalid, NotFound, Refused, Rejected
 from controlplane.domain.facts import Facts, Find, Given, Lacking, Object, Row
 from schemas.events.access import RoleGranted, RoleRevoked
@@ -58,6 +58,8 @@ class Create(Struct, frozen=True, kw_only=True):
     values: Mapping[str, Any]
     attach: Attach | None = None
     """For labels: one that exists already is attached instead of being refused."""
+    companions: Mapping[str, Companion] = {}
+    """By kind: what the system makes along with it, if the object calls for it."""
 
 
 class BulkCreate(Struct, frozen=True, kw_only=True):
@@ -102,7 +104,14 @@ class Unlink(Struct, frozen=True, kw_only=True):
     target: int
 
 
-Command = Create | BulkCreate | Update | Delete | Link | Unlink
+class BulkDelete(Struct, frozen=True, kw_only=True):
+    """Remove many objects of a kind in one transaction; one that is gone already is no error."""
+
+    kind: str
+    ids: tuple[int, ...]
+
+
+Command = Create | BulkCreate | Update | Delete | BulkDelete | Link | Unlink
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -144,7 +153,7 @@ def read(command: Command) -> Plan:
             bodies = list(command.items)
         case Update():
             bodies = [(command.id, command.changes)]
-        case Delete() | Link() | Unlink():
+        case Delete() | BulkDelete() | Link() | Unlink():
             return Plan(command=command)
         case _ as never:
             assert_never(never)
@@ -184,6 +193,8 @@ def _decide(plan: Plan, facts: Facts) -> Decision:
             return _update(command, plan.items[0], facts)
         case Delete() as command:
             return _delete(command, facts)
+        case BulkDelete() as command:
+            return _bulk_delete(command, facts)
         case Link() | Unlink() as command:
             return _link(command, facts)
         case _ as never:
@@ -296,8 +307,9 @@ def _create(command: Create, item: Item, facts: Facts) -> Decision:
             return _attach_existing(command.attach, existing[0], facts)
     if errors := _duplicates(keys, command.id, facts):
         raise Invalid(errors)
-    events: list[Event] = [_created(draft), *checks.consequences(draft)]
-    writes = _written(resource, draft)
+    events: list[Event] = [_created(draft), *checks.consequences(draft, command.companions)]
+    made = [event for event in events if isinstance(event, ResourceCreated)]
+    writes = _written(resource, draft) | {Object(each.kind, each.id).key for each in made}
     if command.attach is not None:
         relation = _attached(command.attach, command, draft.values, facts)
         if relation is not None:
@@ -453,15 +465,27 @@ def _delete(command: Delete, facts: Facts) -> Decision:
     )
 
 
+def _bulk_delete(command: BulkDelete, facts: Facts) -> Decision:
+    parts = [_delete(Delete(kind=command.kind, id=each), facts) for each in command.ids]
+    return Decision(
+        kind=command.kind,
+        id=command.ids[0] if command.ids else 0,
+        events=tuple(event for part in parts for event in part.events),
+        reads=facts.reads,
+        writes=frozenset().union(*(part.writes for part in parts)),
+    )
+
+
 def _link(command: Link | Unlink, facts: Facts) -> Decision:
     relation = _relation(command, facts)
+    if relation.related.field:
+        return _hold(command, relation, facts)
     held = facts.linked(relation.kind, relation.related.name, relation.id, relation.target)
     attach = isinstance(command, Link)
     events: tuple[Event, ...] = ()
     if attach and not held:
         if relation.target_row is None:
-            name = checks.verbose(relation.related.kind).replace(" ", "")
-            raise Refused({"detail": f"{name} matching query does not exist."})
+            raise _no_match(relation.related.kind)
         checks.link(relation, facts)
         events = (_linked(relation),)
     elif held and not attach:
@@ -473,6 +497,31 @@ def _link(command: Link | Unlink, facts: Facts) -> Decision:
         reads=facts.reads,
         writes=frozenset(_link_keys(relation)),
     )
+
+
+def _hold(command: Link | Unlink, relation: Relation, facts: Facts) -> Decision:
+    """Set or empty the field that holds a relation's one member."""
+    name = relation.related.field
+    held = relation.source_row[name] == relation.target
+    attach = isinstance(command, Link)
+    if attach and not held:
+        if relation.target_row is None:
+            raise _no_match(relation.related.kind)
+        checks.link(relation, facts)
+    value = relation.target if attach else None
+    event = ResourceUpdated(kind=relation.kind, id=relation.id, changes={name: value})
+    return Decision(
+        kind=relation.kind,
+        id=relation.id,
+        events=() if attach is held else (event,),
+        reads=facts.reads,
+        writes=frozenset({Object(relation.kind, relation.id).key}),
+    )
+
+
+def _no_match(kind: str) -> Refused:
+    name = checks.verbose(kind).replace(" ", "")
+    return Refused({"detail": f"{name} matching query does not exist."})
 
 
 def _relation(command: Link | Unlink, facts: Facts) -> Relation:
@@ -492,8 +541,7 @@ def _relation(command: Link | Unlink, facts: Facts) -> Relation:
             target_row=other,
         )
     if other is None:
-        name = checks.verbose(related.kind).replace(" ", "")
-        raise Refused({"detail": f"{name} matching query does not exist."})
+        raise _no_match(related.kind)
     return Relation(
         kind=related.kind,
         related=checks.related(related.kind, related.inverse_of),

@@ -1,17 +1,29 @@
-"""The inventory a job runs on, as content: built once per version, kept by its digest."""
+"""The inventory a job runs on, as content: built once per version, kept by its digest.
+
+It is Ansible's dynamic-inventory JSON, read and written in one pass: names and groups first, then
+the variables of some hosts at a time.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from controlplane.domain.inventory_script import GroupRow, HostRow, script
-from controlplane.shell.read_model import View
+from controlplane.domain.inventory_script import GroupRow, HostRow, hostvars, layout
+from controlplane.shell.read_model import QUERIES, Row, View
 from ops.blobs import Blobs
 
 CACHED = 64
+HOSTS_AT_ONCE = 500
+SmartHosts = Callable[[Row], tuple[str, Sequence[Any]]]
+"""The statement, with its arguments, that selects the ids of a smart inventory's hosts."""
+Views = Callable[[], AbstractAsyncContextManager[View]]
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class InventoryContent(Struct, frozen=True, kw_only=True):
@@ -21,10 +33,20 @@ class InventoryContent(Struct, frozen=True, kw_only=True):
     hosts: int
 
 
+class Members(Struct, frozen=True, kw_only=True):
+    """Who is in an inventory, without the variables of hosts."""
+
+    variables: str
+    hosts: tuple[HostRow, ...]
+    groups: tuple[GroupRow, ...]
+
+
 _cache: OrderedDict[tuple[int, int], InventoryContent] = OrderedDict()
 
 
-async def inventory_content(blobs: Blobs, view: View, inventory: int) -> InventoryContent:
+async def inventory_content(
+    blobs: Blobs, view: View, inventory: int, smart: SmartHosts
+) -> InventoryContent:
     """Return the content of an inventory at the view's position, stored in BLOBS.
 
     The same inventory at the same CONFIG position is built once in a process.
@@ -33,31 +55,73 @@ async def inventory_content(blobs: Blobs, view: View, inventory: int) -> Invento
     key = inventory, position
     known = _cache.get(key)
     if known is None:
-        body, hosts = await _build(view, inventory)
-        known = InventoryContent(digest=await blobs.put(body), hosts=hosts)
+        members = await read_members(view, inventory, smart)
+        here = members or Members(variables="", hosts=(), groups=())
+        parts = [
+            part async for part in script_parts(here, lambda: nullcontext(view), tower_vars=True)
+        ]
+        enabled = sum(host.enabled for host in here.hosts)
+        known = InventoryContent(digest=await blobs.put(b"".join(parts)), hosts=enabled)
         _cache[key] = known
         if len(_cache) > CACHED:
             _cache.popitem(last=False)
     return known
 
 
-async def _build(view: View, inventory: int) -> tuple[bytes, int]:
+async def read_members(view: View, inventory: int, smart: SmartHosts) -> Members | None:
+    """Return who is in an inventory: two queries, whatever its size; None when it is not there."""
     head = await view.named_row("inventory_for_script", inventory)
-    hosts = [
-        HostRow(id=row["id"], name=row["name"], enabled=row["enabled"], variables=row["variables"])
-        for row in await view.named("inventory_hosts", inventory)
-    ]
-    groups = [
-        GroupRow(
-            id=row["id"],
-            name=row["name"],
-            variables=row["variables"],
-            hosts=tuple(row["hosts"]),
-            children=tuple(row["children"]),
-        )
-        for row in await view.named("inventory_groups", inventory)
-    ]
-    variables = "" if head is None else head["variables"]
-    data = script(variables, hosts, groups, tower_vars=True)
-    enabled = sum(host.enabled for host in hosts)
-    return msgspec.json.encode(data, enc_hook=str, order="sorted"), enabled
+    if head is None:
+        return None
+    sql = QUERIES["ids_of_inventory_hosts"]
+    args: Sequence[Any] = [inventory]
+    if head["kind"] == "smart":
+        sql, args = smart(head)
+    named = f'select n."id", n."name", n."enabled" from "host" n where n."id" in ({sql})'  # noqa: S608 - a statement of the program's
+    rows = await view.fetch(f'{named} order by n."name", n."id"', *args)
+    groups = [] if head["kind"] == "smart" else await view.named("inventory_groups", inventory)
+    return Members(
+        variables=head["variables"],
+        hosts=tuple(
+            HostRow(id=row["id"], name=row["name"], enabled=row["enabled"]) for row in rows
+        ),
+        groups=tuple(
+            GroupRow(
+                id=row["id"],
+                name=row["name"],
+                variables=row["variables"],
+                hosts=tuple(row["hosts"]),
+                children=tuple(row["children"]),
+            )
+            for row in groups
+        ),
+    )
+
+
+async def script_parts(
+    members: Members, views: Views, *, tower_vars: bool, hosts: bool = True
+) -> AsyncIterator[bytes]:
+    """Yield the JSON of an inventory piece by piece; without ``hosts``, without their variables.
+
+    Only enabled hosts are in it. ``views`` opens the tables for some hosts at a time, so that a
+    slow reader holds no connection.
+    """
+    head = _encoder.encode(layout(members.variables, members.hosts, members.groups))
+    if not hosts:
+        yield head
+        return
+    yield head[:-1] + b',"_meta":{"hostvars":{'
+    enabled = [host for host in members.hosts if host.enabled]
+    for start in range(0, len(enabled), HOSTS_AT_ONCE):
+        some = enabled[start : start + HOSTS_AT_ONCE]
+        async with views() as view:
+            found = await view.named("variables_of_hosts", [host.id for host in some])
+        texts = {row["id"]: row["variables"] for row in found}
+        entries = [
+            _encoder.encode(host.name)
+            + b":"
+            + _encoder.encode(hostvars(host, texts.get(host.id, ""), tower_vars=tower_vars))
+            for host in some
+        ]
+        yield (b"," if start else b"") + b",".join(entries)
+    yield b"}}}"

@@ -8,3 +8,46 @@ join "credential_type" t on t."id" = c."credential_type" where c."id" = $1
 
 -- name: type_kind
 select "kind" from "credential_type" where "id" = $1
+
+-- name: smart_inventories_near_host
+select i."id", i."organization", i."host_filter" from "host" h
+join "inventory" own on own."id" = h."inventory"
+join "inventory" i on i."organization" = own."organization" and i."kind" = 'smart'
+where h."id" = $1 order by i."id"
+
+-- name: failures_in_inventories
+select h."inventory" as "id", count(*) as "failed" from "host_last_job" l
+join "host" h on h."id" = l."host"
+where l."failed" and h."inventory" = any($1) group by h."inventory"
+
+-- name: source_failures
+select s."inventory" as "id", count(*) as "failed" from "inventory_source" s
+join "template_status" t on t."template" = s."id"
+where t."last_job_failed" and s."inventory" = any($1) group by s."inventory"
+
+-- name: inventory_source_extras
+select s."id" as "owner", o."id" as "organization", o."name" as "organization_name",
+       o."description" as "organization_description", c."id", c."name", c."description", c."kind",
+       c."cloud"
+from "inventory_source" s
+join "inventory" i on i."id" = s."inventory"
+join "organization" o on o."id" = i."organization"
+left join "credential" c on c."id" = s."credential"
+where s."id" = any($1)
+
+-- name: constructed_source
+select s."id" from "inventory" i join "inventory_source" s on s."inventory" = i."id"
+where i."id" = $1 and i."kind" = 'constructed' order by s."id" limit 1
+
+-- name: constructed_sources
+select s."inventory", s."source_vars", s."update_cache_timeout", s."limit", s."verbosity"
+from "inventory_source" s where s."inventory" = any($1) and s."source" = 'constructed'
+
+-- name: sources_of_inventory
+select "id" from "inventory_source" where "inventory" = $1 order by "name", "id"
+
+-- name: host_for_ad_hoc
+select "name", "inventory" from "host" where "id" = $1
+
+-- name: group_for_ad_hoc
+select "name", "inventory" from "group" where "id" = $1

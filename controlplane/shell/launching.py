@@ -16,7 +16,7 @@ from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import CredentialFact, PromptFacts, Resolved, TemplateFacts
 from controlplane.domain.numerals import whole
 from controlplane.shell.event_store import EventStore
-from controlplane.shell.inventory_content import inventory_content
+from controlplane.shell.inventory_content import SmartHosts, inventory_content
 from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.numbers import UNIFIED_JOB, Numbers
 from controlplane.shell.read_model import Row, View
@@ -47,6 +47,7 @@ class LaunchTools(Struct, frozen=True, kw_only=True):
     vault: Vault
     blobs: Blobs
     keys: LaunchKeys
+    smart_hosts: SmartHosts
 
 
 class How(Struct, frozen=True, kw_only=True):
@@ -270,7 +271,7 @@ async def _content(tools: LaunchTools, view: View, record: PlaybookLaunch) -> An
     if record.inventory is None:
         return None
     try:
-        return await inventory_content(tools.blobs, view, record.inventory)
+        return await inventory_content(tools.blobs, view, record.inventory, tools.smart_hosts)
     except (nats.errors.Error, JetStreamError, TimeoutError) as error:
         raise Unavailable("The content store is not available.") from error
 

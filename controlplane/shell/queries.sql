@@ -169,10 +169,14 @@ select g."id",
 from "instance_group" g where g."id" = any($1)
 
 -- name: inventory_for_script
-select "id", "name", "variables" from "inventory" where "id" = $1
+select "id", "name", "variables", "kind", "host_filter", "organization" from "inventory"
+where "id" = $1
 
--- name: inventory_hosts
-select "id", "name", "enabled", "variables" from "host" where "inventory" = $1 order by "name"
+-- name: ids_of_inventory_hosts
+select h."id" from "host" h where h."inventory" = $1
+
+-- name: variables_of_hosts
+select "id", "variables" from "host" where "id" = any($1)
 
 -- name: inventory_groups
 select g."id", g."name", g."description", g."variables",

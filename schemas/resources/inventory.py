@@ -22,6 +22,10 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique
     related=(
         Related(name="hosts", kind="host", through="inventory", create=True),
         Related(name="groups", kind="group", through="inventory", create=True),
+        Related(
+            name="inventory_sources", kind="inventory_source", through="inventory", create=True
+        ),
+        Related(name="input_inventories", kind="inventory", attach=True, ordered=True),
         Related(name="job_templates", kind="job_template", through="inventory"),
         Related(name="instance_groups", kind="instance_group", attach=True, ordered=True),
         Related(name="labels", kind="label", attach=True, create=True),
@@ -32,6 +36,8 @@ from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique
         "variable_data": "variable_data",
         "script": "script",
         "tree": "tree",
+        "ad_hoc_commands": "ad_hoc_commands",
+        "update_inventory_sources": "update_inventory_sources",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "copy": "copy",

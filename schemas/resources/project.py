@@ -25,6 +25,7 @@ from schemas.resources.schedule import SCHEDULES
     related=(
         Related(name="job_templates", kind="job_template", through="project"),
         SCHEDULES,
+        Related(name="scm_inventory_sources", kind="inventory_source", through="source_project"),
         *NOTIFIED,
     ),
     extra_links={

@@ -127,8 +127,8 @@ declare(
             "BULK_HOST_MAX_DELETE",
             "Max number of hosts to allow to be deleted in a single bulk action",
             "Hosts that one bulk request may delete.",
-            # AWX's is 250.
-            default=1_000,
+            # AWX's is 250; here too one transaction takes them all.
+            default=100_000,
             hidden=True,
             reader="controlplane.api.bulk_routes",
         ),

@@ -25,6 +25,7 @@ _CONTENT = [
         "Ansible Modules Allowed for Ad Hoc Jobs",
         "Modules that an ad hoc command may run.",
         default=list(_MODULES),
+        reader="controlplane.api.ad_hoc_routes",
     ),
     one_of(
         "ALLOW_JINJA_IN_EXTRA_VARS",

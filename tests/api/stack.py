@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from litestar import Litestar
 from nats.aio.client import Client
 
+from controlplane.api import smart_hosts
 from controlplane.api.app import create_app
 from controlplane.api.services import Services
 from controlplane.shell.catch_up import CatchUp, Positions
@@ -150,6 +151,7 @@ async def _services(
             vault=vault,
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
+            smart_hosts=smart_hosts.selection,
         ),
         settings_store=SettingsStore(pool, catch_up, vault),
     )

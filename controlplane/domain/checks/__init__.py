@@ -7,7 +7,7 @@ along besides cascades.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from controlplane.domain.checks import (
     application,
@@ -19,6 +19,7 @@ from controlplane.domain.checks import (
     host,
     instance_group,
     inventory,
+    inventory_source,
     job_template,
     notification_template,
     project,
@@ -26,7 +27,7 @@ from controlplane.domain.checks import (
     schedule,
     user,
 )
-from controlplane.domain.checks.draft import Draft, Relation
+from controlplane.domain.checks.draft import Companion, Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import Facts, Row
 from schemas.events.access import RoleAssigned, RoleGranted
@@ -47,6 +48,7 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "host": host.check,
     "instance_group": instance_group.check,
     "inventory": inventory.check,
+    "inventory_source": inventory_source.check,
     "job_template": job_template.check,
     "notification_template": notification_template.check,
     "project": project.check,
@@ -56,6 +58,8 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
 }
 _LINKS: dict[str, Callable[[Relation, Facts], None]] = {
     "group": group.link,
+    "inventory": inventory.link,
+    "inventory_source": inventory_source.link,
     "job_template": job_template.link,
 }
 _DELETES: dict[str, Callable[[int, Row, Facts], Iterable[str]]] = {
@@ -63,6 +67,7 @@ _DELETES: dict[str, Callable[[int, Row, Facts], Iterable[str]]] = {
     "credential_type": credential_type.delete,
     "execution_environment": execution_environment.delete,
     "group": group.delete,
+    "inventory_source": inventory_source.delete,
     "instance_group": instance_group.delete,
     "role_definition": role_definition.delete,
 }
@@ -92,8 +97,10 @@ def delete(kind: str, object_id: int, row: Row, facts: Facts) -> Iterable[str]:
     return rule(object_id, row, facts) if rule is not None else ()
 
 
-def consequences(draft: Draft) -> Iterable[Event]:
+def consequences(draft: Draft, companions: Mapping[str, Companion]) -> Iterable[Event]:
     """Return the events that a creation brings about on its own account."""
+    if draft.kind == "inventory" and draft.values["kind"] == "constructed":
+        yield inventory.own_source(draft, companions["inventory_source"])
     if draft.kind == "credential" and draft.values["user"] is not None:
         owner = draft.values["user"]
         yield RoleGranted(user=owner, kind="credential", object_id=draft.id, role="admin")

@@ -45,6 +45,14 @@ class Draft:
         self.errors.setdefault(name, []).append(message)
 
 
+class Companion(Struct, frozen=True, kw_only=True):
+    """An object that the system makes along with another, its id allotted before."""
+
+    id: int
+    values: Mapping[str, Any] = {}
+    """Fields that are not as the system would have them."""
+
+
 class Relation(Struct, frozen=True, kw_only=True):
     """A link, seen from the side that holds it, with both ends' fields."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controlplane.domain.checks.draft import Draft, Relation
+from controlplane.domain.checks.inventory import refuse_computed
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import Facts, Object, Row
 
@@ -15,6 +16,7 @@ FOREIGN = "Cannot associate two items from different inventories."
 
 def check(draft: Draft, facts: Facts) -> None:
     """Refuse Ansible's own names, and the name of a host of the same inventory."""
+    refuse_computed(draft, facts, "Group")
     if not draft.changed("name"):
         return
     name = draft.values["name"]

@@ -6,6 +6,7 @@ import msgspec
 
 from controlplane.domain import extra_vars
 from controlplane.domain.checks.draft import Draft
+from controlplane.domain.checks.inventory import refuse_computed
 from controlplane.domain.facts import Facts
 
 PORT_MAX = 65535
@@ -13,6 +14,7 @@ PORT_MAX = 65535
 
 def check(draft: Draft, facts: Facts) -> None:
     """Move an inline port into the variables; refuse the name of a group of the same inventory."""
+    refuse_computed(draft, facts, "Host")
     if not draft.changed("name"):
         return
     name = draft.values["name"]
