@@ -37,6 +37,7 @@ from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.resource_routes import resource_handlers
+from controlplane.api.service_index_routes import service_index_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
 from controlplane.api.settings_routes import settings_handlers
@@ -72,6 +73,7 @@ def create_app(services: Services) -> Litestar:
             *instance_handlers(),
             *receptor_handlers(),
             *host_metric_handlers(),
+            *service_index_handlers(),
             *bulk_handlers(),
             *credential_handlers(),
             *template_list_handlers(),

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET
 
 from controlplane.api import computed, links, named_urls, options, visibility
+from controlplane.api.installation import install_uuid
+from controlplane.api.resource_ids import SHARED, ansible_id, type_of
 from controlplane.api.tables import known, table_of
 from controlplane.domain import access
 from controlplane.domain.access import Principal
@@ -45,6 +47,7 @@ async def page(
     more = await computed.summaries(view, kind, rows)
     found = await _referenced(view, resource, rows)
     names = await _named(view, resource, rows) if detail else {}
+    installed = await install_uuid(view) if kind in SHARED else ""
     answers: list[dict[str, Any]] = []
     for row in rows:
         full = {**row, **values.get(row["id"], {}), **_kinds(resource, row, found)}
@@ -63,6 +66,7 @@ async def page(
                     **_summaries(resource, full, found),
                     **_rights(resource, row, who),
                     **more.get(row["id"], {}),
+                    **_shared(installed, kind, row),
                 },
                 **_times(resource, row),
                 **{
@@ -211,6 +215,14 @@ def _summaries(resource: Resource, row: Row, found: Summaries) -> dict[str, Any]
             if ("user", row[name]) in found:
                 summary[name] = found["user", row[name]]
     return summary
+
+
+def _shared(installed: str, kind: str, row: Row) -> dict[str, Any]:
+    """Return what other services call an object, where they share its kind."""
+    if kind not in SHARED:
+        return {}
+    name = ansible_id(installed, kind, row["id"])
+    return {"resource": {"ansible_id": name, "resource_type": type_of(kind)}}
 
 
 def _rights(resource: Resource, row: Row, who: Principal) -> dict[str, Any]:

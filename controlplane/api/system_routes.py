@@ -68,9 +68,18 @@ ROOT_KEYS = [
     "workflow_job_nodes",
     "mesh_visualizer",
     "bulk",
+    "analytics",
+    "service_index",
+    "role_definitions",
+    "role_user_assignments",
+    "role_team_assignments",
 ]
 """Keys of the v2 root in AWX's order; those without a route here are left out."""
-_SEGMENTS = {"inventory": "inventories", "constructed_inventory": "constructed_inventories"}
+_SEGMENTS = {
+    "inventory": "inventories",
+    "constructed_inventory": "constructed_inventories",
+    "service_index": "service-index",
+}
 NONE_YET = ("workflow_job_templates",)
 """Lists that awxkit's export, import and role commands ask though there is nothing in them."""
 
