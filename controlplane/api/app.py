@@ -37,14 +37,17 @@ from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.resource_routes import resource_handlers
+from controlplane.api.schedule_routes import schedule_handlers
 from controlplane.api.service_index_routes import service_index_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
 from controlplane.api.settings_routes import settings_handlers
+from controlplane.api.survey_routes import survey_handlers
 from controlplane.api.system_routes import system_handlers
 from controlplane.api.template_lists import template_list_handlers
 from controlplane.api.token_routes import token_handlers
 from controlplane.api.unrun_routes import unrun_handlers
+from controlplane.api.workflow_routes import workflow_handlers
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """A request body above this size is refused with 413."""
@@ -81,6 +84,9 @@ def create_app(services: Services) -> Litestar:
             *job_list_handlers(),
             *launch_handlers(),
             *unrun_handlers(),
+            *workflow_handlers(),
+            *survey_handlers(),
+            *schedule_handlers(),
             *event_handlers(),
             *live_handlers(),
             *history_handlers(),

@@ -20,6 +20,7 @@ from ops import clock
 from schemas.ansible_ids import ansible_id, resource_type
 from schemas.notification_types import NOTIFICATION_TYPES
 from schemas.resources.application import HIDDEN, PUBLIC
+from schemas.resources.workflow_job_template_node import NEXT
 
 ByID = dict[int, dict[str, Any]]
 Computer = Callable[[View, Sequence[Row]], Awaitable[ByID]]
@@ -81,6 +82,31 @@ async def _project(view: View, rows: Sequence[Row]) -> ByID:
     return found
 
 
+def _without_answers(row: Row) -> dict[str, Any]:
+    """Return the prompts of a saved launch with its secret answers hidden."""
+    secret = decoded(row["survey_passwords"])
+    return {"extra_data": {**decoded(row["extra_data"]), **secret}}
+
+
+async def _node(view: View, rows: Sequence[Row]) -> ByID:
+    """Edges of workflow nodes, by the outcome that they wait for."""
+    found = {row["id"]: {**_without_answers(row), **{name: [] for name in NEXT}} for row in rows}
+    for edge in await view.named("workflow_edges", _ids(rows)):
+        found[edge["id"]][edge["relation"]].append(edge["target"])
+    return found
+
+
+async def _survey(view: View, rows: Sequence[Row]) -> ByID:
+    """What is asked at a launch, in a word."""
+    del view
+    specs = {row["id"]: decoded(row["survey_spec"]) for row in rows}
+    return {
+        number: {"survey": {"title": spec["name"], "description": spec["description"]}}
+        for number, spec in specs.items()
+        if spec
+    }
+
+
 async def _schedule(view: View, rows: Sequence[Row]) -> ByID:
     """What follows from the rule and the present moment; rules are as they were checked."""
     del view
@@ -89,6 +115,7 @@ async def _schedule(view: View, rows: Sequence[Row]) -> ByID:
         rule = recurrence.read(row["rrule"])
         following = rule.next_run(clock.now()) if row["enabled"] else None
         found[row["id"]] = {
+            **_without_answers(row),
             "next_run": following,
             "timezone": rule.zone,
             "until": rule.until,
@@ -262,6 +289,10 @@ async def _job_template_labels(view: View, rows: Sequence[Row]) -> ByID:
     return await _label_summary(view, rows, "job_template")
 
 
+async def _workflow_labels(view: View, rows: Sequence[Row]) -> ByID:
+    return await _label_summary(view, rows, "workflow_job_template")
+
+
 async def _inventory_labels(view: View, rows: Sequence[Row]) -> ByID:
     return await _label_summary(view, rows, "inventory")
 
@@ -401,6 +432,9 @@ _COLUMNS: dict[str, Computer] = {
     "credential": _credential,
     "job_template": _template_status,
     "system_job_template": _template_status,
+    "workflow_job_template": _template_status,
+    "workflow_approval_template": _template_status,
+    "workflow_job_template_node": _node,
     "schedule": _schedule,
     "host": _host,
     "instance_group": _instance_group,
@@ -416,7 +450,8 @@ _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "inventory": (_inventory_labels,),
     "inventory_source": (_last_update, _inventory_source_extras),
     "host": (_host_groups, _host_jobs),
-    "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs),
+    "job_template": (_job_template_labels, _job_template_credentials, _recent_jobs, _survey),
+    "workflow_job_template": (_workflow_labels, _recent_jobs, _survey),
     "credential": (_owners,),
     "notification_template": (_recent_notifications,),
 }

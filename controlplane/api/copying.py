@@ -11,14 +11,18 @@ from typing import Any
 import msgspec
 from litestar import Response
 
+from controlplane.api import workflow_copying
 from controlplane.api.call import Call
 from controlplane.api.computed import ASK, secret_ids
 from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.resource_writes import append_object, created_answer, made_in
 from controlplane.api.tables import link_table, table_of
 from controlplane.api.writes import caught_up, submit, together
-from controlplane.domain.resource import BulkCreate, Command, Link
+from controlplane.domain import access
+from controlplane.domain.facts import decoded
+from controlplane.domain.resource import Assign, BulkCreate, Command, Link
 from controlplane.shell.read_model import Row, View
+from controlplane.shell.resource_commands import prepare_for
 from schemas.notification_types import NOTIFICATION_TYPES
 from schemas.resource import RESOURCES, Resource
 
@@ -26,6 +30,7 @@ SKIPPED = frozenset({"name", "local_path"})
 """Fields that a copy does not take over."""
 SECRET_HOLDERS = {"credential": "inputs", "notification_template": "notification_configuration"}
 """Kind to the field whose entries are sealed in part."""
+SURVEYED = ("job_template", "workflow_job_template")
 CHILDREN = {"inventory": ("host", "group")}
 """Kinds that a copy takes along, by the kind they belong to."""
 MEMBERSHIPS = {"inventory": (("group", "hosts", "host"), ("group", "children", "group"))}
@@ -45,9 +50,35 @@ async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> R
     made = made_in(appended)
     if made is not None and await caught_up(call, appended):
         await _attach(call, resource, made)
+        if resource.kind in SURVEYED:
+            await _copy_survey(call, row, made)
+        if resource.kind == workflow_copying.WORKFLOW:
+            await workflow_copying.copy_nodes(call, made)
         if resource.kind in CHILDREN:
             await _copy_children(call, resource.kind, made)
     return await created_answer(call, resource, appended)
+
+
+async def copy_info(call: Call, resource: Resource) -> dict[str, Any]:
+    """Return whether the caller may copy an object, and what a copy would lack."""
+    allowed = access.may(call.who, "copy", resource.kind, call.facts)
+    more = await workflow_copying.losses(call) if resource.kind == workflow_copying.WORKFLOW else {}
+    return {"can_copy": allowed, **more}
+
+
+async def _copy_survey(call: Call, row: Row, made: int) -> None:
+    """Give a copy the survey, its secret defaults opened until they are sealed again."""
+    spec, kind = decoded(row["survey_spec"]), call.target.kind
+    if not spec:
+        return
+    asked = [
+        {**each, "default": await call.services.vault.open(kind, row["id"], each["default"])}
+        if each["type"] == "password" and each.get("default")
+        else each
+        for each in spec["spec"]
+    ]
+    command = Assign(kind=kind, id=made, changes={"survey_spec": {**spec, "spec": asked}})
+    await caught_up(call, await submit(call, prepare_for(command, call.services)))
 
 
 async def _row(view: View, kind: str, object_id: int) -> Row | None:

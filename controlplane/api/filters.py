@@ -130,14 +130,25 @@ def search(table: Table, text: str) -> Where:
         parts=tuple(
             AnyOf(
                 parts=tuple(
-                    Compare(column=table.columns[name], lookup="icontains", value=word)
+                    found
                     for name in table.search
-                    if name in table.columns
+                    if (found := _searched(table, name, word)) is not None
                 )
             )
             for word in sorted(words)
         )
     )
+
+
+def _searched(table: Table, name: str, word: str) -> Where | None:
+    """Return the condition that a searched field, perhaps of a related row, contains a word."""
+    relations, column = _resolve(table, name.split("__"))
+    if column is None:
+        return None
+    where: Where = Compare(column=column, lookup="icontains", value=word)
+    for relation in reversed(relations):
+        where = Related(relation=relation, where=where)
+    return where
 
 
 def orderings(table: Table, pairs: Pairs) -> tuple[Ordering, ...]:

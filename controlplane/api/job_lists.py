@@ -55,6 +55,20 @@ SUBLISTS = (
         '{t}."system_job_template_id" = {0}',
     ),
     (
+        "workflow_job_template",
+        "workflow_job_templates",
+        "workflow_jobs",
+        "workflow_job",
+        '{t}."workflow_job_template_id" = {0}',
+    ),
+    (
+        "workflow_approval_template",
+        "workflow_approval_templates",
+        "approvals",
+        "workflow_approval",
+        '{t}."workflow_approval_template_id" = {0}',
+    ),
+    (
         "instance_group",
         "instance_groups",
         "jobs",
@@ -82,22 +96,25 @@ def job_list_handlers() -> list[HTTPRouteHandler]:
         ("project_update", "project_updates"),
         ("system_job", "system_jobs"),
         ("inventory_update", "inventory_updates"),
+        ("workflow_job", "workflow_jobs"),
+        ("workflow_approval", "workflow_approvals"),
+        ("workflow_job_node", "workflow_job_nodes"),
     ):
         handlers += routes(
             f"/api/v2/{plural}",
-            {"GET": (LOGIN, _list(kind))},
+            {"GET": (LOGIN, list_of(kind))},
             (LOGIN, describe_list(kind)),
         )
     handlers += routes(
         "/api/v2/unified_jobs",
-        {"GET": (LOGIN, _list("unified_job"))},
+        {"GET": (LOGIN, list_of("unified_job"))},
         (LOGIN, describe_list("unified_job")),
     )
     for above, plural, name, kind, condition in SUBLISTS:
         opt = needs("read", above)
         handlers += routes(
             f"/api/v2/{plural}/{{key:str}}/{name}",
-            {"GET": (opt, _list(kind, condition))},
+            {"GET": (opt, list_of(kind, condition))},
             (opt, describe_list(kind)),
         )
     for name, kind in USED:
@@ -177,7 +194,9 @@ def _facts(row: Row) -> access.Facts:
     return access.Facts(ids=ids)
 
 
-def _list(kind: str, condition: str = "") -> Endpoint:
+def list_of(kind: str, condition: str = "") -> Endpoint:
+    """Return the endpoint of a list of jobs; ``{0}`` in the condition is the object above."""
+
     async def show(call: Call) -> Response[Any]:
         within = None
         if condition:

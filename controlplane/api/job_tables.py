@@ -39,8 +39,15 @@ _REFERENCES = (
     ("instance_group", "instance_group", "instance_group_id"),
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
-    ("system_job_template", "system_job_template", "system_job_template_id"),
-    ("schedule", "schedule", "schedule_id"),
+    *(
+        (name, name, f"{name}_id")
+        for name in (
+            "system_job_template",
+            "workflow_job_template",
+            "workflow_approval_template",
+            "schedule",
+        )
+    ),
 )
 _RELATED = frozenset(name for name, _, _ in _REFERENCES)
 _COMPUTED = (
@@ -99,13 +106,37 @@ _HELD = (
     ("host", "job_host_summaries", "job_host_summary", "host"),
 )
 """Relations of declared kinds to jobs: kind, name, table, the column that points back."""
-_SOURCE = (
-    '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when'
-    ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id",'
-    ' case when j."kind" = \'system_job\' then j."unified_job_template_id" end'
-    ' as "system_job_template_id", null::bigint as "schedule_id"'
-    ' from "unified_job" j left join "instance_group" g on g."name" = j."instance_group"{where})'
+_UNRUN = (
+    ("system_job", "SystemJob", "system_job_template"),
+    ("workflow_job", "WorkflowJob", "workflow_job_template"),
+    ("workflow_approval", "WorkflowApproval", "workflow_approval_template"),
 )
+"""Kinds of jobs that nothing starts yet: kind, name, kind of their templates."""
+_OWN_TEMPLATE = ", ".join(
+    f'case when j."kind" = \'{kind}\' then j."unified_job_template_id" end as "{template}_id"'
+    for kind, _, template in _UNRUN
+)
+_SOURCE = "".join(
+    (
+        '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when',
+        ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id",',
+        f' {_OWN_TEMPLATE}, null::bigint as "schedule_id" from "unified_job" j',
+        ' left join "instance_group" g on g."name" = j."instance_group"{where})',
+    )
+)
+_NODE_COLUMNS = (
+    *(("id", "int"), ("created", "time"), ("modified", "time"), ("identifier", "str")),
+    *(("job_type", "str"), ("job_tags", "str"), ("skip_tags", "str"), ("limit", "str")),
+    *(("scm_branch", "str"), ("diff_mode", "bool"), ("verbosity", "int"), ("forks", "int")),
+    *(("job_slice_count", "int"), ("timeout", "int"), ("extra_data", "str")),
+    *(("all_parents_must_converge", "bool"), ("do_not_run", "bool")),
+)
+_NODE_REFERENCES = (
+    *(("job", "unified_job"), ("workflow_job", "workflow_job"), ("inventory", "inventory")),
+    ("unified_job_template", "unified_job_template"),
+    ("execution_environment", "execution_environment"),
+)
+_SQL_TYPES = {"int": "bigint", "str": "text", "bool": "boolean", "time": "timestamptz"}
 _EVENT_COLUMNS = (
     *(("id", "int"), ("counter", "int"), ("uuid", "str"), ("parent_uuid", "str")),
     *(("event", "str"), ("created", "str"), ("stdout", "str"), ("start_line", "int")),
@@ -128,9 +159,9 @@ def register_job_tables() -> None:
         ("job", "Job"),
         ("project_update", "ProjectUpdate"),
         ("unified_job", "UnifiedJob"),
-        ("system_job", "SystemJob"),
         ("inventory_update", "InventoryUpdate"),
         ("ad_hoc_command", "AdHocCommand"),
+        *((kind, verbose) for kind, verbose, _ in _UNRUN),
     ):
         register(_jobs(kind, verbose))
     register(
@@ -180,8 +211,26 @@ def register_job_tables() -> None:
             search=("host_name",),
         )
     )
+    register(_workflow_nodes())
     for kind, name, table, remote in _HELD:
         table_of(kind).relations[name] = backward(name, table, remote)
+
+
+def _workflow_nodes() -> Table:
+    """Return the table of nodes of workflow jobs; there is none before a workflow runs."""
+    columns = (
+        *(f'null::{_SQL_TYPES[base]} as "{name}"' for name, base in _NODE_COLUMNS),
+        *(f'null::bigint as "{name}"' for name, _ in _NODE_REFERENCES),
+    )
+    return Table(
+        kind="workflow_job_node",
+        source=f"(select {', '.join(columns)} where false)",
+        verbose="WorkflowJobNode",
+        columns={**_columns(_NODE_COLUMNS), **_ids(*(name for name, _ in _NODE_REFERENCES))},
+        relations={name: forward(name, table) for name, table in _NODE_REFERENCES},
+        order=("id",),
+        search=("unified_job_template__description", "unified_job_template__name"),
+    )
 
 
 def _jobs(kind: str, verbose: str) -> Table:

@@ -58,6 +58,20 @@ COMPUTED: dict[str, dict[str, str]] = {
         "next_job_run": "datetime",
         "status": "choice",
     },
+    **{
+        kind: {
+            "last_job_run": "datetime",
+            "last_job_failed": "boolean",
+            "next_job_run": "datetime",
+            "status": "choice",
+        }
+        for kind in ("workflow_job_template", "workflow_approval_template")
+    },
+    "workflow_job_template_node": {
+        "success_nodes": "field",
+        "failure_nodes": "field",
+        "always_nodes": "field",
+    },
     "schedule": {"timezone": "field", "until": "field"},
     "host": {
         "has_active_failures": "field",

@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import listing, options, pagination, render, smart_hosts
 from controlplane.api.call import Call, answer
-from controlplane.api.copying import copy_object
+from controlplane.api.copying import copy_info, copy_object
 from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.resource_writes import (
@@ -139,8 +139,7 @@ def _relation_routes(resource: Resource, related: Related, path: str) -> list[HT
 
 def _copy_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
     async def show(call: Call) -> Response[Any]:
-        may = access.may(call.who, "copy", resource.kind, call.facts)
-        return answer({"can_copy": may})
+        return answer(await copy_info(call, resource))
 
     async def post(call: Call) -> Response[Any]:
         return await copy_object(call, resource, await call.body())

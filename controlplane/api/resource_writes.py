@@ -232,6 +232,6 @@ async def _decided(
         elif isinstance(event, ResourceUpdated) and event.id == number:
             row |= event.changes
     for path in access.paths(resource.kind):
-        row[f"@{'.'.join(path)}"] = row.get(path[0]) if len(path) == 1 else None
+        row[visibility.alias(path)] = row.get(path[0]) if len(path) == 1 else None
     row.setdefault("@organizations", [])
     return row

@@ -13,7 +13,6 @@ from controlplane.api.edge import VERSION
 from controlplane.api.guards import ANYBODY, LOGIN
 from controlplane.api.installation import install_uuid
 from controlplane.api.login_routes import csrf_cookie
-from controlplane.api.pagination import PAGE_SIZE_MAX
 from controlplane.api.routing import routes
 from controlplane.shell.read_model import Row
 from ops import clock, ids
@@ -80,8 +79,6 @@ _SEGMENTS = {
     "constructed_inventory": "constructed_inventories",
     "service_index": "service-index",
 }
-NONE_YET = ("workflow_job_templates",)
-"""Lists that awxkit's export, import and role commands ask though there is nothing in them."""
 
 
 def system_handlers() -> list[HTTPRouteHandler]:
@@ -92,13 +89,6 @@ def system_handlers() -> list[HTTPRouteHandler]:
         *routes("/api/o", {"GET": (ANYBODY, oauth_root)}, "API OAuth 2 Root"),
         *routes("/api/v2/ping", {"GET": (ANYBODY, ping)}, "Ping"),
         *routes("/api/v2/me", {"GET": (LOGIN, me)}, (LOGIN, me_options)),
-        *(
-            handler
-            for name in NONE_YET
-            for handler in routes(
-                f"/api/v2/{name}", {"GET": (LOGIN, show_none)}, (LOGIN, describe_none)
-            )
-        ),
     ]
 
 
@@ -152,19 +142,6 @@ async def ping(call: Call) -> Response[Any]:
             "instance_groups": [dict(row) for row in groups],
         }
     )
-
-
-async def show_none(_call: Call) -> Response[Any]:
-    """List nothing."""
-    return answer({"count": 0, "next": None, "previous": None, "results": []})
-
-
-async def describe_none(call: Call) -> Response[Any]:
-    """Describe a list that cannot be added to, and is exported as nothing."""
-    name = call.path.rstrip("/").rsplit("/", 1)[1].replace("_", " ").title()
-    body = options.plain(f"{name} List", (), {"GET": {}})
-    lists = {"search_fields": ["description", "name"], "related_search_fields": []}
-    return answer({**body, **lists, "object_roles": [], "max_page_size": PAGE_SIZE_MAX})
 
 
 async def me(call: Call) -> Response[Any]:

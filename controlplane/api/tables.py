@@ -62,6 +62,8 @@ _STATUS = {
 LOOKED_UP: dict[str, dict[str, tuple[str, str, str, str]]] = {
     "job_template": _STATUS,
     "system_job_template": _STATUS,
+    "workflow_job_template": _STATUS,
+    "workflow_approval_template": _STATUS,
     "project": {
         **_STATUS,
         "last_updated": _STATUS["last_job_run"],
@@ -100,6 +102,10 @@ UNSEARCHED_OF = frozenset({("credential", "inputs")})
 REVERSED = {
     ("group", "children"): "parents",
     ("inventory", "input_inventories"): "destination_inventories",
+    **{
+        ("workflow_job_template_node", f"{outcome}_nodes"): f"workflowjobtemplatenodes_{outcome}"
+        for outcome in ("success", "failure", "always")
+    },
 }
 """Links of a kind to itself, and what they are called from the other end."""
 

@@ -5,37 +5,84 @@ A launch that would only pretend to start something is worse than none, so it sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import Method
 
 from controlplane.api.call import Call, answer
-from controlplane.api.errors import BadRequest
+from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import needs
-from controlplane.api.job_lists import describe_one, show_job
+from controlplane.api.job_lists import describe_list, describe_one, list_of
 from controlplane.api.routing import Endpoint, routes
+from controlplane.api.tables import table_of
 
 NO_SYSTEM_JOBS = "Playlog does not run system jobs yet."
+NO_WORKFLOWS = "Playlog does not run workflows yet."
+_READ: tuple[Method, ...] = ("GET",)
+_ACT: tuple[Method, ...] = ("GET", "POST")
+_NODE_LISTS = ("success_nodes", "failure_nodes", "always_nodes", "credentials", "labels")
+_BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
+    "system_job": ("system_jobs", {"cancel": _ACT, "events": _READ, "notifications": _READ}),
+    "inventory_update": (
+        "inventory_updates",
+        {
+            **dict.fromkeys(("events", "notifications", "stdout", "credentials"), _READ),
+            "cancel": _ACT,
+        },
+    ),
+    "ad_hoc_command": (
+        "ad_hoc_commands",
+        {
+            **dict.fromkeys(("events", "notifications", "stdout"), _READ),
+            **dict.fromkeys(("cancel", "relaunch"), _ACT),
+        },
+    ),
+    "workflow_job": (
+        "workflow_jobs",
+        {
+            "workflow_nodes": _READ,
+            "labels": _READ,
+            "notifications": _READ,
+            "cancel": _ACT,
+            "relaunch": _ACT,
+        },
+    ),
+    "workflow_job_node": (
+        "workflow_job_nodes",
+        {**dict.fromkeys(_NODE_LISTS, _READ), "instance_groups": _ACT},
+    ),
+    "workflow_approval": ("workflow_approvals", {"approve": _ACT, "deny": _ACT}),
+}
+"""Kind to its plural and the methods of what stands below one of it."""
+_DELETABLE = frozenset(_BELOW) - {"workflow_job_node"}
 
 
 def unrun_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of launches that refuse and of jobs that none has started."""
-    read = needs("read", "system_job_template")
-    return [
-        *routes(
-            "/api/v2/system_job_templates/{key:str}/launch",
-            {
-                "GET": (read, show_nothing),
-                "POST": (needs("start", "system_job_template"), refuses(NO_SYSTEM_JOBS)),
-            },
-            "System Job Template Launch",
-        ),
-        *_job_routes("system_job", "system_jobs"),
-        *_job_routes("inventory_update", "inventory_updates", "stdout", "credentials"),
-        *_job_routes("ad_hoc_command", "ad_hoc_commands", "stdout"),
-        *_nothing("ad_hoc_command", "ad_hoc_commands", "relaunch"),
-    ]
+    kind = "system_job_template"
+    handlers = routes(
+        "/api/v2/system_job_templates/{key:str}/launch",
+        {
+            "GET": (needs("read", kind), show_nothing),
+            "POST": (needs("start", kind), refuses(NO_SYSTEM_JOBS)),
+        },
+        "System Job Template Launch",
+    )
+    read = needs("read", "job_template")
+    handlers += routes(
+        "/api/v2/job_templates/{key:str}/slice_workflow_jobs",
+        {
+            "GET": (read, list_of("workflow_job", '{t}."job_template_id" = {0}')),
+            "POST": (needs("start", "job_template"), refuses(NO_WORKFLOWS)),
+        },
+        (read, describe_list("workflow_job")),
+    )
+    for unrun in _BELOW:
+        handlers += _job_routes(unrun)
+    return handlers
 
 
 async def show_nothing(_call: Call) -> Response[Any]:
@@ -52,23 +99,18 @@ def refuses(reason: str) -> Endpoint:
     return refuse
 
 
-def _job_routes(kind: str, plural: str, *more: str) -> list[HTTPRouteHandler]:
-    """Return the detail of a kind of jobs and what stands below it; there is none to show."""
+def _job_routes(kind: str) -> list[HTTPRouteHandler]:
+    """Return the detail of a kind of jobs and what stands below it; no id leads anywhere."""
+    plural, below = _BELOW[kind]
     opt = needs("read", kind)
     base = f"/api/v2/{plural}/{{key:str}}"
+
+    async def missing(_call: Call) -> Response[Any]:
+        raise Missing(table_of(kind).verbose)
+
+    methods: tuple[Method, ...] = ("GET", "DELETE") if kind in _DELETABLE else _READ
     described = (needs("read", kind, missing=True), describe_one(kind))
-    return [
-        *routes(base, {"GET": (opt, show_job), "DELETE": (opt, show_job)}, described),
-        *routes(f"{base}/cancel", {"GET": (opt, show_job), "POST": (opt, show_job)}),
-        *routes(f"{base}/events", {"GET": (opt, show_job)}),
-        *routes(f"{base}/notifications", {"GET": (opt, show_job)}),
-        *(each for name in more for each in routes(f"{base}/{name}", {"GET": (opt, show_job)})),
-    ]
-
-
-def _nothing(kind: str, plural: str, name: str) -> list[HTTPRouteHandler]:
-    """Return a path below jobs that takes a POST too."""
-    opt = needs("read", kind)
-    return routes(
-        f"/api/v2/{plural}/{{key:str}}/{name}", {"GET": (opt, show_job), "POST": (opt, show_job)}
-    )
+    handlers = routes(base, dict.fromkeys(methods, (opt, missing)), described)
+    for name, allowed in below.items():
+        handlers += routes(f"{base}/{name}", dict.fromkeys(allowed, (opt, missing)))
+    return handlers

@@ -14,6 +14,7 @@ from controlplane.shell.read_model import Row, View
 MANAGED_IN_WORDS = frozenset({"role_definition"})
 """Kinds whose managed objects are refused by a rule that says so, not as a matter of rights."""
 
+NAME_MAX = 58
 _POWERFUL = 'select u."id" from "user" u where u."is_superuser" or u."is_system_auditor"'
 _MEMBERS = (
     'select m."user_id" from "role_assignment" m'
@@ -89,7 +90,7 @@ def _reached(
 @functools.cache
 def fact_columns(kind: str) -> str:
     """Return select-list expressions, each preceded by a comma, for the facts of rows called t."""
-    columns = [f', {path_sql(kind, path)} as "@{".".join(path)}"' for path in access.paths(kind)]
+    columns = [f', {path_sql(kind, path)} as "{alias(path)}"' for path in access.paths(kind)]
     if kind == "user":
         columns.append(
             ', array(select m."object_id" from "role_assignment" m where m."user_id" = t."id"'
@@ -99,11 +100,19 @@ def fact_columns(kind: str) -> str:
     return "".join(columns)
 
 
+def alias(path: tuple[str, ...]) -> str:
+    """Return the name of a fact's column; Postgres cuts names off at 63 characters."""
+    name = ".".join(path)
+    if len(name) > NAME_MAX:
+        name = f"{name[-NAME_MAX:]}{len(name)}"
+    return f"@{name}"
+
+
 def facts_of(kind: str, row: Row) -> Facts:
     """Return the facts of a row selected with ``fact_columns``."""
     ids: dict[tuple[str, ...], int | None] = {(): row["id"]}
     for path in access.paths(kind):
-        ids[path] = row[f"@{'.'.join(path)}"]
+        ids[path] = row[alias(path)]
     if kind == "user":
         return Facts(
             ids=ids,

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from controlplane.domain.workflow_rights import WORKFLOW_DELEGATES
 from schemas.permissions import MODELS, children, permission
 from schemas.resource import RESOURCES, members
 from schemas.role_definitions import EXECUTE_OWN
@@ -140,13 +141,13 @@ NEEDS: dict[str, dict[str, str]] = {
         "add_inventory": "inventory_admin",
         "add_credential": "credential_admin",
         "add_job_template": "job_template_admin",
+        "add_workflow_job_template": "workflow_admin",
         "add_team": "admin",
         "add_execution_environment": "execution_environment_admin",
         "add_label": "member",
         "add_application": "admin",
         "see_applications": "member",
         "add_notification_template": "notification_admin",
-        "add_workflow_job_template": "workflow_admin",
         "audit": "auditor",
         "grant": "admin",
     },
@@ -294,12 +295,8 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "edit": (("target_credential", "credential", "edit"),),
         "delete": (("target_credential", "credential", "edit"),),
     },
-    "schedule": {
-        "read": (("unified_job_template", "unified_job_template", "read"),),
-        "edit": (("unified_job_template", "unified_job_template", "edit"),),
-        "delete": (("unified_job_template", "unified_job_template", "edit"),),
-    },
     "instance": {"read": ()},
+    **WORKFLOW_DELEGATES,
     "job": {
         "read": (
             ("job_template", "job_template", "see_jobs"),
@@ -327,7 +324,6 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
             ("organization", "organization", "audit"),
         ),
     },
-    "system_job": {"read": ()},
     "job_event": {"read": (("job", "job", "read"),)},
     "job_host_summary": {"read": (("job", "job", "read"),)},
 }
@@ -342,7 +338,10 @@ OWN: dict[str, dict[str, tuple[Source, ...]]] = {
 }
 """Verb to grants that suffice for what one has started oneself."""
 
-CREATORS: dict[str, frozenset[str]] = {"job": frozenset({"cancel"})}
+CREATORS: dict[str, frozenset[str]] = {
+    "job": frozenset({"cancel"}),
+    "schedule": frozenset({"edit", "delete"}),
+}
 """Kind to what its creator may do as long as he may read it."""
 
 OPEN_WITHOUT = {"execution_environment": "organization"}
@@ -368,6 +367,10 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("inventory_source", "inventory"): "edit",
     ("credential_input_source", "target_credential"): "edit",
     ("schedule", "unified_job_template"): "start",
+    ("workflow_job_template", "organization"): "add_workflow_job_template",
+    ("workflow_job_template_node", "workflow_job_template"): "edit",
+    ("workflow_job_template_node", "unified_job_template"): "start",
+    ("workflow_approval_template", "workflow_job_template_node"): "edit",
 }
 """(kind, field) to the verb needed on what it is set to; else ``use`` if a role, else ``read``."""
 
@@ -386,6 +389,9 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "inventory_source": ("inventory",),
     "credential_input_source": ("target_credential",),
     "schedule": ("unified_job_template",),
+    "workflow_job_template": ("organization",),
+    "workflow_job_template_node": ("workflow_job_template",),
+    "workflow_approval_template": ("workflow_job_template_node",),
 }
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
 

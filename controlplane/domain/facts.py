@@ -108,9 +108,19 @@ class Lacking(Struct, frozen=True, kw_only=True):
 class Facts:
     """Answers to lookups at one position, and a note of what was asked and what was lacking."""
 
-    def __init__(self, known: Mapping[Lookup, Any] | None = None, *, now: datetime = EPOCH) -> None:
-        """Start from known answers; a row is a mapping, the others as their lookup says."""
+    def __init__(
+        self,
+        known: Mapping[Lookup, Any] | None = None,
+        *,
+        now: datetime = EPOCH,
+        random: str = "0" * 64,
+    ) -> None:
+        """Start from known answers; a row is a mapping, the others as their lookup says.
+
+        ``random``: hexadecimal digits that nobody can guess, for what a decision makes up.
+        """
         self.now = now
+        self.random = random
         self._known: dict[Lookup, Any] = dict(known or {})
         self._lacking: dict[Lookup, None] = {}
         self._reads: dict[str, None] = {}

@@ -9,13 +9,13 @@ again on the state it led to yields no events.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 from msgspec import Struct
 
 import schemas.resources  # noqa: F401 - declares every kind
-from controlplane.domain import checks, field_values
+from controlplane.domain import checks, field_values, keys
 from controlplane.domain.checks.draft import Companion, Draft, Relation
 from controlplane.domain.errors import Denied, InUse, Invalid, NotFound, Refused, Rejected
 from controlplane.domain.facts import Facts, Find, Given, Lacking, Object, Row
@@ -31,15 +31,6 @@ from schemas.registry import Event
 from schemas.resource import RESOURCES, Field, Resource, Unique
 
 Errors = dict[str, Any]
-WATCHED: frozenset[tuple[str, tuple[str, ...]]] = frozenset(
-    {
-        ("job_template", ("project",)),
-        ("credential", ("credential_type",)),
-        ("project", ("credential",)),
-        ("project", ("local_path",)),
-    }
-)
-"""Fields that rules of *other* objects search by; who writes such a field writes its key too."""
 
 
 class Attach(Struct, frozen=True, kw_only=True):
@@ -79,6 +70,14 @@ class Update(Struct, frozen=True, kw_only=True):
     partial: bool = True
 
 
+class Assign(Struct, frozen=True, kw_only=True):
+    """Set fields of an object that no body sets: its survey, its key for webhooks."""
+
+    kind: str
+    id: int
+    changes: Mapping[str, Any]
+
+
 class Delete(Struct, frozen=True, kw_only=True):
     """Remove an object and all that cascades from it."""
 
@@ -111,7 +110,7 @@ class BulkDelete(Struct, frozen=True, kw_only=True):
     ids: tuple[int, ...]
 
 
-Command = Create | BulkCreate | Update | Delete | BulkDelete | Link | Unlink
+Command = Create | BulkCreate | Update | Assign | Delete | BulkDelete | Link | Unlink
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -153,7 +152,7 @@ def read(command: Command) -> Plan:
             bodies = list(command.items)
         case Update():
             bodies = [(command.id, command.changes)]
-        case Delete() | BulkDelete() | Link() | Unlink():
+        case Assign() | Delete() | BulkDelete() | Link() | Unlink():
             return Plan(command=command)
         case _ as never:
             assert_never(never)
@@ -191,6 +190,8 @@ def _decide(plan: Plan, facts: Facts) -> Decision:
             return _bulk_create(command, plan.items, facts)
         case Update() as command:
             return _update(command, plan.items[0], facts)
+        case Assign() as command:
+            return _assign(command, facts)
         case Delete() as command:
             return _delete(command, facts)
         case BulkDelete() as command:
@@ -259,38 +260,6 @@ def _refuse_moves(resource: Resource, draft: Draft) -> None:
             raise Denied(f"Unable to change {field.name} on a {resource.verbose.lower()}.")
 
 
-def _unique_keys(resource: Resource, draft: Draft) -> list[tuple[Unique, Find]]:
-    """Return the unique keys that an object takes by this change."""
-    found = []
-    for unique in resource.unique:
-        values = tuple(draft.values[name] for name in unique.fields)
-        if unique.nulls_distinct and None in values:
-            continue
-        if draft.before is None or any(draft.changed(name) for name in unique.fields):
-            found.append((unique, Find(resource.kind, unique.fields, values)))
-    return found
-
-
-def _duplicates(keys: Iterable[tuple[Unique, Find]], number: int, facts: Facts) -> Errors:
-    errors: Errors = {}
-    for unique, key in keys:
-        others = [each for each in facts.find(key.kind, key.fields, key.values) if each != number]
-        if others:
-            errors.setdefault(unique.key, []).append(unique.message)
-    return errors
-
-
-def _written(resource: Resource, draft: Draft) -> set[str]:
-    """Return the keys that storing a draft writes: the object, its unique keys, watched fields."""
-    keys = {Object(resource.kind, draft.id).key}
-    keys.update(key.key for _, key in _unique_keys(resource, draft))
-    for kind, fields in WATCHED:
-        if kind == resource.kind and (draft.before is None or any(map(draft.changed, fields))):
-            values = tuple(draft.values[name] for name in fields)
-            keys.add(Find(kind, fields, values).key)
-    return keys
-
-
 def _created(draft: Draft) -> ResourceCreated:
     return ResourceCreated(kind=draft.kind, id=draft.id, values=draft.values)
 
@@ -300,16 +269,16 @@ def _create(command: Create, item: Item, facts: Facts) -> Decision:
     if facts.row(command.kind, command.id) is not None:
         return Decision(kind=command.kind, id=command.id, events=(), made=(command.id,))
     draft = _draft(resource, item, None, facts)
-    keys = _unique_keys(resource, draft)
+    taken = keys.unique_keys(resource, draft)
     if command.attach is not None and command.kind == "label":
-        existing = facts.find("label", keys[0][1].fields, keys[0][1].values)
+        existing = facts.find("label", taken[0][1].fields, taken[0][1].values)
         if existing:
             return _attach_existing(command.attach, existing[0], facts)
-    if errors := _duplicates(keys, command.id, facts):
+    if errors := keys.duplicates(taken, command.id, facts):
         raise Invalid(errors)
-    events: list[Event] = [_created(draft), *checks.consequences(draft, command.companions)]
-    made = [event for event in events if isinstance(event, ResourceCreated)]
-    writes = _written(resource, draft) | {Object(each.kind, each.id).key for each in made}
+    follow = tuple(checks.consequences(draft, facts, command.companions))
+    events: list[Event] = [_created(draft), *follow]
+    writes = keys.written(resource, draft) | keys.touched(follow)
     if command.attach is not None:
         relation = _attached(command.attach, command, draft.values, facts)
         if relation is not None:
@@ -388,12 +357,12 @@ def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> 
             problems.append(error.body)
     if any(problems):
         raise Invalid({resource.plural: problems})
-    keys = [pair for draft in drafts for pair in _unique_keys(resource, draft)]
-    taken = Counter(key for _, key in keys)
+    claimed = [pair for draft in drafts for pair in keys.unique_keys(resource, draft)]
+    taken = Counter(key for _, key in claimed)
     twice = [key for key, times in taken.items() if times > 1 or facts.find(*_parts(key))]
     if twice:
-        raise Invalid({"__all__": [_bulk_duplicates(command.kind, keys[0][0], twice)]})
-    writes = {key for draft in drafts for key in _written(resource, draft)}
+        raise Invalid({"__all__": [_bulk_duplicates(command.kind, claimed[0][0], twice)]})
+    writes = {key for draft in drafts for key in keys.written(resource, draft)}
     return Decision(
         kind=command.kind,
         id=items[0].id if items else 0,
@@ -408,10 +377,10 @@ def _parts(key: Find) -> tuple[str, tuple[str, ...], tuple[Any, ...]]:
     return key.kind, key.fields, key.values
 
 
-def _bulk_duplicates(kind: str, unique: Unique, keys: list[Find]) -> str:
+def _bulk_duplicates(kind: str, unique: Unique, claimed: list[Find]) -> str:
     if kind != "host":
         return unique.message
-    names = [key.values[key.fields.index("name")] for key in keys]
+    names = [key.values[key.fields.index("name")] for key in claimed]
     return f"Hostnames must be unique in an inventory. Duplicates found: {names}"
 
 
@@ -421,17 +390,18 @@ def _update(command: Update, item: Item, facts: Facts) -> Decision:
     if before is None:
         raise NotFound(resource.verbose)
     draft = _draft(resource, item, before, facts)
-    if errors := _duplicates(_unique_keys(resource, draft), command.id, facts):
+    if errors := keys.duplicates(keys.unique_keys(resource, draft), command.id, facts):
         raise Invalid(errors)
     changes = {name: draft.values[name] for name in resource.fields if draft.changed(name)}
     was = {name: value for name, value in _told(resource, before).items() if name in changes}
     event = ResourceUpdated(kind=command.kind, id=command.id, changes=changes, was=was)
+    follow = tuple(checks.consequences(draft, facts, {}))
     return Decision(
         kind=command.kind,
         id=command.id,
-        events=(event,) if changes else (),
+        events=(*follow, event) if changes else (),
         reads=facts.reads,
-        writes=frozenset(_written(resource, draft)),
+        writes=frozenset(keys.written(resource, draft) | keys.touched(follow)),
         home=_home(resource, draft.values),
         made=(command.id,),
     )
@@ -441,6 +411,31 @@ def _told(resource: Resource, row: Row) -> dict[str, Any]:
     """Return what may be told of an object as it was: its fields without secrets."""
     fields = resource.fields.values()
     return {field.name: row[field.name] for field in fields if not field.holds_secrets}
+
+
+def _assign(command: Assign, facts: Facts) -> Decision:
+    resource = RESOURCES[command.kind]
+    before = facts.referenced(command.kind, command.id)
+    if before is None:
+        raise NotFound(resource.verbose)
+    draft = Draft(
+        kind=command.kind,
+        id=command.id,
+        before=before,
+        values={name: before[name] for name in resource.fields} | dict(command.changes),
+        given=frozenset(command.changes),
+    )
+    checks.assign(draft, facts)
+    changes = {name: draft.values[name] for name in resource.fields if draft.changed(name)}
+    was = {name: value for name, value in _told(resource, before).items() if name in changes}
+    event = ResourceUpdated(kind=command.kind, id=command.id, changes=changes, was=was)
+    return Decision(
+        kind=command.kind,
+        id=command.id,
+        events=(event,) if changes else (),
+        reads=facts.reads,
+        writes=frozenset({Object(command.kind, command.id).key}),
+    )
 
 
 def _delete(command: Delete, facts: Facts) -> Decision:

@@ -207,3 +207,25 @@ cross join lateral (
     where r."notification_template" = o."id" order by r."id" desc limit $2
 ) n
 order by o."id", n."id" desc
+
+-- name: workflow_job_template_label_rows
+select l."id" as "owner", t."id", t."name"
+from "workflow_job_template_labels" l join "label" t on t."id" = l."target"
+where l."id" = any($1) order by t."name", t."id"
+
+-- name: workflow_edges
+select e."id", e."target", e."relation"
+from (
+    select *, 'success_nodes' as "relation" from "workflow_job_template_node_success_nodes"
+    union all select *, 'failure_nodes' from "workflow_job_template_node_failure_nodes"
+    union all select *, 'always_nodes' from "workflow_job_template_node_always_nodes"
+) e where e."id" = any($1) order by e."target"
+
+-- name: workflow_nodes_for_launch
+select n.*, coalesce(
+    (select to_jsonb(j) from "job_template" j where j."id" = n."unified_job_template"),
+    (select to_jsonb(w) from "workflow_job_template" w where w."id" = n."unified_job_template"),
+    (select to_jsonb(a) from "workflow_approval_template" a
+     where a."id" = n."unified_job_template")
+) as "template"
+from "workflow_job_template_node" n where n."workflow_job_template" = $1 order by n."id"

@@ -36,7 +36,7 @@ from controlplane.shell.config_writer import BEHIND, ConfigView, Prepare, Prepar
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.read_model import QUERIES
 from controlplane.shell.vault import Vault
-from ops import clock
+from ops import clock, ids
 from schemas import subjects
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.registry import Event
@@ -115,7 +115,7 @@ async def _hashed(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def _decide(plan: decider.Plan, view: ConfigView, tools: CommandTools) -> Decision:
-    facts = Facts(now=clock.now())
+    facts = Facts(now=clock.now(), random=ids.random_bytes(32).hex())
     for _ in range(ROUNDS_MAX):
         decided = decider.decide(plan, facts)
         if isinstance(decided, Decision):
@@ -288,12 +288,15 @@ async def _sealed(event: Event, vault: Vault) -> Event:
 async def _seal_values(
     kind: str, number: int, values: Mapping[str, Any], vault: Vault
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Unsealed):
-            found[name] = await vault.seal(kind, number, value.text)
-        elif isinstance(value, dict) and any(isinstance(e, Unsealed) for e in value.values()):
-            found[name] = await _seal_values(kind, number, value, vault)
-        else:
-            found[name] = value
-    return found
+    return {name: await _seal(kind, number, value, vault) for name, value in values.items()}
+
+
+async def _seal(kind: str, number: int, value: Any, vault: Vault) -> Any:
+    """Seal the secrets in a value, however deep they stand."""
+    if isinstance(value, Unsealed):
+        return await vault.seal(kind, number, value.text)
+    if isinstance(value, dict):
+        return {name: await _seal(kind, number, each, vault) for name, each in value.items()}
+    if isinstance(value, list):
+        return [await _seal(kind, number, each, vault) for each in value]
+    return value

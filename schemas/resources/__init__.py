@@ -26,6 +26,9 @@ from schemas.resources import (
     system_job_template,
     team,
     user,
+    workflow_approval_template,
+    workflow_job_template,
+    workflow_job_template_node,
 )
 
 derive.register_all()
@@ -52,4 +55,7 @@ __all__ = [
     "system_job_template",
     "team",
     "user",
+    "workflow_approval_template",
+    "workflow_job_template",
+    "workflow_job_template_node",
 ]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
-from schemas.resource import Choices, Help, Json, ReadOnly, Ref, Related, Unique, resource
+from schemas.resource import (
+    Choices,
+    Help,
+    Hidden,
+    Json,
+    ReadOnly,
+    Ref,
+    Related,
+    Secret,
+    Unique,
+    resource,
+)
 from schemas.resources.choices import JOB_TYPES, VERBOSITIES, WEBHOOK_SERVICES
 from schemas.resources.notified import NOTIFIED
 from schemas.resources.schedule import SCHEDULES
@@ -36,6 +47,9 @@ from schemas.resources.schedule import SCHEDULES
         "launch": "launch",
         "access_list": "access_list",
         "object_roles": "object_roles",
+        "survey_spec": "survey_spec",
+        "webhook_key": "webhook_key",
+        "slice_workflow_jobs": "slice_workflow_jobs",
         "copy": "copy",
     },
     roles=("admin", "execute", "read"),
@@ -121,6 +135,10 @@ class JobTemplate(Struct, frozen=True, kw_only=True):
         Meta(ge=0),
         Help("The number of jobs to slice into at runtime."),
     ] = 1
+    survey_spec: Annotated[dict[str, Any], Json("object", sealed=True), Hidden(), ReadOnly()] = (
+        field(default_factory=dict)
+    )
+    webhook_key: Annotated[str, Secret(), Hidden(), ReadOnly()] = ""
     webhook_service: Annotated[
         str, Choices(WEBHOOK_SERVICES), Help("Service that webhook requests will be accepted from")
     ] = ""

@@ -21,6 +21,12 @@ from schemas.resources.notified import NOTIFIED_OF_APPROVALS
         Related(name="projects", kind="project", through="organization", create=True),
         Related(name="inventories", kind="inventory", through="organization"),
         Related(name="job_templates", kind="job_template", through="organization", create=True),
+        Related(
+            name="workflow_job_templates",
+            kind="workflow_job_template",
+            through="organization",
+            create=True,
+        ),
         Related(name="users", kind="user", attach=True, create=True, role="member"),
         Related(name="admins", kind="user", attach=True, create=True, role="admin"),
         Related(name="teams", kind="team", through="organization", create=True),

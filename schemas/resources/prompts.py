@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from schemas.resource import Choices, Help, Json, Ref, Related
+from schemas.resource import Choices, Help, Hidden, Json, ReadOnly, Ref, Related
 from schemas.resources.choices import JOB_TYPES, VERBOSITIES
 
 PROMPTED = (
@@ -20,7 +20,11 @@ PROMPTED = (
 class Prompts(Struct, frozen=True, kw_only=True):
     """Prompt fields; null leaves a field to the template."""
 
-    extra_data: Annotated[dict[str, Any], Json("object")] = field(default_factory=dict)
+    survey_passwords: Annotated[dict[str, Any], Json("object"), Hidden(), ReadOnly()] = field(
+        default_factory=dict
+    )
+    """Names of the secret answers in ``extra_data``."""
+    extra_data: Annotated[dict[str, Any], Json("object", sealed=True)] = field(default_factory=dict)
     inventory: Annotated[
         int | None,
         Ref("inventory"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from controlplane.domain import prompts, survey
 from controlplane.domain.checks import (
     application,
     credential,
@@ -26,14 +27,16 @@ from controlplane.domain.checks import (
     role_definition,
     schedule,
     user,
+    webhook,
+    workflow_approval_template,
+    workflow_job_template,
+    workflow_job_template_node,
 )
 from controlplane.domain.checks.draft import Companion, Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import Facts, Row
-from schemas.events.access import RoleAssigned, RoleGranted
 from schemas.registry import Event
 from schemas.resource import RESOURCES, Related
-from schemas.role_definitions import definition_of
 
 LABELS_MAX = 100
 """Labels that one object may carry, as in AWX."""
@@ -55,12 +58,22 @@ _CHECKS: dict[str, Callable[[Draft, Facts], None]] = {
     "schedule": schedule.check,
     "role_definition": role_definition.check,
     "user": user.check,
+    "workflow_job_template": workflow_job_template.check,
+    "workflow_job_template_node": workflow_job_template_node.check,
 }
 _LINKS: dict[str, Callable[[Relation, Facts], None]] = {
     "group": group.link,
     "inventory": inventory.link,
     "inventory_source": inventory_source.link,
     "job_template": job_template.link,
+    "schedule": prompts.link,
+    "workflow_job_template_node": workflow_job_template_node.link,
+}
+_ASSIGNS = (survey.assign, webhook.assign)
+_CONSEQUENCES: dict[str, Callable[[Draft, Facts], Iterable[Event]]] = {
+    "credential": credential.consequences,
+    "workflow_approval_template": workflow_approval_template.consequences,
+    "workflow_job_template_node": workflow_job_template_node.consequences,
 }
 _DELETES: dict[str, Callable[[int, Row, Facts], Iterable[str]]] = {
     "credential": credential.delete,
@@ -97,20 +110,20 @@ def delete(kind: str, object_id: int, row: Row, facts: Facts) -> Iterable[str]:
     return rule(object_id, row, facts) if rule is not None else ()
 
 
-def consequences(draft: Draft, companions: Mapping[str, Companion]) -> Iterable[Event]:
-    """Return the events that a creation brings about on its own account."""
-    if draft.kind == "inventory" and draft.values["kind"] == "constructed":
+def assign(draft: Draft, facts: Facts) -> None:
+    """Apply the rules of fields that no body sets; raises Refused."""
+    for rule in _ASSIGNS:
+        rule(draft, facts)
+
+
+def consequences(
+    draft: Draft, facts: Facts, companions: Mapping[str, Companion]
+) -> Iterable[Event]:
+    """Return the events that a creation or change brings about on its own account."""
+    if draft.creating and draft.kind == "inventory" and draft.values["kind"] == "constructed":
         yield inventory.own_source(draft, companions["inventory_source"])
-    if draft.kind == "credential" and draft.values["user"] is not None:
-        owner = draft.values["user"]
-        yield RoleGranted(user=owner, kind="credential", object_id=draft.id, role="admin")
-    if draft.kind == "credential" and draft.values["team"] is not None:
-        yield RoleAssigned(
-            definition=definition_of("credential", "admin"),
-            team=draft.values["team"],
-            kind="credential",
-            object_id=draft.id,
-        )
+    if rule := _CONSEQUENCES.get(draft.kind):
+        yield from rule(draft, facts)
 
 
 def related(kind: str, relation: str) -> Related:

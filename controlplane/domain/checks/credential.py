@@ -5,7 +5,7 @@ Secrets kept apart (``api.md`` 3.8).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from controlplane.domain import credential_schema, ssh_keys
@@ -13,6 +13,9 @@ from controlplane.domain.checks.draft import Draft
 from controlplane.domain.errors import Denied
 from controlplane.domain.facts import Facts, Row, Unsealed
 from controlplane.domain.field_values import ENCRYPTED
+from schemas.events.access import RoleAssigned, RoleGranted
+from schemas.registry import Event
+from schemas.role_definitions import definition_of
 
 ASK = "ASK"
 OWNERS = ("user", "team", "organization")
@@ -144,3 +147,17 @@ def _combination(kind: Row, inputs: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _is_key(value: str) -> bool:
     return value.lstrip().startswith(_KEY_MARKS) or value == ASK
+
+
+def consequences(draft: Draft, _facts: Facts) -> Iterator[Event]:
+    """Let the user whose credential it is administer it."""
+    if draft.creating and draft.values["user"] is not None:
+        owner = draft.values["user"]
+        yield RoleGranted(user=owner, kind="credential", object_id=draft.id, role="admin")
+    if draft.creating and draft.values["team"] is not None:
+        yield RoleAssigned(
+            definition=definition_of("credential", "admin"),
+            team=draft.values["team"],
+            kind="credential",
+            object_id=draft.id,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from controlplane.domain.checks import webhook
 from controlplane.domain.checks.draft import Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import Facts, Row
@@ -28,7 +29,7 @@ def check(draft: Draft, facts: Facts) -> None:
         draft.error(
             "host_config_key", "Cannot enable provisioning callback without an inventory set."
         )
-    _webhook(draft, facts)
+    webhook.check(draft, facts)
 
 
 def _playbook(draft: Draft, project: Row, facts: Facts) -> None:
@@ -49,15 +50,6 @@ def _branch(draft: Draft, project: Row) -> None:
     for name in ("scm_branch", "ask_scm_branch_on_launch"):
         if draft.values[name] and draft.changed(name):
             draft.error(name, NO_BRANCH)
-
-
-def _webhook(draft: Draft, facts: Facts) -> None:
-    service, number = draft.values["webhook_service"], draft.values["webhook_credential"]
-    if number is None:
-        return
-    credential = facts.row("credential", number)
-    if credential is not None and credential["kind"] != f"{service}_token":
-        draft.error("webhook_credential", "Must match the selected webhook service.")
 
 
 def link(relation: Relation, facts: Facts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controlplane.domain import recurrence
+from controlplane.domain import prompts, recurrence
 from controlplane.domain.checks.draft import Draft
 from controlplane.domain.facts import KIND, Facts
 
@@ -10,6 +10,7 @@ from controlplane.domain.facts import KIND, Facts
 def check(draft: Draft, facts: Facts) -> None:
     """Check the rule and what it runs; its times follow from the rule and the present moment."""
     values = draft.values
+    prompts.check(draft, facts, required=True)
     template = facts.row("unified_job_template", values["unified_job_template"]) or {}
     if template.get(KIND) == "project" and not template["scm_type"]:
         draft.error("unified_job_template", "Manual Project cannot have a schedule set.")
