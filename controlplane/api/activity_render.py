@@ -14,7 +14,7 @@ from schemas.resource import RESOURCES
 
 SETTING = "setting"
 JOB_SUMMARY = ("id", "name", "description", "status", "failed")
-LINKED = {"o_auth2_access_token": "token", "o_auth2_application": "application"}
+LINKED = {"o_auth2_access_token": "token"}
 """AWX's names of types to the kinds whose pages they have."""
 
 Summaries = dict[tuple[str, int], dict[str, Any]]
@@ -33,6 +33,11 @@ async def page(view: View, rows: Sequence[Row]) -> list[dict[str, Any]]:
     for kind, ids in wanted.items():
         names |= await _summaries(view, kind, sorted(ids))
     return [_entry(row, changed, names) for row, changed in zip(rows, changes, strict=True)]
+
+
+def _type(kind: str) -> str:
+    """Return AWX's name of a kind's type."""
+    return RESOURCES[kind].type_name if kind in RESOURCES else kind
 
 
 def _objects(row: Row) -> Iterator[tuple[str, int]]:
@@ -73,11 +78,11 @@ def _entry(row: Row, changes: dict[str, Any], names: Summaries) -> dict[str, Any
         "timestamp": row["timestamp"],
         "operation": row["operation"],
         "changes": _named(row["object1"], changes, names),
-        "object1": row["object1"],
-        "object2": row["object2"],
+        "object1": _type(row["object1"]),
+        "object2": _type(row["object2"]),
         "object_association": row["object_association"],
         "action_node": "",
-        "object_type": row["object1"] if row["object_association"] == "role" else "",
+        "object_type": _type(row["object1"]) if row["object_association"] == "role" else "",
     }
 
 
@@ -89,7 +94,7 @@ def _related(row: Row, names: Summaries) -> dict[str, Any]:
         if kind == SETTING:
             found[kind] = f"{links.ROOT}settings/all/"
         elif (kind, number) in names:
-            found.setdefault(kind, []).append(links.url_of(kind, number))
+            found.setdefault(_type(kind), []).append(links.url_of(kind, number))
         elif kind in LINKED:
             plural = links.plural_of(LINKED[kind])
             found.setdefault(kind, []).append(f"{links.ROOT}{plural}/{number}/")
@@ -103,7 +108,7 @@ def _summary(row: Row, names: Summaries) -> dict[str, Any]:
         found["actor"] = names.get(("user", row["actor"]), gone)
     for kind, number in _objects(row):
         if (kind, number) in names:
-            found.setdefault(kind, []).append(names[kind, number])
+            found.setdefault(_type(kind), []).append(names[kind, number])
     return found
 
 

@@ -79,19 +79,24 @@ def activity_handlers() -> list[HTTPRouteHandler]:
 
 def _about(plural: str, kind: str, permission: Opt) -> list[HTTPRouteHandler]:
     async def show(call: Call) -> Response[Any]:
-        text = (
-            '(({t}."object1" = {0} and {t}."object1_id" = {1})'
-            ' or ({t}."object2" = {0} and {t}."object2_id" = {1}))'
-        )
-        return await _page(call, Sql(text=text, values=(kind, call.target.id)))
+        return await page(call, about(kind, call.target.id))
 
     path = f"/api/v2/{plural}/{{key:str}}/{KIND}"
     return routes(path, {"GET": (permission, show)}, (permission, describe_list))
 
 
+def about(kind: str, number: int) -> Where:
+    """Return the condition that an entry is about one object."""
+    text = (
+        '(({t}."object1" = {0} and {t}."object1_id" = {1})'
+        ' or ({t}."object2" = {0} and {t}."object2_id" = {1}))'
+    )
+    return Sql(text=text, values=(kind, number))
+
+
 async def show_all(call: Call) -> Response[Any]:
     """List every entry that the caller may see."""
-    return await _page(call, visible(call.who))
+    return await page(call, visible(call.who))
 
 
 async def show_one(call: Call) -> Response[Any]:
@@ -113,7 +118,8 @@ async def show_one(call: Call) -> Response[Any]:
         return answer((await activity_render.page(view, found.rows))[0])
 
 
-async def _page(call: Call, where: Where) -> Response[Any]:
+async def page(call: Call, where: Where) -> Response[Any]:
+    """Answer one page of the entries that meet a condition."""
     await _settled(call)
     async with call.read() as view:
         within = listing.Within(where=where)

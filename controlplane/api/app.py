@@ -30,6 +30,7 @@ from controlplane.api.job_tables import register_job_tables
 from controlplane.api.launch_routes import launch_handlers
 from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
+from controlplane.api.login_settings import LoginSettings
 from controlplane.api.metrics_routes import metrics_handlers
 from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.oauth_routes import oauth_handlers
@@ -42,6 +43,7 @@ from controlplane.api.service_index_routes import service_index_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
 from controlplane.api.settings_routes import settings_handlers
+from controlplane.api.sightings import Sightings
 from controlplane.api.survey_routes import survey_handlers
 from controlplane.api.system_routes import system_handlers
 from controlplane.api.template_lists import template_list_handlers
@@ -56,6 +58,10 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 def create_app(services: Services) -> Litestar:
     """Return the application with every route there is; it can be walked without being served."""
     register_job_tables()
+
+    def settings() -> LoginSettings:
+        return services.login
+
     app = Litestar(
         route_handlers=[
             *system_handlers(),
@@ -98,8 +104,11 @@ def create_app(services: Services) -> Litestar:
         state=State(
             {
                 "services": services,
-                "codes": Codes(services.nats),
-                "authenticator": Authenticator(Sessions(services.nats), Passwords()),
+                "sightings": Sightings(),
+                "codes": Codes(services.nats, settings),
+                "authenticator": Authenticator(
+                    Sessions(services.nats, settings), Passwords(), settings
+                ),
             }
         ),
         openapi_config=None,

@@ -7,7 +7,7 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -15,9 +15,11 @@ from litestar.connection import ASGIConnection
 from msgspec import Struct
 
 from controlplane.api.errors import NotAuthenticated, PermissionDenied
+from controlplane.api.known_tokens import Known, KnownTokens
 from controlplane.api.login_records import record
-from controlplane.api.login_settings import login_settings
+from controlplane.api.login_settings import LoginSettings
 from controlplane.api.passwords import Passwords
+from controlplane.api.services import Services
 from controlplane.api.sessions import COOKIE, CSRF_COOKIE, Sessions, proof_of
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
@@ -35,6 +37,10 @@ class Login(Struct, frozen=True, kw_only=True):
     """``session``, ``basic`` or ``token``."""
     session_id: str = ""
     """Of a session that was renewed by this request: its cookie is to be sent again."""
+    number: int = 0
+    """Of the token, or of the user whose password it was."""
+    position: int = -1
+    """Of a token: where the tables stood that it was looked up in."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -77,11 +83,14 @@ class Authenticator:
         self,
         sessions: Sessions,
         passwords: Passwords,
+        settings: Callable[[], LoginSettings],
         sources: Sequence[PasswordSource] = (),
     ) -> None:
         """Look sessions up in ``sessions``; check with ``passwords``, then ask the ``sources``."""
         self.sessions = sessions
         self.passwords = passwords
+        self.known = KnownTokens()
+        self._settings = settings
         self._sources = tuple(sources)
 
     async def identify(
@@ -93,13 +102,13 @@ class Authenticator:
         """
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return await self._bearer(given.strip(), view)
+            return await self._bearer(connection, given.strip(), view)
         session_id = connection.cookies.get(COOKIE)
         if session_id:
             found = await self._session(connection, session_id, view, renew=renew, csrf=csrf)
             if found is not None:
                 return found
-        if scheme.lower() == "basic" and login_settings().basic:
+        if scheme.lower() == "basic" and self._settings().basic:
             return await self._basic(given.strip(), view)
         return None
 
@@ -125,7 +134,7 @@ class Authenticator:
         Ask within the ``line`` of the name and password.
         """
         row = None
-        if login_settings().local and "\x00" not in username:
+        if self._settings().local and "\x00" not in username:
             row = await view.named_row("user_by_name", username)
             if row is None:
                 await self.passwords.waste(password)
@@ -140,15 +149,23 @@ class Authenticator:
     async def _basic(self, given: str, view: View) -> Login:
         username, password = _name_and_password(given)
         row = await self.check_password(username, password, view, "basic")
-        return Login(principal=await principal_of(row, view), way="basic")
+        principal = await principal_of(row, view)
+        return Login(principal=principal, way="basic", number=principal.id)
 
-    async def _bearer(self, token: str, view: View) -> Login:
+    async def _bearer(self, connection: Connection, token: str, view: View) -> Login:
         digest = hashlib.sha256(token.encode(errors="replace")).hexdigest()
-        row = await view.named_row("user_by_token", digest, clock.now())
-        if row is None:
-            raise LoginFailed("", None, "token")
-        read_only = "write" not in row["scope"].split()
-        return Login(principal=await principal_of(row, view, read_only=read_only), way="token")
+        services: Services = connection.app.state.services
+        position = await self.known.settle(services.catch_up)
+        known = self.known.find(digest)
+        if known is None:
+            row = await view.named_row("user_by_token", digest, clock.now())
+            if row is None:
+                raise LoginFailed("", None, "token")
+            read_only = "write" not in row["scope"].split()
+            principal = await principal_of(row, view, read_only=read_only)
+            known = Known(token=row["token"], principal=principal, expires=row["expires"])
+            self.known.keep(position, digest, known)
+        return Login(principal=known.principal, way="token", number=known.token, position=position)
 
     async def _session(
         self, connection: Connection, session_id: str, view: View, *, renew: bool, csrf: bool

@@ -37,6 +37,8 @@ class Admitted(Struct, frozen=True, kw_only=True):
 
     who: Principal
     way: str = ""
+    position: int = -1
+    """Of a token: where the tables stood that it was looked up in."""
     target: Target | None = None
 
 
@@ -50,6 +52,7 @@ class Call:
         admitted: Admitted = request.scope["state"]["admitted"]
         self.who = admitted.who
         self.way = admitted.way
+        self.position = admitted.position
         self._target = admitted.target
         self.path: str = request.scope["path"].rstrip("/") + "/"
         query = request.scope["query_string"].decode("latin-1")

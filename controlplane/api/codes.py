@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Struct
 from nats.js.errors import APIError, NotFoundError
 
 from controlplane.api.client_secrets import digest
-from controlplane.api.login_settings import login_settings
+from controlplane.api.login_settings import LoginSettings, ttl
 from controlplane.api.sessions import WRITTEN_SINCE
 from ops import clock, direct, ids
 from schemas import subjects
@@ -37,9 +38,10 @@ class Code(Struct, frozen=True, kw_only=True):
 class Codes:
     """The codes of all API processes."""
 
-    def __init__(self, nats: Client) -> None:
-        """Keep codes in the bucket of this connection's JetStream."""
+    def __init__(self, nats: Client, settings: Callable[[], LoginSettings]) -> None:
+        """Keep codes in the bucket of this connection's JetStream, as the settings say."""
         self._connection = nats
+        self._settings = settings
 
     async def keep(self, code: Code) -> str:
         """Keep a new code and return what the client is given of it."""
@@ -47,7 +49,7 @@ class Codes:
         await self._connection.jetstream().publish(
             _subject(secret),
             msgspec.json.encode(code),
-            headers={"Nats-TTL": f"{login_settings().code_s}s"},
+            headers={"Nats-TTL": ttl(self._settings().code_s)},
         )
         return secret
 
@@ -62,14 +64,14 @@ class Codes:
         if not entry.data:
             return None
         code = msgspec.json.decode(entry.data, type=Code)
-        expired = clock.now().timestamp() - code.made > login_settings().code_s
+        expired = clock.now().timestamp() - code.made > self._settings().code_s
         return None if expired else (code, entry.sequence)
 
     async def use(self, secret: str, revision: int) -> bool:
         """Use a code up; False for all but one of those who try at once."""
         headers = {
             "KV-Operation": "DEL",
-            "Nats-TTL": f"{login_settings().code_s}s",
+            "Nats-TTL": ttl(self._settings().code_s),
             "Nats-Expected-Last-Subject-Sequence": str(revision),
         }
         try:

@@ -212,7 +212,7 @@ class _Answer:
         if state.get("session_s"):
             found["session-timeout"] = str(state["session_s"])
         if state.get("session_id"):
-            found["set-cookie"] = session_cookie(state["session_id"]).to_header(header="")
+            found["set-cookie"] = _cookie(state)
         if media.startswith(b"text/html") and self._path.startswith("/api"):
             found["content-security-policy"] = _WRITTEN_PAGE
         return [
@@ -228,6 +228,11 @@ def _decoded(raw: bytes) -> Any:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _cookie(state: dict[str, Any]) -> str:
+    """Return the cookie of a session whose time starts anew."""
+    return session_cookie(state["session_id"], state["session_s"]).to_header(header="")
 
 
 def _traceparent(scope: Any) -> str | None:

@@ -22,8 +22,7 @@ from controlplane.api.errors import (
     PermissionDenied,
     Refusal,
 )
-from controlplane.api.login_records import record
-from controlplane.api.login_settings import login_settings
+from controlplane.api.login_records import record, sighted
 from controlplane.api.services import Services
 from controlplane.api.tables import table_of
 from controlplane.domain import access
@@ -94,13 +93,14 @@ async def admit(connection: Connection, handler: BaseRouteHandler) -> None:
         login = await _identify(connection, authenticator, view, csrf=not permission.form)
         if login is not None:
             state["username"] = login.principal.username
-            state["session_s"] = login_settings().session_s if login.way == "session" else 0
+            state["session_s"] = services.login.session_s if login.way == "session" else 0
             state["session_id"] = login.session_id
         opened = permission.opened_by and services.settings_store.flag(permission.opened_by)
         target = None if opened else await _decide(connection, permission, login, view)
     state["admitted"] = Admitted(
         who=ANONYMOUS if login is None else login.principal,
         way="" if login is None else login.way,
+        position=-1 if login is None else login.position,
         target=target,
     )
 
@@ -136,10 +136,14 @@ async def _identify(
     connection: Connection, authenticator: Authenticator, view: View, *, csrf: bool
 ) -> Login | None:
     try:
-        return await authenticator.identify(connection, view, csrf=csrf)
+        login = await authenticator.identify(connection, view, csrf=csrf)
     except LoginFailed as failure:
         await record(connection, failure.username, failure.user, failure.way, accepted=False)
         raise
+    if login is not None and login.number:
+        who = login.principal
+        sighted(connection, who.username, who.id, (login.way, login.number))
+    return login
 
 
 async def _decide(

@@ -8,12 +8,26 @@ import structlog
 from litestar.connection import ASGIConnection
 
 from controlplane.api.services import Services
+from controlplane.api.sightings import Sightings
 from ops import clock, ids
 from schemas import subjects
 from schemas.envelope import SYSTEM, Context
 from schemas.events.access import LoginTried
 
 _log = structlog.get_logger()
+
+
+def sighted(
+    connection: ASGIConnection[Any, Any, Any, Any], username: str, user: int, way: tuple[str, int]
+) -> None:
+    """Record who is let in by a password or token from an address that is new, in the background.
+
+    ``way``: ``basic`` or ``token``, and the number of the user or token.
+    """
+    client = connection.client
+    sightings: Sightings = connection.app.state.sightings
+    if sightings.new(*way, client.host if client is not None else ""):
+        sightings.tell(record(connection, username, user, way[0], accepted=True))
 
 
 async def record(

@@ -15,7 +15,6 @@ from controlplane.api.call import Call
 from controlplane.api.errors import Refusal
 from controlplane.api.guards import FORM
 from controlplane.api.login_records import record
-from controlplane.api.login_settings import login_settings
 from controlplane.api.negotiation import rendering
 from controlplane.api.routing import routes
 from controlplane.api.sessions import COOKIE, CSRF_COOKIE, session_cookie
@@ -85,16 +84,17 @@ async def log_in(call: Call, identity: Identity, wanted: str = ROOT) -> Response
     """
     authenticator: Authenticator = call.request.app.state.authenticator
     session_id = await authenticator.log_in(call.request, identity)
+    age_s = call.services.login.session_s
     return Response(
         content=b"",
         status_code=302,
         headers={
             "Location": local_path(wanted),
             "X-API-Session-Cookie-Name": COOKIE,
-            "Session-Timeout": str(login_settings().session_s),
+            "Session-Timeout": str(age_s),
         },
         cookies=[
-            session_cookie(session_id),
+            session_cookie(session_id, age_s),
             Cookie(key="userLoggedIn", value="true", path="/"),
             csrf_cookie(ids.new_token()),
         ],

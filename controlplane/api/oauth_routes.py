@@ -25,7 +25,6 @@ from controlplane.api.client_secrets import digest
 from controlplane.api.codes import Code, Codes
 from controlplane.api.guards import CLIENT
 from controlplane.api.login_records import record
-from controlplane.api.login_settings import login_settings
 from controlplane.api.oauth_clients import NO_STORE, OAuthError, authenticated
 from controlplane.api.routing import routes
 from controlplane.api.tokens import SCOPES, Made, fits
@@ -140,7 +139,7 @@ async def _by_refresh_token(call: Call, form: Mapping[str, str]) -> Response[Any
         user = row and await view.named_row("user_by_id", row["user_id"])
     if row is None or user is None or row["application"] != client["id"]:
         raise OAuthError(INVALID_GRANT)
-    age = timedelta(seconds=login_settings().refresh_token_s)
+    age = timedelta(seconds=call.services.login.refresh_token_s)
     if row["refresh_hash"] == hashed and row["created"] + age < clock.now():
         raise OAuthError(INVALID_GRANT, "The refresh token has expired.")
     scope = _scope(form, row["scope"])
@@ -164,7 +163,7 @@ async def _given(call: Call, made: Made, prepare: Prepare, who: tuple[str, str])
         raise OAuthError(INVALID_GRANT)
     body = {
         "access_token": made.token,
-        "expires_in": login_settings().access_token_s,
+        "expires_in": call.services.login.access_token_s,
         "token_type": "Bearer",
         "scope": made.created.scope,
         "refresh_token": made.refresh_token,

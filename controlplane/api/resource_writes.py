@@ -7,7 +7,14 @@ from typing import Any
 
 from litestar import Response
 
-from controlplane.api import client_secrets, render, smart_hosts, source_updates, visibility
+from controlplane.api import (
+    client_secrets,
+    own_session,
+    render,
+    smart_hosts,
+    source_updates,
+    visibility,
+)
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.tables import table_of
@@ -102,6 +109,7 @@ async def update_object(
     command = Update(kind=resource.kind, id=target, changes=body, partial=partial)
     appended = await submit(call, prepare_for(command, call.services))
     ready = await caught_up(call, appended)
+    await own_session.keep(call, appended)
     await source_updates.start(call, appended)
     shown = await _shown(call, resource, target, appended, ready=ready)
     return answer(shown, 200, position_header(appended))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from controlplane.api.login_settings import LoginSettings, login_settings
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import ConfigWriter
 from controlplane.shell.event_store import EventStore
@@ -42,6 +43,11 @@ class Services(Struct, kw_only=True):
     launch_tools: LaunchTools
     settings_store: SettingsStore
     """What administrators set; ``settings`` is what the program was started with."""
+
+    @property
+    def login(self) -> LoginSettings:
+        """Return what the settings say about logging in."""
+        return login_settings(self.settings_store)
 
     @property
     def read(self) -> ReadModel:

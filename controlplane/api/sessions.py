@@ -6,6 +6,7 @@ The id that a client holds names its user, so that all sessions of a user can be
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +14,7 @@ from litestar.datastructures import Cookie
 from msgspec import Struct
 from nats.js.errors import APIError, NotFoundError
 
-from controlplane.api.login_settings import login_settings
+from controlplane.api.login_settings import LoginSettings, ttl
 from controlplane.domain.numerals import whole
 from ops import clock, direct, ids
 from schemas import subjects
@@ -48,14 +49,15 @@ class Session(Struct, frozen=True, kw_only=True):
 class Sessions:
     """The sessions of all API processes."""
 
-    def __init__(self, nats: Client) -> None:
-        """Keep sessions in the bucket of this connection's JetStream."""
+    def __init__(self, nats: Client, settings: Callable[[], LoginSettings]) -> None:
+        """Keep sessions in the bucket of this connection's JetStream, as the settings say."""
         self._connection = nats
+        self._settings = settings
         self._js = nats.jetstream()
 
     async def open(self, user: int, password_hash: str) -> str:
         """Open a session and return its id, which is stored nowhere; the oldest may have to end."""
-        settings = login_settings()
+        settings = self._settings()
         if settings.sessions_max >= 0:
             await self._make_room(user, settings.sessions_max - 1)
         session_id = f"{user}.{ids.new_token()}"
@@ -104,16 +106,16 @@ class Sessions:
             await self._delete(subject)
 
     async def _delete(self, subject: str) -> None:
-        headers = {"KV-Operation": "DEL", "Nats-TTL": f"{login_settings().session_s}s"}
+        headers = {"KV-Operation": "DEL", "Nats-TTL": ttl(self._settings().session_s)}
         await self._js.publish(subject, b"", headers=headers)
 
     async def _write(self, session_id: str, session: Session, password_hash: str) -> None:
-        age_s = login_settings().session_s
+        age_s = self._settings().session_s
         written = msgspec.structs.replace(
             session, proof=proof_of(password_hash), renewed=clock.now().timestamp(), age_s=age_s
         )
         headers = {
-            "Nats-TTL": f"{age_s}s",
+            "Nats-TTL": ttl(age_s),
             "Nats-Expected-Last-Subject-Sequence": str(session.revision),
         }
         subject = subjects.kv(SESSIONS.name, _key(session_id) or "")
@@ -124,7 +126,7 @@ class Sessions:
                 raise
 
 
-def session_cookie(session_id: str) -> Cookie:
+def session_cookie(session_id: str, age_s: int) -> Cookie:
     """Return the cookie that holds a session's id: no script may read it."""
     return Cookie(
         key=COOKIE,
@@ -132,7 +134,7 @@ def session_cookie(session_id: str) -> Cookie:
         path="/",
         httponly=True,
         samesite="lax",
-        max_age=login_settings().session_s,
+        max_age=age_s,
     )
 
 

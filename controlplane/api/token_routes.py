@@ -9,7 +9,16 @@ from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from controlplane.api import guards, listing, options, pagination, shown_options, tokens, visibility
+from controlplane.api import (
+    activity_routes,
+    guards,
+    listing,
+    options,
+    pagination,
+    shown_options,
+    tokens,
+    visibility,
+)
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Missing, PermissionDenied
 from controlplane.api.guards import LOGIN, needs
@@ -19,6 +28,7 @@ from controlplane.api.routing import Opt, routes
 from controlplane.api.where import AllOf, Sql, Where
 from controlplane.api.writes import caught_up, position_header, reference, submit
 from controlplane.domain import access
+from controlplane.domain.activity import TOKEN
 from controlplane.domain.field_values import NULL, REQUIRED, missing_pk
 from controlplane.domain.numerals import whole
 from controlplane.shell import token_commands
@@ -79,6 +89,11 @@ def token_handlers() -> list[HTTPRouteHandler]:
         },
         (LOGIN, describe_one),
     )
+    handlers += routes(
+        "/api/v2/tokens/{key:str}/activity_stream",
+        {"GET": (LOGIN, show_activity)},
+        (LOGIN, activity_routes.describe_list),
+    )
     for each in LISTS:
         handlers += _list_routes(each)
     handlers += routes(
@@ -118,6 +133,13 @@ async def show_one(call: Call) -> Response[Any]:
     async with call.read() as view:
         row = await _token(call, view, "see_tokens")
         return answer((await tokens.shown(view, [row]))[0])
+
+
+async def show_activity(call: Call) -> Response[Any]:
+    """List what was done with a token."""
+    async with call.read() as view:
+        row = await _token(call, view, "see_tokens")
+    return await activity_routes.page(call, activity_routes.about(TOKEN, row["id"]))
 
 
 async def change(call: Call) -> Response[Any]:

@@ -12,7 +12,6 @@ from controlplane.api.call import Call
 from controlplane.api.client_secrets import digest
 from controlplane.api.errors import BadRequest
 from controlplane.api.links import url_of
-from controlplane.api.login_settings import login_settings
 from controlplane.api.tables import Column, Table, column, forward, register, table_of
 from controlplane.api.where import AllOf, AnyOf, Related, Sql, Where
 from controlplane.domain.access import Principal
@@ -92,7 +91,7 @@ async def make(
         scope=scope,
         token_hash=digest(secret),
         created=now,
-        expires=token_commands.expiry(now, login_settings().access_token_s),
+        expires=token_commands.expiry(now, call.services.login.access_token_s),
         application=application,
         refresh_hash="" if refresh is None else digest(refresh),
     )
@@ -123,7 +122,11 @@ async def shown(view: View, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _shown(row: Row, summaries: render.Summaries) -> dict[str, Any]:
-    related = {"user": url_of("user", row["user_id"])}
+    url = url_of("token", row["id"])
+    related = {
+        "user": url_of("user", row["user_id"]),
+        "activity_stream": f"{url}activity_stream/",
+    }
     summary = {"user": summaries.get(("user", row["user_id"]), {})}
     if row["application"] is not None:
         related["application"] = url_of("application", row["application"])
@@ -131,7 +134,7 @@ def _shown(row: Row, summaries: render.Summaries) -> dict[str, Any]:
     return {
         "id": row["id"],
         "type": "o_auth2_access_token",
-        "url": url_of("token", row["id"]),
+        "url": url,
         "related": related,
         "summary_fields": summary,
         "created": row["created"],

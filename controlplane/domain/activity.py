@@ -71,7 +71,7 @@ def entries(subject: str, event: Event) -> Iterator[Entry]:
         case RoleAssigned() | RoleUnassigned():
             yield _assignment(event)
         case TokenCreated() | TokenUpdated() | TokenRevoked():
-            yield _token(event)
+            yield from _token(event)
         case InstanceRegistered() | InstanceAdjusted():
             yield _instance(event)
         case JobLaunched() | JobCancelRequested() | JobDeleted():
@@ -157,12 +157,14 @@ def _association(
     )
 
 
-def _token(event: TokenCreated | TokenUpdated | TokenRevoked) -> Entry:
+def _token(event: TokenCreated | TokenUpdated | TokenRevoked) -> Iterator[Entry]:
     words = {TokenCreated: "create", TokenUpdated: "update", TokenRevoked: "delete"}
     fields = _builtins(event)
-    known = ("id", "user", "description", "scope", "expires")
-    changes = {name: fields[name] for name in known if name in fields}
-    return Entry(operation=words[type(event)], object1=TOKEN, id1=event.id, changes=changes)
+    known = ("id", "user", "application", "description", "scope", "expires")
+    changes = {name: fields[name] for name in known if fields.get(name) is not None}
+    yield Entry(operation=words[type(event)], object1=TOKEN, id1=event.id, changes=changes)
+    if isinstance(event, TokenCreated) and event.replaces is not None:
+        yield from _token(TokenRevoked(id=event.replaces))
 
 
 def _instance(event: InstanceRegistered | InstanceAdjusted) -> Entry:

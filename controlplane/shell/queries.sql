@@ -6,7 +6,7 @@ select "id", "username", "password", "is_superuser", "is_system_auditor" from "u
 
 -- name: user_by_token
 select u."id", u."username", u."password", u."is_superuser", u."is_system_auditor",
-       k."id" as "token", k."scope"
+       k."id" as "token", k."scope", k."expires"
 from "token" k join "user" u on u."id" = k."user_id"
 where k."token_hash" = $1 and k."expires" > $2
 

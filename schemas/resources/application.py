@@ -30,7 +30,7 @@ HIDDEN = "************"
         ),
         Unique(fields=("client_id",), message="Application with this Client id already exists."),
     ),
-    extra_links={"tokens": "tokens"},
+    extra_links={"tokens": "tokens", "activity_stream": "activity_stream"},
     order=("organization", "name"),
     search=("description", "name"),
     summary=("id", "name"),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from controlplane.api.errors import UNAUTHENTICATED
+from schemas.events.access import LoginTried
 from tests.api.stack import PASSWORD, Stack
+from tests.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -82,12 +88,14 @@ async def test_anonymous_may_read_the_roots(stack: Stack) -> None:
             assert (await client.get(path)).status_code == 200
 
 
-async def log_in(stack: Stack, client: httpx.AsyncClient, password: str) -> httpx.Response:
+async def log_in(
+    stack: Stack, client: httpx.AsyncClient, password: str, username: str = "admin"
+) -> httpx.Response:
     """Log in as awxkit does: the token of the root document, then the form."""
     await client.get("/api/")
     return await client.post(
         "/api/login/",
-        data={"username": "admin", "password": password, "next": "/api/"},
+        data={"username": username, "password": password, "next": "/api/"},
         headers={"X-CSRFToken": client.cookies["csrftoken"], "Referer": stack.url},
     )
 
@@ -205,14 +213,175 @@ async def test_bad_scope_is_refused(stack: Stack) -> None:
     assert list(answered.json()) == ["scope"]
 
 
-async def test_logins_are_recorded(stack: Stack) -> None:
+async def recorded(stack: Stack, username: str) -> list[tuple[str, bool]]:
+    """Return how somebody tried to log in and whether that let them in, from the log."""
+    store = stack.services.store
+    return [
+        (event.way, event.accepted)
+        async for entry in store.read("ACCESS", 1, await store.last_sequence("ACCESS"))
+        for event in entry.events
+        if isinstance(event, LoginTried) and event.username == username
+    ]
+
+
+async def test_refused_logins_are_recorded(stack: Stack) -> None:
     """ACCESS tells a refused login with its name and way, and never the password."""
     await stack.as_user("intruder", "s3cret-guess").get("/api/v2/me/")
+    assert await recorded(stack, "intruder") == [("basic", False)]
     store = stack.services.store
-    records = [
-        event
-        async for record in store.read("ACCESS", 1, await store.last_sequence("ACCESS"))
-        for event in record.events
-    ]
-    assert any(getattr(event, "username", "") == "intruder" for event in records)
-    assert "s3cret-guess" not in repr(records)
+    end = await store.last_sequence("ACCESS")
+    assert "s3cret-guess" not in repr([each async for each in store.read("ACCESS", 1, end)])
+
+
+async def test_accepted_logins_are_recorded_once(stack: Stack) -> None:
+    """Each way in is told with its first use; what goes on in the same way is not told again."""
+    await stack.add_user("seen")
+    client = stack.as_user("seen")
+    token = (await client.post("/api/v2/tokens/", json={})).json()["token"]
+    async with stack.anonymous() as browser:
+        assert (await log_in(stack, browser, PASSWORD, "seen")).status_code == 302
+        for _ in range(3):
+            assert (await browser.get("/api/v2/me/")).status_code == 200
+    async with stack.anonymous() as program:
+        headers = {"Authorization": f"Bearer {token}"}
+        for _ in range(3):
+            assert (await program.get("/api/v2/me/", headers=headers)).status_code == 200
+            assert (await client.get("/api/v2/me/")).status_code == 200
+    expected = [("basic", True), ("session", True), ("token", True)]
+
+    async def told() -> bool:
+        return sorted(await recorded(stack, "seen")) == expected
+
+    await soon(told)
+
+
+async def test_own_password_keeps_this_session_alone(stack: Stack) -> None:
+    """Who changes the own password stays logged in here; sessions elsewhere end."""
+    number = await stack.add_user("keeper")
+    async with stack.anonymous() as here, stack.anonymous() as elsewhere:
+        for client in (here, elsewhere):
+            assert (await log_in(stack, client, PASSWORD, "keeper")).status_code == 302
+            assert (await client.get("/api/v2/me/")).status_code == 200
+        headers = {"X-CSRFToken": here.cookies["csrftoken"]}
+        body = {"password": "another password"}
+        path = f"/api/v2/users/{number}/"
+        assert (await here.patch(path, json=body, headers=headers)).status_code == 200
+        assert (await here.get("/api/v2/me/")).json()["results"][0]["username"] == "keeper"
+        assert (await elsewhere.get("/api/v2/me/")).status_code == 401
+        assert (await stack.client.patch(path, json={"password": "a third"})).status_code == 200
+        assert (await here.get("/api/v2/me/")).status_code == 401
+
+
+async def test_sessions_end_with_their_user(stack: Stack) -> None:
+    """A deleted user's session opens nothing."""
+    number = await stack.add_user("fired")
+    async with stack.anonymous() as client:
+        await log_in(stack, client, PASSWORD, "fired")
+        assert (await client.get("/api/v2/me/")).status_code == 200
+        assert (await stack.client.delete(f"/api/v2/users/{number}/")).status_code == 204
+        assert (await client.get("/api/v2/me/")).status_code == 401
+
+
+@contextlib.asynccontextmanager
+async def setting(stack: Stack, **values: Any) -> AsyncIterator[None]:
+    """Change settings for a while, by a token: Basic may be off in between."""
+    made = (await stack.client.post("/api/v2/tokens/", json={})).json()
+    path = "/api/v2/settings/authentication/"
+    async with stack.anonymous() as client:
+        headers = {"Authorization": f"Bearer {made['token']}"}
+        assert (await client.patch(path, json=values, headers=headers)).status_code == 200
+        try:
+            yield
+        finally:
+            assert (await client.delete(path, headers=headers)).status_code == 204
+
+
+async def test_basic_can_be_turned_off(stack: Stack) -> None:
+    """Without AUTH_BASIC_ENABLED a name and password are as good as none; sessions go on."""
+    async with setting(stack, AUTH_BASIC_ENABLED=False):
+        refused = await stack.client.get("/api/v2/me/")
+        assert (refused.status_code, refused.json()) == (401, REFUSED)
+        async with stack.anonymous() as client:
+            assert (await log_in(stack, client, PASSWORD)).status_code == 302
+            assert (await client.get("/api/v2/me/")).status_code == 200
+    assert (await stack.client.get("/api/v2/me/")).status_code == 200
+
+
+async def test_local_passwords_can_be_turned_off(stack: Stack) -> None:
+    """With DISABLE_LOCAL_AUTH no stored password lets anybody in, by whatever way."""
+    async with setting(stack, DISABLE_LOCAL_AUTH=True):
+        assert (await stack.client.get("/api/v2/me/")).status_code == 401
+        async with stack.anonymous() as client:
+            assert (await log_in(stack, client, PASSWORD)).status_code == 401
+
+
+async def test_sessions_per_user(stack: Stack) -> None:
+    """One more session than a user may have ends the oldest; another user's stay."""
+    await stack.add_user("many")
+    async with setting(stack, SESSIONS_PER_USER=2, SESSION_COOKIE_AGE=600):
+        clients = [stack.anonymous() for _ in range(4)]
+        for client, username in zip(clients, ("admin", "many", "many", "many"), strict=True):
+            answered = await log_in(stack, client, PASSWORD, username)
+            assert answered.headers["session-timeout"] == "600"
+            assert "Max-Age=600" in str(answered.headers.get_list("set-cookie"))
+        codes = [(await client.get("/api/v2/me/")).status_code for client in clients]
+    assert codes == [200, 401, 200, 200]
+    for client in clients:
+        await client.aclose()
+
+
+async def test_login_again_over_a_session(stack: Stack) -> None:
+    """The form's own CSRF token is enough, also for who is logged in already."""
+    async with stack.anonymous() as client:
+        await log_in(stack, client, PASSWORD)
+        form = {"username": "admin", "password": PASSWORD, "next": "/api/v2/"}
+        sent = {**form, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        answered = await client.post("/api/login/", data=sent)
+        assert (answered.status_code, answered.headers["location"]) == (302, "/api/v2/")
+
+
+async def test_requests_session_as_a_browser(stack: Stack) -> None:
+    """``requests`` logs in with its cookies and writes with the CSRF token, as awxkit does."""
+
+    def browse() -> list[int]:
+        with requests.Session() as browser:
+            codes = [browser.get(f"{stack.url}/api/").status_code]
+            headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Referer": stack.url}
+            form = {"username": "admin", "password": PASSWORD, "next": "/api/"}
+            entered = browser.post(f"{stack.url}/api/login/", data=form, headers=headers)
+            codes += [each.status_code for each in (*entered.history, entered)]
+            body = {"name": "by-requests"}
+            url = f"{stack.url}/api/v2/organizations/"
+            codes.append(browser.post(url, json=body).status_code)
+            headers["X-CSRFToken"] = browser.cookies["csrftoken"]
+            codes.append(browser.post(url, json=body, headers=headers).status_code)
+            codes.append(browser.get(f"{stack.url}/api/logout/").status_code)
+            codes.append(browser.get(url).status_code)
+            return codes
+
+    assert await asyncio.to_thread(browse) == [200, 302, 200, 403, 201, 200, 401]
+
+
+async def test_ended_token_is_known_nowhere(stack: Stack) -> None:
+    """What a process knew of a token ends with it, with its roles and with its scope, at once."""
+    await stack.add_user("remembered")
+    made = (await stack.as_user("remembered").post("/api/v2/tokens/", json={})).json()
+    async with stack.anonymous() as client:
+        client.headers["Authorization"] = f"Bearer {made['token']}"
+
+        async def me() -> tuple[int, Any]:
+            found = await client.get("/api/v2/me/")
+            return found.status_code, found.json().get("results", [{}])[0].get("email")
+
+        assert [await me() for _ in range(3)] == [(200, "")] * 3
+        path = f"/api/v2/users/{made['user']}/"
+        changed = await stack.client.patch(path, json={"email": "new@example.org"})
+        assert changed.status_code == 200
+        assert [await me() for _ in range(2)] == [(200, "new@example.org")] * 2
+        assert (await client.get("/api/v2/settings/all/")).status_code == 403
+        assert (await stack.client.patch(path, json={"is_superuser": True})).status_code == 200
+        assert (await client.get("/api/v2/settings/all/")).status_code == 200
+        assert (await stack.client.patch(path, json={"is_superuser": False})).status_code == 200
+        assert (await client.get("/api/v2/settings/all/")).status_code == 403
+        assert (await stack.client.delete(made["url"])).status_code == 204
+        assert (await me())[0] == 401
