@@ -73,6 +73,8 @@ class WorkOrder(Struct, frozen=True, kw_only=True):
     impact: int
     timeout_s: int = 0
     idle_timeout_s: int = 0
+    env: dict[str, str] = {}
+    """Variables for the job's processes, such as proxies."""
     traceparent: str | None = None
     payload: Payload
 

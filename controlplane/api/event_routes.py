@@ -26,12 +26,10 @@ from ops.blobs import Blobs
 from schemas.output import event_id
 
 STDOUT_PAGE = 1000
-EVENTS_MAX = 4000
 _FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
 _OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
 _CHILDREN = _OF_ATTEMPT + ' and {t}."parent_uuid" = {3}'
 _OF_GROUP = '{t}."host" in (select l."target" from "group_hosts" l where l."id" = {0})'
-_HEADERS = {"X-UI-Max-Events": str(EVENTS_MAX)}
 
 
 def event_handlers() -> list[HTTPRouteHandler]:
@@ -136,7 +134,11 @@ def _of_hosts(kind: str, condition: str) -> Endpoint:
         if kind == "job_host_summary":
             rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
         else:
-            rows = [render_event(row, jobs[row["job"]], truncate=True) for row in found.rows]
+            limit = _cut_at(call)
+            rows = [
+                render_event(row, jobs[row["job"]], truncate=True, limit=limit)
+                for row in found.rows
+            ]
         return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
 
     return show
@@ -144,9 +146,11 @@ def _of_hosts(kind: str, condition: str) -> Endpoint:
 
 async def _events_page(call: Call, view: View, job: Row, within: Within | None) -> Response[Any]:
     truncate = call.parameter("no_truncate").lower() not in ("1", "true")
+    events_max = call.services.settings_store.integer("MAX_UI_JOB_EVENTS")
+    headers = {"X-UI-Max-Events": str(events_max)}
     if within is None:
         page = pagination.read(call.pairs)
-        return answer(pagination.envelope(page, call.path, call.pairs, 0, []), headers=_HEADERS)
+        return answer(pagination.envelope(page, call.path, call.pairs, 0, []), headers=headers)
     limit = call.parameter("limit")
     if limit.isdecimal():
         call.pairs = [
@@ -154,11 +158,20 @@ async def _events_page(call: Call, view: View, job: Row, within: Within | None) 
             ("page_size", limit),
         ]
     found = await find(call, view, "job_event", within, open_list=True)
-    rows = [render_event(await _whole(call, row), job, truncate=truncate) for row in found.rows]
+    cut_at = _cut_at(call)
+    rows = [
+        render_event(await _whole(call, row), job, truncate=truncate, limit=cut_at)
+        for row in found.rows
+    ]
     if limit.isdecimal():
-        return answer({"results": rows}, headers=_HEADERS)
+        return answer({"results": rows}, headers=headers)
     body = pagination.envelope(found.page, call.path, call.pairs, found.count, rows)
-    return answer(body, headers=_HEADERS)
+    return answer(body, headers=headers)
+
+
+def _cut_at(call: Call) -> int:
+    """Return after how many characters lists cut an event's output."""
+    return call.services.settings_store.integer("EVENT_STDOUT_MAX_BYTES_DISPLAY")
 
 
 async def _events_of(view: View, job: Row, condition: str, *more: Any) -> Within | None:
@@ -202,8 +215,9 @@ async def show_stdout(call: Call) -> Response[Any]:
     size = 0 if state is None else state["bytes"]
     if form.endswith("_download"):
         return _download(call, job, form)
-    if size > stdout.DISPLAY_BYTES_MAX:
-        return _shown(call, form, stdout.too_large(size), (0, 1, 1))
+    limit = call.services.settings_store.integer("STDOUT_MAX_BYTES_DISPLAY")
+    if size > limit:
+        return _shown(call, form, stdout.too_large(size, limit), (0, 1, 1))
     text = "".join([part async for part in _output(call, job)])
     lines = text.splitlines(keepends=True)
     first, last = stdout.line_range(

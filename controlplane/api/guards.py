@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
@@ -143,7 +144,18 @@ async def _identify(
     if login is not None and login.number:
         who = login.principal
         sighted(connection, who.username, who.id, (login.way, login.number))
-    return login
+    return None if login is None else _under_settings(connection, login)
+
+
+def _under_settings(connection: Connection, login: Login) -> Login:
+    """Return a login with what settings leave to administrators of organizations."""
+    services: Services = connection.app.state.services
+    principal = msgspec.structs.replace(
+        login.principal,
+        sees_users=services.settings_store.flag("ORG_ADMINS_CAN_SEE_ALL_USERS"),
+        manages_users=services.settings_store.flag("MANAGE_ORGANIZATION_AUTH"),
+    )
+    return msgspec.structs.replace(login, principal=principal)
 
 
 async def _decide(

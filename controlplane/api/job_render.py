@@ -19,7 +19,7 @@ from schemas.status import ACTIVE, JobKind, Status
 Row = Mapping[str, Any]
 
 STDOUT_DISPLAY_MAX = 1024
-"""Characters of an event's stdout in lists, unless ``no_truncate``."""
+"""Characters of an event's stdout in lists unless it is set otherwise, or ``no_truncate``."""
 PLURAL = {JobKind.JOB: "jobs", JobKind.PROJECT_UPDATE: "project_updates"}
 _SUBPATHS = {
     JobKind.JOB: (
@@ -254,7 +254,9 @@ def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
     return summary
 
 
-def render_event(row: Row, job: Row, *, truncate: bool) -> dict[str, Any]:
+def render_event(
+    row: Row, job: Row, *, truncate: bool, limit: int = STDOUT_DISPLAY_MAX
+) -> dict[str, Any]:
     """Return one job event; ``stdout`` is cut in lists as AWX cuts it."""
     kind = JobKind(job["kind"])
     is_job = kind is JobKind.JOB
@@ -305,7 +307,7 @@ def render_event(row: Row, job: Row, *, truncate: bool) -> dict[str, Any]:
         "play": row["play"],
         "task": row["task"],
         "role": row["role"],
-        "stdout": _cut(row) if truncate else row["stdout"],
+        "stdout": _cut(row, limit) if truncate else row["stdout"],
         "start_line": row["start_line"],
         "end_line": row["end_line"],
         "verbosity": row["verbosity"],
@@ -365,11 +367,12 @@ def _zulu(text: str) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _cut(row: Row) -> str:
+def _cut(row: Row, limit: int) -> str:
+    """Return an event's output as lists show it; a limit of 0 cuts nothing."""
     text: str = row["stdout"]
-    if row["event"].startswith("playbook_on_") or len(text) <= STDOUT_DISPLAY_MAX:
+    if row["event"].startswith("playbook_on_") or not 0 < limit < len(text):
         return text
-    return text[:STDOUT_DISPLAY_MAX] + "…"
+    return text[:limit] + "…"
 
 
 def _json(value: Any, default: Any) -> Any:

@@ -6,9 +6,6 @@ import re
 
 from ansi2html import Ansi2HTMLConverter
 
-DISPLAY_BYTES_MAX = 1024 * 1024
-"""Above this size (bytes) txt, ansi, html and json say so instead; downloads have no limit."""
-
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 
 
@@ -32,11 +29,14 @@ def page(title: str, body: str, *, dark: bool) -> str:
     )
 
 
-def too_large(size: int) -> str:
-    """Return AWX's sentence for output above the display limit; ``size`` in bytes."""
+def too_large(size: int, limit: int) -> str:
+    """Return AWX's sentence for output above the display limit, both in bytes.
+
+    Text, ANSI, HTML and JSON are answered with it; downloads have no limit.
+    """
     return (
         f"Standard Output too large to display ({size} bytes), only download supported for"
-        f" sizes over {DISPLAY_BYTES_MAX} bytes."
+        f" sizes over {limit} bytes."
     )
 
 

@@ -33,6 +33,10 @@ class Principal(Struct, frozen=True, kw_only=True):
     grants: Grants = {}
     read_only: bool = False
     """True for a token of scope ``read``: nothing but reading is allowed."""
+    sees_users: bool = True
+    """An organization's admin sees all users (ORG_ADMINS_CAN_SEE_ALL_USERS)."""
+    manages_users: bool = True
+    """An organization's admin makes and changes users and teams (MANAGE_ORGANIZATION_AUTH)."""
 
     def holds(self, kind: str, object_id: int, roles: Iterable[str]) -> bool:
         """Return whether one of the roles is granted directly on the object."""
@@ -486,6 +490,8 @@ def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
         return _may_user(who, verb, facts)
     if who.superuser or (verb == "read" and (who.auditor or _open(kind, facts))):
         return True
+    if kind == "team" and verb in ("edit", "delete") and not who.manages_users:
+        return False
     if verb in CREATORS.get(kind, ()) and facts.ids.get(("created_by",)) == who.id:
         return True
     return any(
@@ -500,7 +506,7 @@ def may_list_all(who: Principal, kind: str) -> bool:
     """Return whether a list of the kind shows everything, whatever roles are held."""
     if who.superuser or who.auditor or kind in READABLE_BY_ALL:
         return True
-    return kind == "user" and who.on_any("organization", ("admin", "auditor"))
+    return kind == "user" and who.sees_users and who.on_any("organization", ("admin", "auditor"))
 
 
 def may_create(who: Principal, kind: str) -> bool:
@@ -509,6 +515,8 @@ def may_create(who: Principal, kind: str) -> bool:
         return False
     if who.superuser:
         return True
+    if kind in ("user", "team") and not who.manages_users:
+        return False
     if kind == "user":
         return who.on_any("organization", ("admin",))
     if kind == "credential":
@@ -549,7 +557,7 @@ def _may_user(who: Principal, verb: str, facts: Facts) -> bool:
         return False
     if who.superuser or (myself and verb == "edit"):
         return True
-    if facts.superuser or verb not in ("edit", "delete", "adopt"):
+    if facts.superuser or verb not in ("edit", "delete", "adopt") or not who.manages_users:
         return False
     orphan_too = verb == "adopt" and bool(administered)
     return (orphan_too or bool(facts.organizations)) and facts.organizations <= administered

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -31,12 +32,23 @@ from schemas.events.job import (
     kind_of,
 )
 from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.events.setting import SettingsChanged
 from schemas.registry import Event
+from schemas.settings import SETTINGS
 from schemas.status import JobKind, Status
 
 DEFAULT_GROUPS = ("default",)
 CONTROL_GROUPS = ("controlplane", "default")
 OUTCOMES_KEPT = 10_000
+JOB_SETTINGS = frozenset(
+    {
+        "AWX_TASK_ENV",
+        "DEFAULT_JOB_IDLE_TIMEOUT",
+        "DEFAULT_JOB_TIMEOUT",
+        "DEFAULT_PROJECT_UPDATE_TIMEOUT",
+    }
+)
+"""Settings that work orders are made with."""
 
 
 class ProjectContent(Struct, frozen=True, kw_only=True):
@@ -64,6 +76,8 @@ class Board(Struct, kw_only=True):
     instances: dict[int, InstanceState] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     """``kind:id`` of deleted resources."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What is set of ``JOB_SETTINGS``."""
 
     def apply_job(self, record: Recorded) -> None:
         """Fold one JOBS transaction."""
@@ -130,9 +144,23 @@ class Board(Struct, kw_only=True):
             ):
                 before = self.instances.get(event.id, instance.INITIAL)
                 self.instances[event.id] = instance.evolve(before, event)
+            case SettingsChanged():
+                return self._set(event)
             case _:
                 return False
         return True
+
+    def _set(self, event: SettingsChanged) -> bool:
+        changed = {name: each for name, each in event.values.items() if name in JOB_SETTINGS}
+        gone = [name for name in event.reset if name in self.settings]
+        self.settings.update(changed)
+        for name in gone:
+            del self.settings[name]
+        return bool(changed or gone)
+
+    def setting(self, name: str) -> Any:
+        """Return what holds for jobs: one of ``JOB_SETTINGS``, or its default."""
+        return self.settings.get(name, SETTINGS[name].default)
 
     def _note_manual(self, project: int, scm_type: str) -> None:
         if not scm_type:

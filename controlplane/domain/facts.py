@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from schemas.events.setting import SETTINGS_ID
 from schemas.resource import RESOURCES, members
+from schemas.settings import SETTINGS
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 Row = Mapping[str, Any]
@@ -86,7 +88,13 @@ class Content(Struct, frozen=True):
     project: int
 
 
-Lookup = Object | Find | Targets | Holders | Linked | ActiveJobs | Content
+class SettingValue(Struct, frozen=True):
+    """What administrators set a setting to; None while it has its default."""
+
+    name: str
+
+
+Lookup = Object | Find | Targets | Holders | Linked | ActiveJobs | Content | SettingValue
 
 _ABSENT: dict[type, Any] = {
     Object: None,
@@ -96,6 +104,7 @@ _ABSENT: dict[type, Any] = {
     Linked: False,
     ActiveJobs: (),
     Content: None,
+    SettingValue: None,
 }
 
 
@@ -210,6 +219,13 @@ class Facts:
         """Return the playbooks of a project's newest content; None while it is not known."""
         found: tuple[str, ...] | None = self._ask(Content(project))
         return found
+
+    def setting(self, name: str) -> Any:
+        """Return the value of a setting; raises KeyError for one not declared."""
+        default = SETTINGS[name].default
+        self._reads[f"setting:{SETTINGS_ID}"] = None
+        found = self._ask(SettingValue(name))
+        return default if found is None else found
 
     def _ask(self, lookup: Lookup) -> Any:
         try:

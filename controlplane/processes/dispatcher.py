@@ -85,7 +85,7 @@ class Dispatcher:
         if launched is None or placed is None:
             return
         try:
-            order = order_of(launched, placed, board.traces.get(launched.id))
+            order = order_of(launched, placed, board.setting, board.traces.get(launched.id))
         except (Rejected, ValueError, NotVariables) as error:
             log.exception("no order", job=launched.id)
             text = f"This job cannot run: no work order can be made of it: {error}"

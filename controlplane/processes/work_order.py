@@ -5,13 +5,27 @@ Pure; holds no secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from controlplane.domain import extra_vars
 from schemas.events.job import JobLaunched, JobPlaced, PlaybookLaunch, ProjectUpdateLaunch
 from schemas.work import Payload, PlaybookRun, ProjectSync, WorkOrder
 
+_DEFAULTS: dict[type, str] = {
+    PlaybookLaunch: "DEFAULT_JOB_TIMEOUT",
+    ProjectUpdateLaunch: "DEFAULT_PROJECT_UPDATE_TIMEOUT",
+}
+"""The setting that holds for jobs whose template sets no time."""
 
-def order_of(launched: JobLaunched, placed: JobPlaced, traceparent: str | None = None) -> WorkOrder:
-    """Return the order of one attempt."""
+
+def order_of(
+    launched: JobLaunched,
+    placed: JobPlaced,
+    setting: Callable[[str], Any],
+    traceparent: str | None = None,
+) -> WorkOrder:
+    """Return the order of one attempt; ``setting`` knows what administrators set."""
     return WorkOrder(
         job=launched.id,
         attempt=placed.attempt,
@@ -20,10 +34,20 @@ def order_of(launched: JobLaunched, placed: JobPlaced, traceparent: str | None =
         created=launched.created,
         group=placed.group,
         impact=launched.impact,
-        timeout_s=launched.timeout_s,
+        timeout_s=_timeout_s(launched, setting),
+        idle_timeout_s=setting("DEFAULT_JOB_IDLE_TIMEOUT"),
+        env=setting("AWX_TASK_ENV"),
         traceparent=traceparent,
         payload=_payload(launched, placed),
     )
+
+
+def _timeout_s(launched: JobLaunched, setting: Callable[[str], Any]) -> int:
+    """Return how long an attempt may run; a template's 0 is the default, below 0 is no limit."""
+    default = _DEFAULTS.get(type(launched.record), "")
+    if launched.timeout_s or not default:
+        return max(launched.timeout_s, 0)
+    return int(setting(default))
 
 
 def _payload(launched: JobLaunched, placed: JobPlaced) -> Payload:

@@ -27,6 +27,7 @@ from controlplane.domain.facts import (
     Linked,
     Lookup,
     Object,
+    SettingValue,
     Targets,
     Unsealed,
 )
@@ -145,7 +146,7 @@ def _group_of(lookup: Lookup) -> tuple[Any, ...]:
             return (type(lookup), kind, relation)
         case Linked(kind=kind, relation=relation):
             return (Linked, kind, relation)
-        case ActiveJobs() | Content():
+        case ActiveJobs() | Content() | SettingValue():
             return (type(lookup),)
 
 
@@ -165,6 +166,8 @@ async def _load_group(
             return await _linked(lookups, view)
         case ActiveJobs():
             return await _active_jobs(lookups, view, tools)
+        case SettingValue():
+            return await _settings(lookups, view)
         case _:
             return await _content(lookups, view)
 
@@ -262,6 +265,15 @@ async def _active_jobs(
         rows = await tools.catch_up.fetch(QUERIES["active_job_dependents"], each.key)
         answers[each] = tuple((row["id"], row["kind"]) for row in rows)
     return answers
+
+
+async def _settings(lookups: Sequence[SettingValue], view: ConfigView) -> dict[Lookup, Any]:
+    rows = await view.connection.fetch(
+        "select name, value from setting where name = any($1::text[])",
+        [each.name for each in lookups],
+    )
+    found = {row["name"]: msgspec.json.decode(row["value"]) for row in rows}
+    return {each: found.get(each.name) for each in lookups}
 
 
 async def _content(lookups: Sequence[Content], view: ConfigView) -> dict[Lookup, Any]:

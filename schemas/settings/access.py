@@ -169,6 +169,7 @@ declare(
             required=True,
             low=100,
             hidden=True,
+            reader="controlplane.api.event_routes",
         ),
         flag(
             "UI_LIVE_UPDATES_ENABLED",

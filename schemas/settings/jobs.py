@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from schemas.settings.setting import Setting, declare, flag, mapping, one_of, several, whole, words
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PROXY = {"HTTP_PROXY": "myproxy.local:8080"}
 _MODULES = (
     *("command", "shell", "yum", "apt", "apt_key", "apt_repository", "apt_rpm", "service"),
     *("group", "user", "mount", "ping", "selinux", "setup", "win_ping", "win_service"),
     *("win_updates", "win_group", "win_user"),
 )
+
+
+def names_problem(value: Iterable[str]) -> str:
+    """Return which names no environment takes."""
+    wrong = sorted(name for name in value if not _NAME.fullmatch(name))
+    return f"Invalid names of environment variables: {', '.join(wrong)}" if wrong else ""
 
 
 def _seconds(name: str, label: str, text: str, **more: Any) -> Setting:
@@ -60,6 +69,8 @@ _CONTENT = [
         "Environment variables for playbook runs, inventory and project updates, and the sending of"
         " notifications.",
         placeholder=_PROXY,
+        check=names_problem,
+        reader="controlplane.processes.work_order",
     ),
     whole(
         "AWX_RUNNER_KEEPALIVE_SECONDS",
@@ -79,6 +90,7 @@ _CONTENT = [
         },
         required=True,
         placeholder=_PROXY,
+        check=names_problem,
     ),
     flag(
         "PROJECT_UPDATE_VVV",
@@ -122,6 +134,7 @@ _OUTPUT = [
         default=1_048_576,
         required=True,
         low=0,
+        reader="controlplane.api.event_routes",
     ),
     whole(
         "EVENT_STDOUT_MAX_BYTES_DISPLAY",
@@ -130,6 +143,7 @@ _OUTPUT = [
         default=1024,
         required=True,
         low=0,
+        reader="controlplane.api.event_routes",
     ),
     whole(
         "MAX_WEBSOCKET_EVENT_RATE",
@@ -157,11 +171,13 @@ _BOUNDS = [
         "DEFAULT_JOB_TIMEOUT",
         "Default Job Timeout",
         "How long a job may run whose template sets no time.",
+        reader="controlplane.processes.work_order",
     ),
     _seconds(
         "DEFAULT_JOB_IDLE_TIMEOUT",
         "Default Job Idle Timeout",
         "How long a job may run without output.",
+        reader="controlplane.processes.work_order",
     ),
     _seconds(
         "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
@@ -172,6 +188,7 @@ _BOUNDS = [
         "DEFAULT_PROJECT_UPDATE_TIMEOUT",
         "Default Project Update Timeout",
         "How long a project update may run whose project sets no time.",
+        reader="controlplane.processes.work_order",
     ),
     _seconds(
         "ANSIBLE_FACT_CACHE_TIMEOUT",
@@ -183,6 +200,7 @@ _BOUNDS = [
         "Maximum number of forks per job",
         "Forks above which a job template is refused; 0 sets no limit.",
         default=200,
+        reader="controlplane.domain.checks.job_template",
     ),
     several(
         "DEFAULT_CONTAINER_RUN_OPTIONS",

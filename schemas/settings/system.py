@@ -44,6 +44,7 @@ _RIGHTS = [
         "Whether an administrator of an organization sees the users and teams of all others.",
         default=True,
         required=True,
+        reader="controlplane.api.guards",
     ),
     flag(
         "MANAGE_ORGANIZATION_AUTH",
@@ -51,6 +52,7 @@ _RIGHTS = [
         "Whether an administrator of an organization creates and changes its users and teams.",
         default=True,
         required=True,
+        reader="controlplane.api.guards",
     ),
 ]
 _ADDRESSES = [

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from controlplane.domain.board import OUTCOMES_KEPT, Board
 from controlplane.domain.decider import fold
 from controlplane.domain.job import JOB, Launch
+from controlplane.processes.work_order import order_of
 from schemas import subjects
 from schemas.envelope import Recorded
 from schemas.events.instance import InstanceAdjusted, InstanceRegistered, InstanceUnavailable
 from schemas.events.job import JobClaimed, JobFinished, JobPlaced, PlaybookLaunch
 from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
 from tests.domain.test_job_laws import COMMANDS, decided
 from tests.factories import NOW, context, launched, update_launched
@@ -181,3 +183,30 @@ def test_a_placement_is_claimable_while_its_runner_may_take_it() -> None:
     assert "r1" in log.board.unclaimable(reserved)
     log.config("instance", 2, InstanceAdjusted(id=2, enabled=False, capacity_adjustment=1.0))
     assert log.board.unclaimable(anyone) == "No enabled runner is present in default."
+
+
+def test_work_orders_are_made_with_what_is_set() -> None:
+    """Variables and default times reach an order; a template's own time goes before them."""
+    board = Board()
+    values = {
+        "AWX_TASK_ENV": {"HTTP_PROXY": "p:1"},
+        "DEFAULT_JOB_TIMEOUT": 60,
+        "DEFAULT_JOB_IDLE_TIMEOUT": 7,
+        "DEFAULT_PROJECT_UPDATE_TIMEOUT": 90,
+        "MAX_FORKS": 3,
+    }
+    subject = subjects.config("setting", SETTINGS_ID)
+    assert board.apply_config(recorded(1, subject, SettingsChanged(values=values)))
+    order = order_of(launched(), PLACED, board.setting)
+    assert (order.timeout_s, order.idle_timeout_s) == (60, 7)
+    assert order.env == {"HTTP_PROXY": "p:1"}
+    assert order_of(launched(timeout_s=5), PLACED, board.setting).timeout_s == 5
+    assert order_of(launched(timeout_s=-1), PLACED, board.setting).timeout_s == 0
+    assert order_of(update_launched(), PLACED, board.setting).timeout_s == 90
+    reset = SettingsChanged(reset=("AWX_TASK_ENV", "DEFAULT_JOB_TIMEOUT", "MAX_FORKS"))
+    assert board.apply_config(recorded(2, subject, reset))
+    order = order_of(launched(), PLACED, board.setting)
+    assert (order.timeout_s, order.env) == (0, {})
+    assert not board.apply_config(recorded(3, subject, SettingsChanged(values={"MAX_FORKS": 4})))
+    later = msgspec.json.decode(msgspec.json.encode(board), type=Board)
+    assert later.setting("DEFAULT_PROJECT_UPDATE_TIMEOUT") == 90

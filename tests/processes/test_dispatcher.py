@@ -115,7 +115,7 @@ async def test_an_order_that_was_lost_is_stored_again(floor: Floor) -> None:
     await floor.job(1, Place(group="default", work_class=4))
     placed = (await floor.state(1)).placed
     assert placed is not None
-    dispatcher, order = Dispatcher(), order_of(launched, placed)
+    dispatcher, order = Dispatcher(), order_of(launched, placed, Board().setting)
     await dispatcher._publish(floor.tools, order, placed, again=False)
     await floor.connection.jetstream().purge_stream(WORK.name)
     await dispatcher._publish(floor.tools, order, placed, again=False)

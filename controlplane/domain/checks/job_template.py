@@ -30,6 +30,9 @@ def check(draft: Draft, facts: Facts) -> None:
             "host_config_key", "Cannot enable provisioning callback without an inventory set."
         )
     webhook.check(draft, facts)
+    forks_max = facts.setting("MAX_FORKS")
+    if 0 < forks_max < values["forks"]:
+        draft.error("forks", f"Maximum number of forks ({forks_max}) exceeded.")
 
 
 def _playbook(draft: Draft, project: Row, facts: Facts) -> None:

@@ -1,0 +1,153 @@
+"""What settings change: limits of output and forks, and what an organization's admins may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ops import clock
+from schemas import subjects
+from schemas.output import AnsibleEvent, Frame
+from schemas.subjects import Attempt
+from tests.api.instances import add_job
+from tests.api.stack import Stack
+from tests.factories import launched
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def _set(stack: Stack, **values: Any) -> None:
+    answered = await stack.client.patch("/api/v2/settings/all/", json=values)
+    assert answered.status_code == 200, answered.text
+
+
+async def _reset(stack: Stack) -> None:
+    assert (await stack.client.delete("/api/v2/settings/all/")).status_code == 204
+
+
+async def _job_with_output(stack: Stack, number: int, text: str) -> None:
+    """Add a job of one event that printed a line."""
+    now = clock.now()
+    await add_job(stack, launched(number, created=now), "successful", now)
+    event = AnsibleEvent(
+        counter=1,
+        uuid=f"u{number}",
+        event="runner_on_ok",
+        created=clock.iso(now),
+        stdout=text,
+        end_line=1,
+    )
+    frame = Frame(
+        job=number,
+        attempt=1,
+        kind="job",
+        created=clock.iso(now),
+        first=1,
+        last=1,
+        offset=0,
+        events=(event,),
+    )
+    subject = subjects.output(Attempt(1, number, 1))
+    body = msgspec.json.encode(frame)
+    answer = await stack.services.nats.jetstream().publish(subject, body)
+    assert await stack.services.catch_up.wait("output", answer.seq, 20)
+
+
+async def test_output_is_shown_up_to_its_limits(stack: Stack) -> None:
+    """A lower limit cuts events in lists and refuses the whole; 0 cuts no event."""
+    await _job_with_output(stack, 701, "0123456789" * 200)
+    events, output = "/api/v2/jobs/701/job_events/", "/api/v2/jobs/701/stdout/?format=txt"
+
+    async def shown() -> int:
+        found = (await stack.client.get(events)).json()
+        return len(found["results"][0]["stdout"])
+
+    assert await shown() == 1025
+    assert "0123456789" in (await stack.client.get(output)).text
+    await _set(
+        stack,
+        EVENT_STDOUT_MAX_BYTES_DISPLAY=10,
+        STDOUT_MAX_BYTES_DISPLAY=1999,
+        MAX_UI_JOB_EVENTS=123,
+    )
+    assert await shown() == 11
+    assert "too large to display (2000 bytes)" in (await stack.client.get(output)).text
+    assert (await stack.client.get(events)).headers["x-ui-max-events"] == "123"
+    await _set(stack, EVENT_STDOUT_MAX_BYTES_DISPLAY=0)
+    assert await shown() == 2000
+    await _reset(stack)
+    assert (await stack.client.get(events)).headers["x-ui-max-events"] == "4000"
+
+
+async def test_more_forks_than_allowed_are_refused(stack: Stack) -> None:
+    """The limit that is set counts, 0 sets none; the template stays as it was."""
+    organization = await stack.make("organizations", name="forks")
+    inventory = await stack.make("inventories", name="forks", organization=organization["id"])
+    project = await stack.make("projects", name="forks", organization=organization["id"])
+    template = await stack.make(
+        "job_templates",
+        name="forks",
+        inventory=inventory["id"],
+        project=project["id"],
+        playbook="site.yml",
+        forks=200,
+    )
+    answered = await stack.client.patch(template["url"], json={"forks": 201})
+    text = "Maximum number of forks (200) exceeded."
+    assert (answered.status_code, answered.json()) == (400, {"forks": [text]})
+    await _set(stack, MAX_FORKS=10)
+    answered = await stack.client.patch(template["url"], json={"forks": 11})
+    assert answered.json() == {"forks": ["Maximum number of forks (10) exceeded."]}
+    await _set(stack, MAX_FORKS=0)
+    answered = await stack.client.patch(template["url"], json={"forks": 5000})
+    assert (answered.status_code, answered.json()["forks"]) == (200, 5000)
+    await _reset(stack)
+
+
+async def test_administrators_of_organizations_see_whom_they_may(stack: Stack) -> None:
+    """All users, or those of their organizations and the powerful ones alone."""
+    organization = await stack.make("organizations", name="sighted")
+    boss, stranger = await stack.add_user("sighted-boss"), await stack.add_user("sighted-other")
+    grant = f"{organization['url']}admins/"
+    assert (await stack.client.post(grant, json={"id": boss})).status_code == 204
+    client, url = stack.as_user("sighted-boss"), f"/api/v2/users/{stranger}/"
+    assert (await client.get(url)).status_code == 200
+    await _set(stack, ORG_ADMINS_CAN_SEE_ALL_USERS=False)
+    assert (await client.get(url)).status_code == 403
+    listed = (await client.get("/api/v2/users/", params={"username": "sighted-other"})).json()
+    assert listed["count"] == 0
+    await _reset(stack)
+    assert (await client.get(url)).status_code == 200
+
+
+async def test_administrators_of_organizations_manage_users_where_they_may(stack: Stack) -> None:
+    """With the setting off they make no users or teams and change none; superusers do."""
+    organization = await stack.make("organizations", name="managed")
+    boss = await stack.add_user("managing-boss")
+    grant = f"{organization['url']}admins/"
+    assert (await stack.client.post(grant, json={"id": boss})).status_code == 204
+    client = stack.as_user("managing-boss")
+    team = {"name": "managed", "organization": organization["id"]}
+    await _set(stack, MANAGE_ORGANIZATION_AUTH=False)
+    assert (await client.post("/api/v2/teams/", json=team)).status_code == 403
+    user = {"username": "made-by-boss", "password": "a good secret"}
+    assert (await client.post("/api/v2/users/", json=user)).status_code == 403
+    made = await stack.make("teams", **team)
+    assert (await client.patch(made["url"], json={"name": "x"})).status_code == 403
+    assert (await client.delete(made["url"])).status_code == 403
+    own = await client.patch(f"/api/v2/users/{boss}/", json={"first_name": "B"})
+    assert own.status_code == 200
+    await _reset(stack)
+    assert (await client.patch(made["url"], json={"name": "x"})).status_code == 200
+    assert (await client.delete(made["url"])).status_code == 204
+
+
+async def test_variables_of_jobs_have_names_that_an_environment_takes(stack: Stack) -> None:
+    """A name that no process could be started with is refused when it is set."""
+    answered = await stack.client.patch(
+        "/api/v2/settings/jobs/", json={"AWX_TASK_ENV": {"A=": "1"}}
+    )
+    text = "Invalid names of environment variables: A="
+    assert (answered.status_code, answered.json()) == (400, {"AWX_TASK_ENV": [text]})
