@@ -37,9 +37,12 @@ class Sizes(Struct, frozen=True, kw_only=True):
     batch_of_jobs: int = 40
     listed_jobs: int = 2_000
     listed_events: int = 20_000
+    users: int = 50
 
 
-FULL = Sizes(ingested=1_000_000, writes=1600, listed_jobs=100_000, listed_events=1_000_000)
+FULL = Sizes(
+    ingested=1_000_000, writes=1600, listed_jobs=100_000, listed_events=1_000_000, users=500
+)
 
 
 def p50_ms(seconds: Iterable[float]) -> float:
