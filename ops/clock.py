@@ -18,4 +18,4 @@ def monotonic() -> float:
 
 def iso(moment: datetime) -> str:
     """Return a time as AWX writes it: ``2026-11-22T01:52:53.461321Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
