@@ -7,7 +7,7 @@ Pure. Every event of CONFIG, JOBS and ACCESS that somebody could have caused bec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -33,11 +33,14 @@ from schemas.events.resource import (
     ResourceUnlinked,
     ResourceUpdated,
 )
+from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
 from schemas.resource import RESOURCES
 from schemas.role_definitions import role_of
+from schemas.settings import SETTINGS
 
 HIDDEN = "hidden"
+_NOTICED_BY_MACHINES = ("job.", "instance.")
 TOKEN = "o_auth2_access_token"  # noqa: S105 - AWX's name of the type
 
 
@@ -61,25 +64,15 @@ def entries(subject: str, event: Event) -> Iterator[Entry]:
 
     ``subject`` is where it is stored: some events of a job do not repeat its id.
     """
-    match event:
-        case ResourceCreated() | ResourceUpdated() | ResourceDeleted():
-            yield _resource(event)
-        case ResourceLinked() | ResourceUnlinked():
-            yield _link(event)
-        case RoleGranted() | RoleRevoked():
-            yield _role(event)
-        case RoleAssigned() | RoleUnassigned():
-            yield _assignment(event)
-        case TokenCreated() | TokenUpdated() | TokenRevoked():
-            yield from _token(event)
-        case InstanceRegistered() | InstanceAdjusted():
-            yield _instance(event)
-        case JobLaunched() | JobCancelRequested() | JobDeleted():
-            yield _job(subjects.parse_job(subject), event)
-        case LoginTried():
-            yield _login(event)
-        case _ if not registry.tag_of(event).startswith(("job.", "instance.")):
-            yield _other(event)
+    teller = _TELLERS.get(type(event))
+    if isinstance(event, JobLaunched | JobCancelRequested | JobDeleted):
+        yield _job(subjects.parse_job(subject), event)
+    elif isinstance(event, TokenCreated | TokenUpdated | TokenRevoked):
+        yield from _token(event)
+    elif teller is not None:
+        yield teller(event)
+    elif not registry.tag_of(event).startswith(_NOTICED_BY_MACHINES):
+        yield _other(event)
 
 
 def _resource(event: ResourceCreated | ResourceUpdated | ResourceDeleted) -> Entry:
@@ -129,6 +122,16 @@ def _assignment(event: RoleAssigned | RoleUnassigned) -> Entry:
     named = {"role": f"{role}_role"} if role else {}
     changes = {"role_definition": event.definition, **named}
     return _association(word, (event.kind, event.object_id), holder, "role", changes)
+
+
+def _settings(event: SettingsChanged) -> Entry:
+    defaults = {name: SETTINGS[name].default for name in event.reset if name in SETTINGS}
+    new = {**defaults, **event.values}
+    changes = {
+        name: [event.was[name], value] if name in event.was else [HIDDEN, HIDDEN]
+        for name, value in new.items()
+    }
+    return Entry(operation="update", object1="setting", id1=SETTINGS_ID, changes=changes)
 
 
 def _association(
@@ -203,3 +206,20 @@ def _other(event: Event) -> Entry:
 def _builtins(event: Event) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(event)
     return found
+
+
+_TELLERS: dict[type, Callable[[Any], Entry]] = {
+    ResourceCreated: _resource,
+    ResourceUpdated: _resource,
+    ResourceDeleted: _resource,
+    ResourceLinked: _link,
+    ResourceUnlinked: _link,
+    RoleGranted: _role,
+    RoleRevoked: _role,
+    RoleAssigned: _assignment,
+    RoleUnassigned: _assignment,
+    SettingsChanged: _settings,
+    InstanceRegistered: _instance,
+    InstanceAdjusted: _instance,
+    LoginTried: _login,
+}

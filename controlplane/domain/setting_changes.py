@@ -6,7 +6,7 @@ reads are passed over; all problems are reported at once, and then nothing chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controlplane.domain.errors import Invalid
@@ -51,14 +51,23 @@ def change(values: Values, stored: Values) -> tuple[SettingsChanged, ...]:
         for name, value in values.items()
         if SETTINGS[name].secret or name not in stored or stored[name] != value
     }
-    return (SettingsChanged(values=changed),) if changed else ()
+    return (SettingsChanged(values=changed, was=_was(changed, stored)),) if changed else ()
 
 
 def reset(slug: str, stored: Values) -> tuple[SettingsChanged, ...]:
     """Return what giving a category its defaults leads to."""
     names = {each.name for each in of_category(slug) if not each.read_only}
     gone = tuple(sorted(names & set(stored)))
-    return (SettingsChanged(reset=gone),) if gone else ()
+    return (SettingsChanged(reset=gone, was=_was(gone, stored)),) if gone else ()
+
+
+def _was(names: Iterable[str], stored: Values) -> dict[str, Any]:
+    """Return what may be told of the values that settings had."""
+    return {
+        name: stored.get(name, SETTINGS[name].default)
+        for name in names
+        if not SETTINGS[name].secret
+    }
 
 
 def _kept(setting: Setting, raw: Any) -> bool:

@@ -19,3 +19,5 @@ class SettingsChanged(Struct, frozen=True, kw_only=True):
     values: dict[str, Any] = {}
     """By name; what is secret is sealed."""
     reset: tuple[str, ...] = ()
+    was: dict[str, Any] = {}
+    """What both had before, without secrets."""

@@ -123,3 +123,17 @@ async def test_only_what_may_be_read_is_told(stack: Stack) -> None:
     assert (await onlooker.get(hidden["url"])).status_code == 403
     assert (await onlooker.get(unseen["related"]["activity_stream"])).status_code == 403
     assert (await onlooker.get("/api/v2/activity_stream/999999999/")).status_code == 404
+
+
+async def test_settings_are_told_from_and_to(stack: Stack) -> None:
+    """A change of a setting is an entry with both values; of a secret one, that it changed."""
+    body = {"MAX_FORKS": 17, "LOG_AGGREGATOR_PASSWORD": "hunter-audit-5"}
+    await stack.client.patch("/api/v2/settings/all/", json=body)
+    await stack.client.delete("/api/v2/settings/jobs/")
+    changed, reset = await entries(stack, "/api/v2/activity_stream/?object1=setting")
+    assert changed["changes"] == {
+        "MAX_FORKS": [200, 17],
+        "LOG_AGGREGATOR_PASSWORD": ["hidden", "hidden"],
+    }
+    assert reset["changes"] == {"MAX_FORKS": [17, 200]}
+    assert changed["related"]["setting"] == "/api/v2/settings/all/"
