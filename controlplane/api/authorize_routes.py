@@ -185,7 +185,7 @@ def _consent(call: Call, asked: Asked) -> Response[Any]:
         scopes=scopes,
         fields=fields,
     )
-    return html_page(body, 200, (csrf_cookie(token),))
+    return html_page(body, 200, (csrf_cookie(call, token),))
 
 
 def _page_of(problem: OAuthError) -> Response[Any]:

@@ -212,7 +212,7 @@ class _Answer:
         if state.get("session_s"):
             found["session-timeout"] = str(state["session_s"])
         if state.get("session_id"):
-            found["set-cookie"] = _cookie(state)
+            found["set-cookie"] = _cookie(state, self._scope)
         if media.startswith(b"text/html") and self._path.startswith("/api"):
             found["content-security-policy"] = _WRITTEN_PAGE
         return [
@@ -230,9 +230,9 @@ def _decoded(raw: bytes) -> Any:
         return None
 
 
-def _cookie(state: dict[str, Any]) -> str:
+def _cookie(state: dict[str, Any], scope: Any) -> str:
     """Return the cookie of a session whose time starts anew."""
-    return session_cookie(state["session_id"], state["session_s"]).to_header(header="")
+    return session_cookie(state["session_id"], state["session_s"], scope).to_header(header="")
 
 
 def _traceparent(scope: Any) -> str | None:

@@ -17,7 +17,7 @@ from controlplane.api.guards import FORM
 from controlplane.api.login_records import record
 from controlplane.api.negotiation import rendering
 from controlplane.api.routing import routes
-from controlplane.api.sessions import COOKIE, CSRF_COOKIE, session_cookie
+from controlplane.api.sessions import COOKIE, CSRF_COOKIE, secure, session_cookie
 from ops import ids
 
 CSRF_AGE_S = 31_449_600
@@ -44,9 +44,16 @@ def login_handlers() -> list[HTTPRouteHandler]:
     ]
 
 
-def csrf_cookie(token: str) -> Cookie:
+def csrf_cookie(call: Call, token: str) -> Cookie:
     """Return the cookie that a script of ours reads and sends back as X-CSRFToken."""
-    return Cookie(key=CSRF_COOKIE, value=token, path="/", samesite="lax", max_age=CSRF_AGE_S)
+    return Cookie(
+        key=CSRF_COOKIE,
+        value=token,
+        path="/",
+        samesite="lax",
+        max_age=CSRF_AGE_S,
+        secure=secure(call.request.scope),
+    )
 
 
 async def show(call: Call) -> Response[Any]:
@@ -54,7 +61,7 @@ async def show(call: Call) -> Response[Any]:
     accept = call.request.headers.get("accept", "*/*")
     if not any(part.strip().startswith(HTML) for part in accept.split(",")):
         raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
-    return _form(200, call.parameter("next"))
+    return _form(call, 200, call.parameter("next"))
 
 
 async def check_form(call: Call) -> Response[Any]:
@@ -70,7 +77,7 @@ async def check_form(call: Call) -> Response[Any]:
             row = await authenticator.check_password(username, password, view, "session")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, "session", accepted=False)
-        return _form(401, wanted)
+        return _form(call, 401, wanted)
     identity = Identity(
         user=row["id"], username=row["username"], password_hash=row["password"], way="session"
     )
@@ -94,9 +101,9 @@ async def log_in(call: Call, identity: Identity, wanted: str = ROOT) -> Response
             "Session-Timeout": str(age_s),
         },
         cookies=[
-            session_cookie(session_id, age_s),
+            session_cookie(session_id, age_s, call.request.scope),
             Cookie(key="userLoggedIn", value="true", path="/"),
-            csrf_cookie(ids.new_token()),
+            csrf_cookie(call, ids.new_token()),
         ],
     )
 
@@ -138,7 +145,7 @@ def html_page(body: str, status: int, cookies: tuple[Cookie, ...] = ()) -> Respo
     )
 
 
-def _form(status: int, wanted: str) -> Response[Any]:
+def _form(call: Call, status: int, wanted: str) -> Response[Any]:
     token = ids.new_token()
     body = _PAGE.format(token=token, wanted=escape(local_path(wanted)))
-    return html_page(body, status, (csrf_cookie(token),))
+    return html_page(body, status, (csrf_cookie(call, token),))

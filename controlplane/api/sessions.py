@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar.datastructures import Cookie
@@ -126,7 +126,7 @@ class Sessions:
                 raise
 
 
-def session_cookie(session_id: str, age_s: int) -> Cookie:
+def session_cookie(session_id: str, age_s: int, scope: Any) -> Cookie:
     """Return the cookie that holds a session's id: no script may read it."""
     return Cookie(
         key=COOKIE,
@@ -135,7 +135,13 @@ def session_cookie(session_id: str, age_s: int) -> Cookie:
         httponly=True,
         samesite="lax",
         max_age=age_s,
+        secure=secure(scope),
     )
+
+
+def secure(scope: Any) -> bool:
+    """Return whether a request came encrypted: then its cookies are never sent otherwise."""
+    return bool(scope["scheme"] == "https")
 
 
 def proof_of(password_hash: str) -> str:

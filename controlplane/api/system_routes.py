@@ -107,7 +107,7 @@ async def api_root(call: Call) -> Response[Any]:
     }
     given = call.request.cookies.get("csrftoken", "")
     found = answer(body)
-    found.set_cookie(csrf_cookie(given or ids.new_token()))
+    found.set_cookie(csrf_cookie(call, given or ids.new_token()))
     return found
 
 

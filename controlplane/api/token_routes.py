@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
@@ -252,6 +253,8 @@ async def _token(call: Call, view: View, verb: str) -> Row:
     who, reading = call.who, verb == "see_tokens"
     if who.superuser or row["user_id"] == who.id or (reading and who.auditor):
         return row
+    if reading:
+        who = msgspec.structs.replace(who, read_only=False)
     application = row["application"]
     if application is None or not await guards.may(view, who, verb, "application", application):
         raise PermissionDenied

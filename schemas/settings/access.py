@@ -34,6 +34,8 @@ def oauth_problem(value: dict[str, int]) -> str:
     return f"Ensure {', '.join(short)} is greater than or equal to 1." if short else ""
 
 
+LOGIN = "controlplane.api.login_settings"
+
 declare(
     "authentication",
     "Authentication",
@@ -47,6 +49,7 @@ declare(
             low=60,
             high=30_000_000_000,
             unit="seconds",
+            reader=LOGIN,
         ),
         whole(
             "SESSIONS_PER_USER",
@@ -55,12 +58,14 @@ declare(
             default=-1,
             required=True,
             low=-1,
+            reader=LOGIN,
         ),
         flag(
             "DISABLE_LOCAL_AUTH",
             "Disable the built-in authentication system",
             "Refuses the passwords kept here; users log in by an external system only.",
             required=True,
+            reader=LOGIN,
         ),
         flag(
             "AUTH_BASIC_ENABLED",
@@ -68,6 +73,7 @@ declare(
             "Lets requests of the API carry a user name and a password.",
             default=True,
             required=True,
+            reader=LOGIN,
         ),
         mapping(
             "OAUTH2_PROVIDER",
@@ -86,6 +92,7 @@ declare(
             ),
             check=oauth_problem,
             unit="seconds",
+            reader=LOGIN,
         ),
         words(
             "LOGIN_REDIRECT_OVERRIDE",

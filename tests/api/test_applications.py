@@ -243,6 +243,12 @@ async def test_tokens_of_an_application_are_looked_after(stack: Stack) -> None:
     assert (await auditor.delete(token["url"])).status_code == 403
     assert (await admin.delete(token["url"])).status_code == 204
     assert not await works(stack, token["token"])
+    reader = (await admin.post("/api/v2/tokens/", json={"scope": "read"})).json()["token"]
+    async with stack.anonymous() as client:
+        headers = {"Authorization": f"Bearer {reader}"}
+        assert (await client.get(token["url"], headers=headers)).status_code == 404
+        assert (await client.get(other["url"], headers=headers)).status_code == 200
+        assert (await client.delete(other["url"], headers=headers)).status_code == 403
     personal = (await member.post("/api/v2/tokens/", json={})).json()
     assert (await admin.get(personal["url"])).status_code == 403
 
@@ -281,3 +287,22 @@ async def test_invisible_application_gives_no_token(stack: Stack) -> None:
     body = {"application": made["id"]}
     assert (await stranger.post("/api/v2/tokens/", json=body)).status_code == 403
     assert (await stranger.post(made["related"]["tokens"], json={})).status_code == 403
+
+
+async def test_history_of_applications_and_tokens(stack: Stack) -> None:
+    """The audit trail tells of both by AWX's names, and nothing that is secret."""
+    made = await application(stack, "audited")
+    token = (await stack.client.post(made["related"]["tokens"], json={})).json()
+    await stack.client.patch(token["url"], json={"description": "changed"})
+    trail = await stack.client.get(made["related"]["activity_stream"])
+    entry = trail.json()["results"][0]
+    assert (entry["object1"], entry["operation"]) == ("o_auth2_application", "create")
+    assert entry["changes"]["client_secret"] == "hidden"
+    assert entry["related"]["o_auth2_application"] == [made["url"]]
+    about = await stack.client.get(token["related"]["activity_stream"])
+    told = [(each["object1"], each["operation"]) for each in about.json()["results"]]
+    assert told == [("o_auth2_access_token", word) for word in ("create", "update")]
+    for secret in (made["client_secret"], token["token"], token["refresh_token"]):
+        assert secret not in trail.text + about.text
+    await stack.add_user("not-an-auditor")
+    assert (await stack.as_user("not-an-auditor").get(about.url.path)).status_code == 403
