@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from controlplane.domain.checks.draft import Draft
 from controlplane.domain.facts import Facts
-from controlplane.domain.field_values import BLANK, ENCRYPTED
+from controlplane.domain.field_values import ENCRYPTED
 
 
 def check(draft: Draft, _facts: Facts) -> None:
-    """Demand a password of a new user; ``$encrypted$`` keeps the stored one."""
-    password = draft.values["password"]
+    """Demand a password of a new user; ``$encrypted$`` and nothing keep the stored one.
+
+    The import of awxkit sends nothing where its export has read ``$encrypted$``: the user comes
+    along and cannot log in until a password is set.
+    """
     kept = "" if draft.before is None else draft.before["password"]
-    if password == ENCRYPTED:
-        draft.values["password"] = password = kept
-    elif not password and "password" in draft.given:
-        draft.error("password", BLANK)
-        return
-    if not password and draft.creating:
+    if draft.values["password"] in ("", ENCRYPTED):
+        draft.values["password"] = kept
+    if draft.creating and "password" not in draft.given:
         draft.error("password", "Password required for new User.")
