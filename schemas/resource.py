@@ -42,6 +42,8 @@ class Secret(Struct, frozen=True):
     """True for what is kept as a hash instead of being encrypted: passwords, client secrets."""
     stars: str = "$encrypted$"
     """What it reads as."""
+    always: bool = False
+    """True when it reads so even where there is none."""
 
 
 class Json(Struct, frozen=True):

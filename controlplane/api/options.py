@@ -138,11 +138,15 @@ def of_detail(resource: Resource, *, edit: bool) -> dict[str, Any]:
     return body
 
 
-def of_attach(resource: Resource) -> dict[str, Any]:
-    """Return the body for a sub-list that takes nothing but ``{"id": N}``."""
-    body = of_list(resource, create=False)
-    identity = {"type": "integer", "required": True, "label": "ID", "filterable": True}
-    body["actions"]["POST"] = {"id": {**identity, "hidden": False}}
+def of_attach(resource: Resource, *, creates: bool = False, create: bool = False) -> dict[str, Any]:
+    """Return the body for a sub-list that takes ``{"id": N}``: awxkit exports its members' names.
+
+    ``creates``: it takes new members too; ``create``: this caller may make them.
+    """
+    body = of_list(resource, create=creates and create)
+    identity = {"type": "integer", "required": not creates, "label": "ID", "filterable": True}
+    fields = body["actions"].get("POST", {})
+    body["actions"]["POST"] = {"id": {**identity, "hidden": False}, **fields}
     return body
 
 

@@ -110,7 +110,7 @@ async def one(view: View, who: Principal, kind: str, object_id: int) -> dict[str
 def shown(field: Field, value: Any) -> Any:
     """Return a stored value as it is shown; secrets never are."""
     if field.secret is not None:
-        return field.secret.stars if value else ""
+        return field.secret.stars if value or field.secret.always else ""
     if field.json is not None and field.json.form == "object":
         return msgspec.json.decode(value) if isinstance(value, str) else value
     return value

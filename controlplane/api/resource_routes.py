@@ -126,10 +126,9 @@ def _relation_routes(resource: Resource, related: Related, path: str) -> list[HT
 
     async def describe(call: Call) -> Response[Any]:
         may = access.may_create(call.who, related.kind)
-        body = options.of_list(target, create=related.create and may)
-        if related.attach and not related.create:
-            body = options.of_attach(target)
-        return answer(body)
+        if related.attach:
+            return answer(options.of_attach(target, creates=related.create, create=may))
+        return answer(options.of_list(target, create=related.create and may))
 
     methods: Methods = {"GET": (permission, show)}
     if related.create or related.attach:

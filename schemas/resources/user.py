@@ -63,7 +63,7 @@ class User(Struct, frozen=True, kw_only=True):
     is_system_auditor: bool = False
     password: Annotated[
         str,
-        Secret(hashed=True),
+        Secret(hashed=True, always=True),
         Help("Field used to change the password."),
     ] = ""
     last_login: Annotated[datetime | None, ReadOnly()] = None
