@@ -26,7 +26,7 @@ SPEC = {
         }
     ],
 }
-AWS_TYPE, GALAXY_TYPE, VAULT_KV_TYPE = 5, 19, 27
+MACHINE_TYPE, AWS_TYPE, GALAXY_TYPE, VAULT_KV_TYPE = 1, 5, 19, 27
 HOLDERS = ("hosts", "groups")
 Body = dict[str, Any]
 ALL = {each.path for each in PATHS}
@@ -38,6 +38,8 @@ class Graph:
     def __init__(self, deployment: Deployment) -> None:
         """Make everything."""
         self.client: httpx.Client = deployment.client
+        self.nobody = httpx.Client(base_url=deployment.url, timeout=30)
+        """Without credentials."""
         self.deployment = deployment
         self.ids: dict[str, Any] = {}
         self._numbers = itertools.count(1)
@@ -84,8 +86,6 @@ class Graph:
             project = self.get(f"/api/v2/projects/{self.ids['projects']}/")
             number: int = project["summary_fields"]["object_roles"]["use_role"]["id"]
             return number
-        if plural == "instances":
-            return int(self.ids["instances"])
         if plural == "galaxy_credentials":
             galaxy = {"credential_type": GALAXY_TYPE, "inputs": {"url": "https://example.com/"}}
             return self.fresh("credentials", **galaxy)
@@ -154,6 +154,15 @@ class Graph:
             "metadata": {"secret_path": "/a", "secret_key": "b"},
         }
 
+    def ad_hoc(self) -> Body:
+        """Return the body of an ad hoc command."""
+        machine = self.fresh("credentials", credential_type=MACHINE_TYPE, inputs={})
+        return {**self.in_inventory(), "credential": machine, "module_name": "ping"}
+
+    def shared(self) -> Body:
+        """Return the body of an object that is shared between services."""
+        return {"resource_type": "shared.organization", "resource_data": {"name": self.name()}}
+
     def _build(self) -> None:
         self.ids["organizations"] = 1
         self.ids["users"] = self.get("/api/v2/me/")["results"][0]["id"]
@@ -165,8 +174,10 @@ class Graph:
             if listed and plural not in self.ids and "POST" not in lacking.get(f"/{plural}/", ()):
                 self.ids[plural] = self.fresh(plural)
         self._jobs()
-        organization = self.get("/api/v2/organizations/1/")
-        self.ids["roles"] = organization["summary_fields"]["object_roles"]["admin_role"]["id"]
+        inventory = self.get(f"/api/v2/inventories/{self.ids['inventories']}/")
+        self.ids["roles"] = inventory["summary_fields"]["object_roles"]["use_role"]["id"]
+        shared = self.get("/api/v2/service-index/resources/")
+        self.ids["ansible_id"] = shared["results"][0]["ansible_id"]
         for plural in ("activity_stream", "instances", "system_job_templates"):
             rows = self.get(f"/api/v2/{plural}/")["results"]
             self.ids[plural] = rows[0]["id"] if rows else 1

@@ -8,8 +8,9 @@ import httpx
 from msgspec import Struct
 
 from tests.compat.graph import SPEC, Body, Graph
-from tests.compat.paths import AwxPath
+from tests.compat.paths import PATHS, AwxPath
 from tests.compat.shapes import Shape, anything, keys
+from tests.deployment.conftest import PASSWORD
 
 
 class Action(Struct, frozen=True):
@@ -46,6 +47,14 @@ def creates(case: AwxPath) -> bool:
     return any(each in case.meaning for each in words) and case.path not in ACTIONS
 
 
+def attaches(case: AwxPath) -> bool:
+    """Return whether POST of a path attaches what there is."""
+    words = ("disassociate", "revoke")
+    return any(each in case.meaning for each in words) and case.path not in ACTIONS
+
+
+ANALYTICS = Action(403, {}, said("analytics-upload-not-enabled"))
+"""The proxy to a service of the vendor is refused, as on an AWX that is not registered there."""
 NODES = ("success_nodes", "failure_nodes", "always_nodes")
 TEMPLATES = ("job_templates", "workflow_job_templates")
 EVENTS = ("started", "success", "error", "approvals")
@@ -114,7 +123,28 @@ SEGMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """The kind of a sub-list's members where its last segment is not its name, and what the parent
 presets."""
 
+AD_HOC = Action(400, Graph.ad_hoc, refused("ad hoc commands"))
+
 ACTIONS: dict[str, Action] = {
+    "/config/": Action(400, {"manifest": "x"}, said("needs no subscription")),
+    "/config/subscriptions/": Action(400, {}, said("Missing subscription credentials")),
+    "/config/attach/": Action(400, {"pool_id": "1"}, said("needs no subscription")),
+    **{each.path: ANALYTICS for each in PATHS if each.path.startswith("/analytics/")},
+    "/service-index/validate-local-account/": Action(
+        200, {"username": "admin", "password": PASSWORD}, keys("ansible_id", "auth_code")
+    ),
+    "/service-index/resources/": Action(201, Graph.shared, keys("ansible_id")),
+    "/instances/{pk}/health_check/": Action(200, {}, keys("msg")),
+    "/instances/{pk}/instance_groups/": Action(
+        400, lambda graph: {"id": graph.fresh("instance_groups")}, said("runner registers")
+    ),
+    "/instance_groups/{pk}/instances/": Action(
+        400, lambda graph: {"id": graph.ids["instances"]}, said("runner registers")
+    ),
+    "/inventory_sources/{pk}/update/": Action(400, {}, refused("inventory updates")),
+    "/inventories/{pk}/update_inventory_sources/": Action(400, {}, refused("inventory updates")),
+    "/ad_hoc_commands/": AD_HOC,
+    **{f"/{each}/{{pk}}/ad_hoc_commands/": AD_HOC for each in ("inventories", "hosts", "groups")},
     **{
         f"/{plural}/{{pk}}/copy/": Action(201, named, keys("id", "name"))
         for plural in (

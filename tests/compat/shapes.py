@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import httpx
 
+from tests.compat.paths import PATHS
+
 Shape = Callable[[httpx.Response], bool]
 
 
@@ -36,9 +38,15 @@ def text(part: str) -> Shape:
 
 COPY = keys("can_copy")
 SURVEY = keys()
+REFUSED = text("analytics-upload-not-enabled")
+"""How the proxy to a service of the vendor answers, as on an AWX that is not registered there."""
 LAUNCH = keys("can_start_without_user_input", "survey_enabled", "variables_needed_to_start")
-ANALYTICS = keys("detail")
-"""The proxy to a service of the vendor is refused, as on an AWX without its credentials."""
+STATUSES = {
+    **{each.path: 403 for each in PATHS if each.path.startswith("/analytics/")},
+    "/analytics/": 200,
+    "/instances/{pk}/install_bundle/": 400,
+}
+"""GETs that are refused; ``BARE`` says how."""
 
 BARE: dict[str, Shape] = {
     "/": keys("ping", "inventory", "job_templates", "workflow_job_templates", "bulk"),
@@ -49,6 +57,7 @@ BARE: dict[str, Shape] = {
     "/mesh_visualizer/": keys("nodes", "links"),
     "/metrics/": text("awx_"),
     "/settings/{category_slug}/": keys(),
+    **{each.path: REFUSED for each in PATHS if each.path.startswith("/analytics/")},
     "/analytics/": keys(),
     "/bulk/": keys("host_create", "host_delete"),
     "/bulk/host_create/": keys("detail"),
@@ -63,7 +72,7 @@ BARE: dict[str, Shape] = {
     "/credentials/{pk}/test/": keys(),
     "/credential_types/{pk}/test/": keys(),
     "/instances/{pk}/health_check/": keys("uuid", "hostname", "last_health_check"),
-    "/instances/{pk}/install_bundle/": keys(),
+    "/instances/{pk}/install_bundle/": text("does not make install bundles"),
     "/projects/{pk}/playbooks/": bare_list,
     "/projects/{pk}/inventories/": bare_list,
     "/projects/{pk}/update/": keys("can_update"),

@@ -36,9 +36,10 @@ def check(draft: Draft, _facts: Facts) -> None:
 
 def link(relation: Relation, _facts: Facts) -> None:
     """Refuse a constructed inventory among the inputs of another."""
+    if relation.related.name != "input_inventories":
+        return
     target = relation.target_row
-    nested = target is not None and target["kind"] == "constructed"
-    if nested and relation.related.name == "input_inventories":
+    if target is not None and target["kind"] == "constructed":
         raise Refused({"error": NESTED})
 
 
