@@ -17,7 +17,7 @@ from controlplane.api.call import Call, answer
 from controlplane.api.errors import Missing, PermissionDenied
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.routing import Opt, routes
-from controlplane.api.tables import Column, Relation, Table, column, known, register, table_of
+from controlplane.api.tables import Column, Relation, Table, column, register, table_of
 from controlplane.api.where import AllOf, AnyOf, Related, Sql, Where
 from controlplane.domain.access import Principal
 from controlplane.domain.activity import TOKEN
@@ -28,7 +28,12 @@ from schemas.streams import ACCESS, CONFIG, JOBS
 KIND = "activity_stream"
 PARTS = (("activity", CONFIG.name), ("job_activity", JOBS.name), ("access", ACCESS.name))
 """(projection and table, the stream it follows)."""
-JOBS_SHOWN = (("job", "jobs"), ("project_update", "project_updates"))
+JOBS_SHOWN = (
+    ("job", "jobs"),
+    ("ad_hoc_command", "ad_hoc_commands"),
+    ("workflow_job", "workflow_jobs"),
+)
+"""(kind, plural) of the jobs that have a list of their own."""
 _COLUMNS = (
     *(("id", "int"), ("timestamp", "time"), ("operation", "str"), ("actor", "id")),
     *(("object1", "str"), ("object2", "str"), ("object_association", "str"), ("changes", "str")),
@@ -201,7 +206,7 @@ def _register() -> None:
     columns = {name: column(name, base) for name, base in _COLUMNS}
     columns["pk"] = Column(name="pk", base="int", sql='{t}."id"')
     columns["action_node"] = Column(name="action_node", base="str", sql="''::text")
-    kinds = [kind for kind in RESOURCES if known(kind)] + [kind for kind, _ in JOBS_SHOWN]
+    kinds = [*RESOURCES, "project_update", *(kind for kind, _ in JOBS_SHOWN)]
     relations = {kind: _relation(kind) for kind in kinds}
     actor = '{far}."id" = {near}."actor"'
     relations["actor"] = Relation(name="actor", table="user", on=actor, many=False)

@@ -20,7 +20,11 @@ from schemas.resource import Choices, Help, ReadOnly, Ref, Unique, resource
             message="Execution environment with this Name already exists.",
         ),
     ),
-    extra_links={"activity_stream": "activity_stream", "copy": "copy"},
+    extra_links={
+        "unified_job_templates": "unified_job_templates",
+        "activity_stream": "activity_stream",
+        "copy": "copy",
+    },
     parent="organization",
     order=("-created",),
     capabilities=("edit", "delete", "copy"),

@@ -50,6 +50,7 @@ VERBOSITIES = ((0, "0 (WARNING)"), (1, "1 (INFO)"), (2, "2 (DEBUG)"))
         *NOTIFIED,
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "update": "update",
         "inventory_updates": "inventory_updates",
         "hosts": "hosts",

@@ -47,6 +47,7 @@ from schemas.resources.schedule import SCHEDULES
         *NOTIFIED_OF_APPROVALS,
     ),
     extra_links={
+        "activity_stream": "activity_stream",
         "workflow_jobs": "workflow_jobs",
         "launch": "launch",
         "webhook_key": "webhook_key",

@@ -292,3 +292,24 @@ async def test_a_credential_keeps_its_owner(stack: Stack) -> None:
     assert changed.status_code == 200, changed.text
     owners = [owner["type"] for owner in changed.json()["summary_fields"]["owners"]]
     assert owners == ["organization"]
+
+
+async def test_an_environment_lists_the_templates_that_run_in_it(stack: Stack) -> None:
+    """A template is listed below the execution environment it names, and below no other."""
+    environment = await stack.make("execution_environments", name="used", image="used:1")
+    organization = await stack.make("organizations", name="of the used")
+    inventory = await stack.make("inventories", name="used", organization=organization["id"])
+    project = await stack.make("projects", name="used", organization=organization["id"])
+    template = await stack.make(
+        "job_templates",
+        name="user of the used",
+        project=project["id"],
+        inventory=inventory["id"],
+        playbook="site.yml",
+        execution_environment=environment["id"],
+    )
+    listed = (await stack.client.get(environment["related"]["unified_job_templates"])).json()
+    assert [each["url"] for each in listed["results"]] == [template["url"]]
+    other = await stack.make("execution_environments", name="unused", image="used:2")
+    listed = (await stack.client.get(other["related"]["unified_job_templates"])).json()
+    assert listed["count"] == 0
