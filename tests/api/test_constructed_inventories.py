@@ -12,6 +12,11 @@ PATH = "/api/v2/constructed_inventories/"
 FIELDS = ("source_vars", "update_cache_timeout", "limit", "verbosity")
 
 
+async def label(stack: Stack) -> int:
+    """Make a label."""
+    return int((await stack.make("labels", name="l", organization=1))["id"])
+
+
 async def test_four_fields_are_kept_by_the_source(stack: Stack) -> None:
     """Creating makes the source too; reading and changing show and reach its fields."""
     body = {"name": "built", "organization": 1, "limit": "web", "source_vars": "plugin: x"}
@@ -75,6 +80,9 @@ async def test_inputs_keep_their_order(stack: Stack) -> None:
         one = await inventory(stack, f"input-{name}")
         assert (await stack.client.post(inputs, json={"id": one["id"]})).status_code == 204
     assert await names(stack, inputs) == ["input-z", "input-a", "input-m"]
+    for name, number in (("instance_groups", 1), ("labels", await label(stack))):
+        path = f"{built['url']}{name}/"
+        assert (await stack.client.post(path, json={"id": number})).status_code == 204
     other = await inventory(stack, "from-others", kind="constructed")
     refused = await stack.client.post(inputs, json={"id": other["id"]})
     assert (refused.status_code, refused.json()) == (
