@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, NoReturn
 
 from msgspec import Struct
 
 from controlplane.api import visibility
 from controlplane.api.errors import BadRequest
+from controlplane.api.installation import install_uuid
+from controlplane.api.resource_ids import named_by
 from controlplane.domain import access, field_values
 from controlplane.domain.access import Facts, Principal
-from controlplane.domain.facts import plain
 from controlplane.shell.access_commands import Holder
 from controlplane.shell.read_model import View
-from schemas import ansible_ids
 from schemas.permissions import MODELS
 from schemas.resource import RESOURCES, Field
 
@@ -65,7 +66,7 @@ async def _actor(view: View, who: Principal, actor: str, body: dict[str, Any]) -
     if name == actor:
         number = _pk(actor, value)
     else:
-        kind, number = _by_ansible_id(other, value)
+        kind, number = await _by_ansible_id(view, other, value)
         number = number if kind == actor else None
     facts = None if number is None else await visibility.load(view, actor, number)
     if number is None or facts is None or not access.may(who, "read", actor, facts):
@@ -90,7 +91,7 @@ async def _object(view: View, who: Principal, kind: str, body: dict[str, Any]) -
     if name == "object_id":
         number = _pk(name, value)
     else:
-        of, number = _by_ansible_id(name, value)
+        of, number = await _by_ansible_id(view, name, value)
         if of and of != kind:
             text = f"Object type of {of} does not match role type of {MODELS[kind].name}"
             _refuse(name, text)
@@ -114,12 +115,13 @@ def _pk(name: str, value: Any, *, required: bool = False) -> int:
     return found
 
 
-def _by_ansible_id(name: str, value: Any) -> tuple[str, int | None]:
-    text = value if isinstance(value, str) and plain(value) else ""
+async def _by_ansible_id(view: View, name: str, value: Any) -> tuple[str, int | None]:
+    text = value if isinstance(value, str) else ""
     try:
-        found = ansible_ids.object_of(text)
+        uuid.UUID(text)
     except ValueError:
         _refuse(name, ["Must be a valid UUID."])
+    found = named_by(await install_uuid(view), text)
     return ("", None) if found is None else found
 
 

@@ -17,7 +17,6 @@ from controlplane.api.links import url_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
 from ops import clock
-from schemas.ansible_ids import ansible_id, resource_type
 from schemas.notification_types import NOTIFICATION_TYPES
 from schemas.resources.application import HIDDEN, PUBLIC
 from schemas.resources.workflow_job_template_node import NEXT
@@ -409,21 +408,6 @@ async def _role_definition(_view: View, rows: Sequence[Row]) -> ByID:
     return {row["id"]: {name: row[name] for name in ("created_by", "modified_by")} for row in rows}
 
 
-def _shared(kind: str) -> Computer:
-    """Return the summary by which other services know an object."""
-
-    async def resources(_view: View, rows: Sequence[Row]) -> ByID:
-        what = resource_type(kind)
-        return {
-            row["id"]: {
-                "resource": {"ansible_id": ansible_id(kind, row["id"]), "resource_type": what}
-            }
-            for row in rows
-        }
-
-    return resources
-
-
 _COLUMNS: dict[str, Computer] = {
     "application": _application,
     "project": _project,
@@ -443,9 +427,7 @@ _COLUMNS: dict[str, Computer] = {
 }
 _SUMMARIES: dict[str, tuple[Computer, ...]] = {
     "application": (_application_tokens,),
-    "organization": (_organization_counts, _shared("organization")),
-    "team": (_shared("team"),),
-    "user": (_shared("user"),),
+    "organization": (_organization_counts,),
     "project": (_last_update,),
     "inventory": (_inventory_labels,),
     "inventory_source": (_last_update, _inventory_source_extras),

@@ -50,6 +50,7 @@ async def page(
     installed = await install_uuid(view) if kind in SHARED else ""
     answers: list[dict[str, Any]] = []
     for row in rows:
+        _hide_jobs(kind, row, who, values, more)
         full = {**row, **values.get(row["id"], {}), **_kinds(resource, row, found)}
         related = links.related(resource, full)
         if detail and resource.named_url:

@@ -10,6 +10,7 @@ from controlplane.api.where import AllOf, Among, AnyOf, Sql, Where
 from controlplane.domain import access
 from controlplane.domain.access import Facts, Principal, Source
 from controlplane.shell.read_model import Row, View
+from schemas.resource import members
 
 MANAGED_IN_WORDS = frozenset({"role_definition"})
 """Kinds whose managed objects are refused by a rule that says so, not as a matter of rights."""
@@ -36,10 +37,19 @@ def visible(who: Principal, kind: str, verb: str = "read") -> Where:
     if kind == "user":
         organizations = sorted({number for of, number in who.grants if of == "organization"})
         return Sql(text=f"{_USERS})", values=(who.id, organizations))
+    if members(kind) != (kind,):
+        return AnyOf(parts=tuple(_member(who, each, verb) for each in members(kind)))
     parts = list(_granted(who, kind, access.holders(kind, verb)))
     if verb == "read" and kind in access.OPEN_WITHOUT:
         parts.append(Sql(text=f'{{t}}."{access.OPEN_WITHOUT[kind]}" is null'))
     return AnyOf(parts=tuple(parts))
+
+
+def _member(who: Principal, kind: str, verb: str) -> Where:
+    """Return the condition on a row of several kinds: the constant lets the others fall away."""
+    this = Sql(text=f"{{t}}.\"kind\" = '{kind}'")
+    seen = Among(column='{t}."id"', kind=kind, where=visible(who, kind, verb))
+    return AllOf(parts=(this, seen))
 
 
 def holding(who: Principal, kind: str, role: str) -> Where:
@@ -74,17 +84,24 @@ def _reached(
     kind: str, path: tuple[str, ...], creator: tuple[str, ...], values: tuple[list[int], int]
 ) -> Where:
     """Return the condition that a path ends at one of some ids, and was created by a user."""
-    columns = table_of(kind).columns
-    column = columns[path[0] if path else "id"].sql
+    column = _column(kind, path[0] if path else "id")
     where: Where = Sql(text=f"{column} = any({{0}}::bigint[])", values=values[:1])
+    there = table_of(kind).relations[path[0]].table if len(path) > 1 else ""
+    if there and path[1] in members(there):
+        there, path, creator = path[1], (path[0], *path[2:]), (*creator[:1], *creator[2:])
     if len(path) > 1:
-        there = table_of(kind).relations[path[0]].table
         inner = _reached(there, path[1:], creator[1:], values)
         where = Among(column=column, kind=there, where=inner)
     if len(creator) == 1:
-        mine = Sql(text=f"{columns[creator[0]].sql} = {{0}}", values=values[1:])
+        mine = Sql(text=f"{_column(kind, creator[0])} = {{0}}", values=values[1:])
         where = AllOf(parts=(where, mine))
     return where
+
+
+def _column(kind: str, name: str) -> str:
+    """Return the SQL of a column, which may be one that is not shown."""
+    known = table_of(kind).columns
+    return known[name].sql if name in known else f'{{t}}."{name}"'
 
 
 @functools.cache

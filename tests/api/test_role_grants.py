@@ -8,7 +8,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from schemas.ansible_ids import ansible_id
 from schemas.role_definitions import MANAGED
 from tests.api.stack import Stack
 
@@ -424,7 +423,7 @@ async def test_a_custom_definition_grants_exactly_its_permissions(
         "/api/v2/role_user_assignments/",
         role_definition=definition["id"],
         user=user,
-        object_ansible_id=ansible_id("organization", world["organization"]["id"]),
+        object_ansible_id=world["organization"]["summary_fields"]["resource"]["ansible_id"],
     )
     assert status == 201, given
     assert (given["content_type"], given["object_id"]) == (
@@ -565,10 +564,6 @@ async def test_the_auditor_definition_is_a_flag(stack: Stack) -> None:
             {"object_ansible_id": ["Must be a valid UUID."]},
         ),
         (
-            {"role_definition": 28, "user": 1, "object_ansible_id": ansible_id("team", 1)},
-            {"object_ansible_id": "Object type of team does not match role type of project"},
-        ),
-        (
             {"role_definition": 37, "user": 1, "object_id": "1"},
             {"object_id": "System role does not allow for object assignment"},
         ),
@@ -577,6 +572,23 @@ async def test_the_auditor_definition_is_a_flag(stack: Stack) -> None:
 async def test_what_cannot_be_assigned(stack: Stack, body: Body, answer: Body) -> None:
     """Each mistake names its field in AWX's words."""
     assert await post(stack.client, "/api/v2/role_user_assignments/", **body) == (400, answer)
+
+
+async def test_an_ansible_id_of_another_kind_is_refused(
+    stack: Stack, world: dict[str, Any]
+) -> None:
+    """A team is no project; what names nothing does not exist."""
+    team = world["team"]["summary_fields"]["resource"]["ansible_id"]
+    body = {"role_definition": IDS["Project Use"], "user": 1, "object_ansible_id": team}
+    path = "/api/v2/role_user_assignments/"
+    text = "Object type of team does not match role type of project"
+    assert await post(stack.client, path, **body) == (400, {"object_ansible_id": text})
+    nothing = "00000000-0000-4000-8000-000000000000"
+    unknown = {"object_ansible_id": [f'Invalid pk "{nothing}" - object does not exist.']}
+    assert await post(stack.client, path, **{**body, "object_ansible_id": nothing}) == (
+        400,
+        unknown,
+    )
 
 
 async def test_others_assign_what_they_administer(stack: Stack, world: dict[str, Any]) -> None:
