@@ -12,6 +12,7 @@ import httpx
 import pytest
 import requests
 
+from controlplane.api.app import create_app
 from controlplane.api.errors import UNAUTHENTICATED
 from schemas.events.access import LoginTried
 from tests.api.stack import PASSWORD, Stack
@@ -385,3 +386,55 @@ async def test_ended_token_is_known_nowhere(stack: Stack) -> None:
         assert (await client.get("/api/v2/settings/all/")).status_code == 403
         assert (await stack.client.delete(made["url"])).status_code == 204
         assert (await me())[0] == 401
+
+
+async def test_ended_token_is_out_everywhere(stack: Stack) -> None:
+    """Another process that knew the token refuses it with its next request."""
+    made = (await stack.client.post("/api/v2/tokens/", json={})).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    app: Any = create_app(stack.services)
+    other = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=other, base_url="http://other", headers=headers) as two:
+        for _ in range(3):
+            assert (await two.get("/api/v2/me/")).status_code == 200
+        assert (await stack.client.delete(made["url"])).status_code == 204
+        assert (await two.get("/api/v2/me/")).status_code == 401
+
+
+async def test_expired_token_is_dead_though_known(stack: Stack) -> None:
+    """Its time runs out without anything being written."""
+    async with setting(stack, OAUTH2_PROVIDER={"ACCESS_TOKEN_EXPIRE_SECONDS": 1}):
+        made = (await stack.client.post("/api/v2/tokens/", json={})).json()
+    async with stack.anonymous() as client:
+        client.headers["Authorization"] = f"Bearer {made['token']}"
+
+        async def refused() -> bool:
+            return (await client.get("/api/v2/me/")).status_code == 401
+
+        await soon(refused)
+
+
+async def test_session_in_use_is_prolonged(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cookie is sent again with its time, but not over a logout's."""
+    async with stack.anonymous() as client:
+        await log_in(stack, client, PASSWORD)
+        assert "set-cookie" not in (await client.get("/api/v2/me/")).headers
+        monkeypatch.setattr("controlplane.api.sessions.RENEW_AFTER_S", -1.0)
+        sent = (await client.get("/api/v2/me/")).headers["set-cookie"]
+        assert sent.startswith(f"awx_sessionid={client.cookies['awx_sessionid']};")
+        assert "Max-Age=1800" in sent
+        gone = await client.get("/api/logout/")
+        assert "awx_sessionid" not in client.cookies
+        assert "Max-Age=1800" not in str(gone.headers.get_list("set-cookie"))
+
+
+async def test_ended_session_is_not_brought_back(stack: Stack) -> None:
+    """A request under way that prolongs a session cannot undo its end."""
+    sessions = stack.app.state.authenticator.sessions
+    session_id = await sessions.open(1, "a hash")
+    session = await sessions.find(session_id)
+    await sessions.close(session_id)
+    await sessions.rebind(session_id, session, "a hash")
+    assert await sessions.find(session_id) is None
+    for junk in ("", "1.", "x.y", f"{10**30}.x", "1.\x00", "\ud800"):
+        assert await sessions.find(junk) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -248,6 +249,19 @@ async def test_refresh_token_used_twice_ends_the_family(stack: Stack) -> None:
     assert (await stack.client.get(made["related"]["tokens"])).json()["count"] == 0
 
 
+async def test_refresh_token_used_twice_at_once(stack: Stack) -> None:
+    """At most one of the two gets a token, and it does not outlive the other's try."""
+    made = await application(stack, authorization_grant_type="password")
+    first = (await by_password(stack, made)).json()
+    tries = [refreshed(stack, made, first["refresh_token"]) for _ in range(4)]
+    answered = await asyncio.gather(*tries)
+    codes = sorted(each.status_code for each in answered)
+    assert codes == [200, 400, 400, 400]
+    given = next(each.json() for each in answered if each.status_code == 200)
+    assert not await works(stack, given["access_token"])
+    assert not await works(stack, first["access_token"])
+
+
 async def test_refresh_token_belongs_to_its_client(stack: Stack) -> None:
     """Another application cannot use it, nor harm it by trying."""
     made, other = [await application(stack, authorization_grant_type="password") for _ in "12"]
@@ -307,6 +321,14 @@ async def test_code_is_good_once(stack: Stack) -> None:
     again = await exchanged(stack, made, code)
     assert (again.status_code, again.json()) == (400, INVALID_GRANT)
     assert not await works(stack, second["access_token"])
+
+
+async def test_code_used_twice_at_once(stack: Stack) -> None:
+    """One of those who try gets a token."""
+    made = await application(stack)
+    code = await code_of(stack, made)
+    answered = await asyncio.gather(*(exchanged(stack, made, code) for _ in range(4)))
+    assert sorted(each.status_code for each in answered) == [200, 400, 400, 400]
 
 
 async def test_code_is_bound(stack: Stack) -> None:
