@@ -75,6 +75,8 @@ PRESENCE = BucketSpec(name="presence", allow_ttl=True)
 LAUNCH_KEYS = BucketSpec(name="launch-keys", ttl_s=DAY_S)
 SESSIONS = BucketSpec(name="sessions", allow_ttl=True)
 CODES = BucketSpec(name="codes", allow_ttl=True)
+SSO = BucketSpec(name="sso", allow_ttl=True)
+"""Logins under way at identity providers, and assertions that were used."""
 SNAPSHOTS = BucketSpec(name="snapshots")
 
-BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, CODES, SNAPSHOTS)
+BUCKETS = (LEASES, PRESENCE, LAUNCH_KEYS, SESSIONS, CODES, SSO, SNAPSHOTS)

@@ -22,4 +22,5 @@ class Tier(Struct, frozen=True, kw_only=True):
 TIERS = {
     "sshd": Tier(program="sshd", package="openssh-server"),
     "netns": Tier(program="ip", package="iproute2"),
+    "slapd": Tier(program="slapd", package="slapd"),
 }

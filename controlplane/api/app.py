@@ -17,9 +17,11 @@ from controlplane.api.config_routes import config_handlers
 from controlplane.api.constructed_routes import constructed_handlers
 from controlplane.api.credential_routes import credential_handlers
 from controlplane.api.dashboard_routes import dashboard_handlers
+from controlplane.api.directory_logins import DirectoryLogins
 from controlplane.api.edge import Edge
 from controlplane.api.error_answers import answer_error
 from controlplane.api.event_routes import event_handlers
+from controlplane.api.external_auth import ExternalAuth
 from controlplane.api.history_routes import history_handlers
 from controlplane.api.host_metric_routes import host_metric_handlers
 from controlplane.api.instance_routes import instance_handlers
@@ -44,6 +46,7 @@ from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
 from controlplane.api.settings_routes import settings_handlers
 from controlplane.api.sightings import Sightings
+from controlplane.api.sso_routes import sso_handlers
 from controlplane.api.survey_routes import survey_handlers
 from controlplane.api.system_routes import system_handlers
 from controlplane.api.template_lists import template_list_handlers
@@ -62,6 +65,8 @@ def create_app(services: Services) -> Litestar:
     def settings() -> LoginSettings:
         return services.login
 
+    external = ExternalAuth(services)
+    sources = [DirectoryLogins(services, external)]
     app = Litestar(
         route_handlers=[
             *system_handlers(),
@@ -98,6 +103,7 @@ def create_app(services: Services) -> Litestar:
             *history_handlers(),
             *notification_handlers(),
             *activity_handlers(),
+            *sso_handlers(),
         ],
         guards=[guards.admit],
         exception_handlers={Exception: answer_error},
@@ -107,8 +113,9 @@ def create_app(services: Services) -> Litestar:
                 "sightings": Sightings(),
                 "codes": Codes(services.nats, settings),
                 "authenticator": Authenticator(
-                    Sessions(services.nats, settings), Passwords(), settings
+                    Sessions(services.nats, settings), Passwords(), settings, sources
                 ),
+                "external": external,
             }
         ),
         openapi_config=None,

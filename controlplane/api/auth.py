@@ -7,7 +7,7 @@ import binascii
 import contextlib
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -57,11 +57,21 @@ class Identity(Struct, frozen=True, kw_only=True):
 class PasswordSource(Protocol):
     """A directory elsewhere that knows names and passwords, such as LDAP."""
 
-    async def user_of(self, username: str, password: str) -> Row | None:
-        """Return the user as the query ``user_by_name`` has it, made before if need be.
+    @property
+    def name(self) -> str:
+        """Return the name that records of logins give it."""
+        ...
 
-        None when the directory refuses; asked after the passwords that are stored here.
-        """
+    async def ask(self, username: str, password: str) -> None:
+        """Have it judge a name and password, unless a user of ours is none of its business."""
+        ...
+
+    async def judges(self, row: Row | None) -> bool:
+        """Return whether it may let in this user, or a name that nobody here has."""
+        ...
+
+    async def user_of(self, username: str, password: str, view: View) -> Row | None:
+        """Return the user whom it vouched for when it was asked; None when it did not."""
         ...
 
 
@@ -121,29 +131,40 @@ class Authenticator:
     def line(self, connection: Connection) -> AbstractAsyncContextManager[None]:
         """Return where who sends a password waits, before the read model is opened for them."""
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "basic":
+        if scheme.lower() != "basic" or not self._settings().basic:
             return contextlib.nullcontext()
         try:
-            return self.passwords.line(*_name_and_password(given.strip()))
+            return self.password_line(*_name_and_password(given.strip()))
         except NotAuthenticated:
             return contextlib.nullcontext()
+
+    @contextlib.asynccontextmanager
+    async def password_line(self, username: str, password: str) -> AsyncIterator[None]:
+        """Ask the sources about a password, then wait where it may be checked."""
+        if not self.passwords.lately(username, password):
+            for source in self._sources:
+                await source.ask(username, password)
+        async with self.passwords.line(username, password):
+            yield
 
     async def check_password(self, username: str, password: str, view: View, way: str) -> Row:
         """Return the user's row when the password is right; raises LoginFailed.
 
-        Ask within the ``line`` of the name and password.
+        Ask within the ``password_line`` of the name and password.
         """
-        row = None
-        if self._settings().local and "\x00" not in username:
-            row = await view.named_row("user_by_name", username)
-            if row is None:
-                await self.passwords.waste(password)
-            elif await self.passwords.right(row, password):
-                return row
         for source in self._sources:
-            found = await source.user_of(username, password)
+            found = await source.user_of(username, password, view)
             if found is not None:
                 return found
+        row = None
+        if "\x00" not in username:
+            row = await view.named_row("user_by_name", username)
+        if row is None or not row["password"]:
+            await self.passwords.waste(password)
+        elif self._settings().local and await self.passwords.right(row, password):
+            return row
+        for source in self._sources:
+            way = source.name if await source.judges(row) else way
         raise LoginFailed(username, None if row is None else row["id"], way)
 
     async def _basic(self, given: str, view: View) -> Login:

@@ -32,10 +32,12 @@ LABELS_MAX = 10
 GROUPS_MAX = 5
 HOST_JOBS_MAX = 5
 NOTIFICATIONS_MAX = 5
+EXTERNAL = {None: None, "ldap": "ldap", "saml": "enterprise"}
+"""Who made a user, as ``external_account`` shows it; all others are ``social``."""
 
 
 async def columns(view: View, kind: str, rows: Sequence[Row]) -> ByID:
-    """Return the computed values of a page's rows by id."""
+    """Return the computed values of a page's rows by id; a field that is UNSET is not shown."""
     computer = _COLUMNS.get(kind)
     return await computer(view, rows) if computer is not None and rows else {}
 
@@ -274,6 +276,20 @@ def decoded(value: Any) -> dict[str, Any]:
     return found
 
 
+async def _user(_view: View, rows: Sequence[Row]) -> ByID:
+    """Say who vouches for a user; one for whom others do has no password to show."""
+    found: ByID = {}
+    for row in rows:
+        provider = row["external_provider"]
+        social = provider not in (None, "ldap")
+        found[row["id"]] = {
+            "external_account": EXTERNAL.get(provider, "social"),
+            "auth": [{"provider": provider, "uid": row["external_uid"]}] if social else [],
+            **({"password": UNSET} if provider is not None else {}),
+        }
+    return found
+
+
 async def _label_summary(view: View, rows: Sequence[Row], kind: str) -> ByID:
     found: ByID = {row["id"]: {"labels": {"count": 0, "results": []}} for row in rows}
     for row in await view.named(f"{kind}_label_rows", _ids(rows)):
@@ -410,6 +426,7 @@ async def _role_definition(_view: View, rows: Sequence[Row]) -> ByID:
 
 _COLUMNS: dict[str, Computer] = {
     "application": _application,
+    "user": _user,
     "project": _project,
     "inventory": _inventory,
     "inventory_source": _inventory_source,

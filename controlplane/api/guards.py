@@ -44,10 +44,10 @@ KEY = "permission"
 class Permission(Struct, frozen=True, kw_only=True):
     """What a route asks of its caller.
 
-    ``verb``: ``anonymous`` (anybody), ``client`` (the route asks OAuth 2's client itself; no user
-    is looked for), ``login`` (any user; the list or body decides the rest),
-    ``superuser``, ``audit`` (superuser or auditor), or a verb of ``domain.access`` on the object
-    of ``kind`` that the path parameter ``parameter`` names.
+    ``verb``: ``anonymous`` (anybody), ``client`` (the route asks OAuth 2's client, or an identity
+    provider, itself; no user is looked for), ``login`` (any user; the list or body decides the
+    rest), ``superuser``, ``audit`` (superuser or auditor), or a verb of ``domain.access`` on the
+    object of ``kind`` that the path parameter ``parameter`` names.
     """
 
     verb: str

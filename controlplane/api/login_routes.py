@@ -73,13 +73,16 @@ async def check_form(call: Call) -> Response[Any]:
     username, password = fields.get("username", ""), fields.get("password", "")
     wanted = fields.get("next", "")
     try:
-        async with authenticator.passwords.line(username, password), call.read() as view:
+        async with authenticator.password_line(username, password), call.read() as view:
             row = await authenticator.check_password(username, password, view, "session")
     except LoginFailed as failure:
-        await record(call.request, failure.username, failure.user, "session", accepted=False)
+        await record(call.request, failure.username, failure.user, failure.way, accepted=False)
         return _form(call, 401, wanted)
     identity = Identity(
-        user=row["id"], username=row["username"], password_hash=row["password"], way="session"
+        user=row["id"],
+        username=row["username"],
+        password_hash=row["password"],
+        way=row["external_provider"] or "session",
     )
     return await log_in(call, identity, wanted)
 

@@ -84,7 +84,7 @@ async def _by_password(call: Call, form: Mapping[str, str]) -> Response[Any]:
     scope = _scope(form, " ".join(SCOPES))
     authenticator: Authenticator = call.request.app.state.authenticator
     try:
-        async with authenticator.passwords.line(username, password), call.read() as view:
+        async with authenticator.password_line(username, password), call.read() as view:
             row = await authenticator.check_password(username, password, view, "password_grant")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, failure.way, accepted=False)

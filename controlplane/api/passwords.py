@@ -40,9 +40,12 @@ class Passwords:
 
     def line(self, username: str, password: str) -> AbstractAsyncContextManager[None]:
         """Return the place where a check may run: at once for what was right a moment ago."""
+        return contextlib.nullcontext() if self.lately(username, password) else self._line
+
+    def lately(self, username: str, password: str) -> bool:
+        """Return whether a password that is kept here was right a moment ago."""
         until = self._lately.get(self._mark(f"{username}:{password}"))
-        lately = until is not None and until > clock.monotonic()
-        return contextlib.nullcontext() if lately else self._line
+        return until is not None and until > clock.monotonic()
 
     async def right(self, user: Row, password: str) -> bool:
         """Return whether the password belongs to the user's stored hash; ask within ``line``."""

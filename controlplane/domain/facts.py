@@ -94,7 +94,13 @@ class SettingValue(Struct, frozen=True):
     name: str
 
 
-Lookup = Object | Find | Targets | Holders | Linked | ActiveJobs | Content | SettingValue
+class Held(Struct, frozen=True, kw_only=True):
+    """Every object role that a user holds directly, as (kind, object, role)."""
+
+    user: int
+
+
+Lookup = Object | Find | Targets | Holders | Linked | ActiveJobs | Content | SettingValue | Held
 
 _ABSENT: dict[type, Any] = {
     Object: None,
@@ -105,6 +111,7 @@ _ABSENT: dict[type, Any] = {
     ActiveJobs: (),
     Content: None,
     SettingValue: None,
+    Held: frozenset(),
 }
 
 
@@ -226,6 +233,12 @@ class Facts:
         self._reads[f"setting:{SETTINGS_ID}"] = None
         found = self._ask(SettingValue(name))
         return default if found is None else found
+
+    def held(self, user: int) -> frozenset[tuple[str, int, str]]:
+        """Return the object roles of a user, whose own key guards the answer."""
+        self._reads[Object("user", user).key] = None
+        found: frozenset[tuple[str, int, str]] = self._ask(Held(user=user))
+        return found
 
     def _ask(self, lookup: Lookup) -> Any:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controlplane.domain.errors import Invalid
+from controlplane.domain.external import checks
 from controlplane.domain.facts import Unsealed
 from controlplane.domain.field_values import ENCRYPTED, REQUIRED
 from controlplane.domain.setting_values import Unfit, read
@@ -81,3 +82,6 @@ def _check_categories(values: Values, stored: Values) -> None:
         problems += CATEGORY_CHECKS[slug](whole | {**stored, **values})
     if problems:
         raise Invalid({"__all__": ["\n".join(problems)]})
+    if any(SETTINGS[name].slug == "ldap" for name in values):
+        whole = {each.name: each.default for each in of_category("ldap")}
+        checks.check_together(whole | {**stored, **values})

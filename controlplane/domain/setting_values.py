@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from controlplane.domain.external import checks
 from controlplane.domain.facts import plain
 from schemas.settings import Setting
 
@@ -45,7 +47,8 @@ def read(setting: Setting, raw: Any) -> Any:
     if not plain(raw):
         raise Unfit(NUL)
     value = _READERS[setting.kind](setting, raw)
-    problem = "" if setting.check is None else setting.check(value)
+    check = setting.check or functools.partial(checks.problem, setting.name)
+    problem = check(value)
     if problem:
         raise Unfit(problem)
     return value

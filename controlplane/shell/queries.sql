@@ -1,8 +1,8 @@
 -- name: user_by_name
-select "id", "username", "password", "is_superuser", "is_system_auditor" from "user" where "username" = $1
+select "id", "username", "password", "is_superuser", "is_system_auditor", "external_provider" from "user" where "username" = $1
 
 -- name: user_by_id
-select "id", "username", "password", "is_superuser", "is_system_auditor" from "user" where "id" = $1
+select "id", "username", "password", "is_superuser", "is_system_auditor", "external_provider" from "user" where "id" = $1
 
 -- name: user_by_token
 select u."id", u."username", u."password", u."is_superuser", u."is_system_auditor",

@@ -7,8 +7,9 @@ bulk of ten thousand hosts needs as many queries as one host.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import argon2
@@ -22,6 +23,7 @@ from controlplane.domain.facts import (
     Facts,
     Find,
     Hashed,
+    Held,
     Holders,
     Lacking,
     Linked,
@@ -77,7 +79,7 @@ def prepare_for(command: Command, tools: CommandTools) -> Prepare:
         nonlocal plan
         if plan is None:
             plan = decider.read(await _with_hashes(command))
-        decision = await _decide(plan, view, tools)
+        decision = await settle(functools.partial(decider.decide, plan), view, tools)
         events = [await _sealed(event, tools.vault) for event in decision.events]
         return Prepared(
             subject=subjects.config(*(decision.home or (decision.kind, decision.id))),
@@ -115,10 +117,13 @@ async def _hashed(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**body, "password": Hashed(await hash_password(password))}
 
 
-async def _decide(plan: decider.Plan, view: ConfigView, tools: CommandTools) -> Decision:
+async def settle(
+    decide: Callable[[Facts], Decision | Lacking], view: ConfigView, tools: CommandTools
+) -> Decision:
+    """Decide again and again, with what was lacking loaded, until nothing is; raises Rejected."""
     facts = Facts(now=clock.now(), random=ids.random_bytes(32).hex())
     for _ in range(ROUNDS_MAX):
-        decided = decider.decide(plan, facts)
+        decided = decide(facts)
         if isinstance(decided, Decision):
             return decided
         facts.learn(await _load(decided, view, tools))
@@ -146,7 +151,7 @@ def _group_of(lookup: Lookup) -> tuple[Any, ...]:
             return (type(lookup), kind, relation)
         case Linked(kind=kind, relation=relation):
             return (Linked, kind, relation)
-        case ActiveJobs() | Content() | SettingValue():
+        case ActiveJobs() | Content() | SettingValue() | Held():
             return (type(lookup),)
 
 
@@ -168,6 +173,8 @@ async def _load_group(
             return await _active_jobs(lookups, view, tools)
         case SettingValue():
             return await _settings(lookups, view)
+        case Held():
+            return await _held(lookups, view)
         case _:
             return await _content(lookups, view)
 
@@ -283,6 +290,14 @@ async def _content(lookups: Sequence[Content], view: ConfigView) -> dict[Lookup,
     )
     found = {row["project"]: tuple(msgspec.json.decode(row["playbooks"])) for row in rows}
     return {each: found.get(each.project) for each in lookups}
+
+
+async def _held(lookups: Sequence[Held], view: ConfigView) -> dict[Lookup, Any]:
+    rows = await view.connection.fetch(QUERIES["grants_of_users"], [each.user for each in lookups])
+    found: dict[int, set[tuple[str, int, str]]] = defaultdict(set)
+    for row in rows:
+        found[row["user_id"]].add((row["kind"], row["object_id"], row["role"]))
+    return {each: frozenset(found[each.user]) for each in lookups}
 
 
 async def _sealed(event: Event, vault: Vault) -> Event:

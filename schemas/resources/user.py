@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.resource import Help, ReadOnly, Related, Secret, Unique, resource
+from schemas.resource import Help, Hidden, ReadOnly, Related, Secret, Unique, resource
 
 
 @resource(
@@ -19,6 +19,12 @@ from schemas.resource import Help, ReadOnly, Related, Secret, Unique, resource
             fields=("username",),
             key="username",
             message="A user with that username already exists.",
+        ),
+        Unique(
+            fields=("external_provider", "external_uid"),
+            key="username",
+            message="A user of that identity provider already exists.",
+            nulls_distinct=True,
         ),
     ),
     related=(
@@ -43,7 +49,7 @@ from schemas.resource import Help, ReadOnly, Related, Secret, Unique, resource
     named_url=("username",),
 )
 class User(Struct, frozen=True, kw_only=True):
-    """The state of a user; ``password`` is an Argon2 hash."""
+    """The state of a user; ``password`` is an Argon2 hash, empty when others vouch for them."""
 
     username: Annotated[
         str,
@@ -67,3 +73,8 @@ class User(Struct, frozen=True, kw_only=True):
         Help("Field used to change the password."),
     ] = ""
     last_login: Annotated[datetime | None, ReadOnly()] = None
+    ldap_dn: Annotated[str, ReadOnly(), Help(label="Ldap dn")] = ""
+    external_provider: Annotated[str | None, ReadOnly(), Hidden()] = None
+    """The way of logging in that made the user and that alone lets them in; null for passwords."""
+    external_uid: Annotated[str | None, ReadOnly(), Hidden()] = None
+    """What that provider knows the user by."""

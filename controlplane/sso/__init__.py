@@ -1,0 +1,1 @@
+"""Identity providers outside: how each is asked who somebody is."""
