@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from controlplane.domain import extra_vars, launch
+from controlplane.domain import extra_vars, launch, survey
 from controlplane.domain.launch import ASK, TemplateFacts
 from controlplane.shell.read_model import View
 
@@ -88,7 +88,7 @@ async def launch_info(view: View, facts: TemplateFacts) -> dict[str, Any]:
         "passwords_needed_to_start": launch.passwords_needed(facts.credentials),
         **{flag: template[flag] for flag in ASK.values()},
         "survey_enabled": template["survey_enabled"],
-        "variables_needed_to_start": [],
+        "variables_needed_to_start": survey.needed(survey.questions(template)),
         "credential_needed_to_start": False,
         "inventory_needed_to_start": template["inventory"] is None,
         "job_template_data": {

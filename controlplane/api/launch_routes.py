@@ -170,7 +170,8 @@ async def relaunch_job(call: Call) -> Response[Any]:
         given = {name: body[name] for name in body if name not in launch.ASK and name != "hosts"}
         resolved = launch.resolve(facts, given, PromptFacts())
         record = msgspec.structs.replace(resolved.record, limit=limit)
-        resolved = msgspec.structs.replace(resolved, record=record)
+        secret = await launching.secret_variables(call.services.launch_tools, job["id"])
+        resolved = msgspec.structs.replace(resolved, record=record, secret_vars=secret)
         done = await launching.launch_template(
             call.services.launch_tools,
             view,
@@ -291,6 +292,7 @@ async def _as_it_was(view: View, job: Row, template: Row) -> TemplateFacts:
         "limit": job["limit_"],
         "inventory": job["inventory_id"],
         "project": job["project_id"],
+        "survey_enabled": False,
     }
     facts = await launching.template_facts(view, row)
     credentials = await launching.credential_facts(view, job["credentials"])

@@ -13,9 +13,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from controlplane.domain import extra_vars
+from controlplane.domain import extra_vars, survey
 from controlplane.domain.errors import Invalid
+from controlplane.domain.facts import Unsealed
+from controlplane.domain.field_values import ENCRYPTED
 from controlplane.domain.launch_fields import FIELD_READERS, same_as_template
+from controlplane.domain.survey import Sealed
 from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
 
@@ -100,19 +103,24 @@ class Resolved(Struct, frozen=True, kw_only=True):
     """Names of prompted groups; empty when the template's own order holds."""
     ignored_fields: dict[str, Any]
     passwords: dict[str, str]
+    secret_vars: dict[str, Unsealed | Sealed] = {}
+    """Variables that the record shows as encrypted: secret answers of a survey."""
 
 
 def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts) -> Resolved:
     """Resolve a launch body; raises Invalid with AWX's field messages."""
     template = facts.template
     accepted, ignored, errors = _accept(template, body)
+    answers = _answers(template, body, accepted, ignored, errors)
+    secret = {n: v for n, v in answers.items() if isinstance(v, Unsealed | Sealed)}
     inventory = accepted.get("inventory", template["inventory"])
     errors.update(_resource_errors(facts, body, inventory))
     credentials = _credentials(facts, accepted, prompts, errors)
     if any(credential.looked_up for credential in credentials):
         errors.setdefault("credentials", [NO_LOOKUPS])
     errors.update(_reference_errors(accepted, prompts))
-    variables = _variables(template, accepted, errors)
+    told = {**answers, **dict.fromkeys(secret, ENCRYPTED)}
+    variables = _variables(template, told, accepted, errors)
     passwords, missing = _passwords(credentials, body)
     if errors:
         raise Invalid(errors)
@@ -146,6 +154,7 @@ def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts)
         ),
         ignored_fields=ignored,
         passwords=passwords,
+        secret_vars=secret,
     )
 
 
@@ -164,8 +173,10 @@ def can_start_without_input(
 ) -> bool:
     """Return AWX's ``can_start_without_user_input``.
 
-    No ask flag is on and no password is missing.
+    No ask flag is on, no password is missing and no question must be answered.
     """
+    if survey.needed(survey.questions(template)):
+        return False
     return not any(template[flag] for flag in ASK.values()) and not passwords_needed(credentials)
 
 
@@ -263,12 +274,40 @@ def _reference_errors(accepted: Mapping[str, Any], prompts: PromptFacts) -> dict
     return errors
 
 
+def _answers(
+    template: Mapping[str, Any],
+    body: Mapping[str, Any],
+    accepted: dict[str, Any],
+    ignored: dict[str, Any],
+    errors: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what the survey makes of the variables given; these are no variables of their own."""
+    asked = survey.questions(template)
+    if not asked or "extra_vars" in errors:
+        return {}
+    names = {each["variable"] for each in asked}
+    given, _ = FIELD_READERS["extra_vars"](body.get("extra_vars"))
+    mine = {name: value for name, value in given.items() if name in names}
+    rest = {name: value for name, value in given.items() if name not in names}
+    for fields in (accepted, ignored):
+        if fields.pop("extra_vars", None) and rest:
+            fields["extra_vars"] = rest
+    wrong = survey.wrong_answers(asked, mine)
+    if wrong:
+        errors["variables_needed_to_start"] = [text for texts in wrong.values() for text in texts]
+        return {}
+    return survey.answered(asked, mine)
+
+
 def _variables(
-    template: Mapping[str, Any], accepted: Mapping[str, Any], errors: dict[str, Any]
+    template: Mapping[str, Any],
+    answers: dict[str, Any],
+    accepted: Mapping[str, Any],
+    errors: dict[str, Any],
 ) -> dict[str, Any]:
     try:
         return extra_vars.merge(
-            extra_vars.parse(template["extra_vars"]), accepted.get("extra_vars", {})
+            extra_vars.parse(template["extra_vars"]), answers, accepted.get("extra_vars", {})
         )
     except extra_vars.NotVariables as error:
         errors["extra_vars"] = [str(error)]

@@ -33,20 +33,17 @@ _NEEDED = ("type", "question_name", "variable", "required")
 Question = Mapping[str, Any]
 
 
-class Answers(Struct, frozen=True, kw_only=True):
-    """Variables of a launch as a survey takes them."""
+class Sealed(Struct, frozen=True):
+    """A secret as it is stored with its template."""
 
-    variables: dict[str, Any]
-    """Defaults where nothing was answered, then the answers; secret ones are ``Unsealed``."""
-    errors: list[str]
+    text: str
 
 
 def questions(template: Mapping[str, Any]) -> list[Question]:
     """Return the questions that a launch of a template asks; none while its survey is off."""
-    spec = decoded(template["survey_spec"])
-    if not template["survey_enabled"]:
+    if not template.get("survey_enabled"):
         return []
-    found: list[Question] = spec.get("spec", [])
+    found: list[Question] = decoded(template["survey_spec"]).get("spec", [])
     return found
 
 
@@ -108,25 +105,25 @@ def wrong_answers(
     return {name: messages for name, messages in found.items() if messages}
 
 
-def answered(
-    asked: Iterable[Question], given: Mapping[str, Any], opened: Mapping[str, str]
-) -> dict[str, Any]:
+def answered(asked: Iterable[Question], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the variables that a survey makes of its defaults and of good answers.
 
-    ``opened`` holds the defaults of password questions in clear.
+    Secret answers are ``Unsealed``; a secret default is ``Sealed``, as it is stored.
     """
     found: dict[str, Any] = {}
     for each in asked:
         name, default = each["variable"], each.get("default")
+        value = given.get(name)
         if _is_secret(each):
-            default = opened.get(name, "")
-        value = given.get(name, default)
-        if _is_secret(each) and value == ENCRYPTED:
-            value = default
-        empty = value is None or (value == "" and not each["required"])
-        if empty or (name not in given and any(_wrong_answer(each, {name: value}, True))):
-            continue
-        found[name] = Unsealed(value) if _is_secret(each) else value
+            if value not in (None, "", ENCRYPTED):
+                found[name] = Unsealed(str(value))
+            elif default:
+                found[name] = Sealed(default)
+        elif name in given:
+            if value is not None and (value != "" or each["required"]):
+                found[name] = value
+        elif default not in (None, "") and not any(_wrong_answer(each, {name: default}, True)):
+            found[name] = default
     return found
 
 

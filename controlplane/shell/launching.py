@@ -10,11 +10,13 @@ import nats.errors
 from msgspec import Struct
 from nats.js.errors import Error as JetStreamError
 
-from controlplane.domain import launch, project_update
+from controlplane.domain import extra_vars, launch, project_update
 from controlplane.domain.errors import Refused, Unavailable
+from controlplane.domain.facts import Unsealed
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import CredentialFact, PromptFacts, Resolved, TemplateFacts
 from controlplane.domain.numerals import whole
+from controlplane.domain.survey import Sealed
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.inventory_content import SmartHosts, inventory_content
 from controlplane.shell.launch_keys import LaunchKeys
@@ -187,7 +189,7 @@ async def launch_template(
         instance_groups=resolved.instance_groups or await _groups(view, facts.template, record),
         impact=launch.impact(record),
         timeout_s=resolved.timeout_s,
-        secrets=await _sealed(tools, job, resolved.passwords),
+        secrets=await _sealed(tools, job, facts.template["id"], resolved),
         relaunch_of=how.relaunch_of,
     )
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
@@ -276,10 +278,36 @@ async def _content(tools: LaunchTools, view: View, record: PlaybookLaunch) -> An
         raise Unavailable("The content store is not available.") from error
 
 
-async def _sealed(tools: LaunchTools, job: int, passwords: Mapping[str, str]) -> str:
-    if not passwords:
+async def _sealed(tools: LaunchTools, job: int, template: int, resolved: Resolved) -> str:
+    """Seal for the job what nobody may read of it: passwords and secret answers."""
+    secrets = dict(resolved.passwords)
+    answers: dict[str, Any] = {}
+    for name, value in resolved.secret_vars.items():
+        opened = isinstance(value, Sealed)
+        answers[name] = (
+            await tools.vault.open("job_template", template, value.text) if opened else value.text
+        )
+    if answers:
+        secrets["extra_vars"] = extra_vars.as_text(answers)
+    if not secrets:
         return ""
-    return await tools.vault.seal("job", job, msgspec.json.encode(passwords).decode())
+    return await tools.vault.seal("job", job, msgspec.json.encode(secrets).decode())
+
+
+async def secret_variables(tools: LaunchTools, job: int) -> dict[str, Unsealed | Sealed]:
+    """Return the secret answers that a job was launched with, in clear.
+
+    Raises KeyError or ValueError when they cannot be opened any more.
+    """
+    history = await tools.store.load(subjects.job(job))
+    launched = next(
+        (event for each in history for event in each.events if isinstance(event, JobLaunched)), None
+    )
+    if launched is None or not launched.secrets:
+        return {}
+    secrets = msgspec.json.decode(await tools.vault.open("job", job, launched.secrets))
+    answers = extra_vars.parse(secrets.get("extra_vars", ""))
+    return {name: Unsealed(str(value)) for name, value in answers.items()}
 
 
 async def _runtime_vars(
