@@ -52,6 +52,7 @@ from controlplane.api.system_routes import system_handlers
 from controlplane.api.template_lists import template_list_handlers
 from controlplane.api.token_routes import token_handlers
 from controlplane.api.unrun_routes import unrun_handlers
+from controlplane.api.webhook_routes import webhook_handlers
 from controlplane.api.workflow_routes import workflow_handlers
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -96,6 +97,7 @@ def create_app(services: Services) -> Litestar:
             *launch_handlers(),
             *unrun_handlers(),
             *workflow_handlers(),
+            *webhook_handlers(),
             *survey_handlers(),
             *schedule_handlers(),
             *event_handlers(),

@@ -8,6 +8,7 @@ from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import guards, options
+from controlplane.api.bulk_launch import bulk_launch_routes
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.guards import LOGIN
@@ -36,12 +37,13 @@ def bulk_handlers() -> list[HTTPRouteHandler]:
             {"GET": (LOGIN, show_delete), "POST": (LOGIN, delete_hosts)},
             (LOGIN, describe_delete),
         ),
+        *bulk_launch_routes(),
     ]
 
 
 async def root(_call: Call) -> Response[Any]:
     """Name the bulk operations."""
-    names = ("host_create", "host_delete")
+    names = ("host_create", "host_delete", "job_launch")
     return answer({name: f"/api/v2/bulk/{name}/" for name in names})
 
 

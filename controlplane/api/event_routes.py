@@ -21,6 +21,8 @@ from controlplane.api.listing import Within, find
 from controlplane.api.negotiation import rendering
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.where import Sql
+from controlplane.domain import event_tree
+from controlplane.domain.event_tree import Line
 from controlplane.shell.read_model import Row, View
 from ops.blobs import Blobs
 from schemas.output import event_id
@@ -56,6 +58,11 @@ def event_handlers() -> list[HTTPRouteHandler]:
         ("/api/v2/job_host_summaries/{key:str}", summary, show_summary, line),
     ):
         handlers += routes(path, {"GET": (opt, endpoint)}, (opt, described))
+    handlers += routes(
+        "/api/v2/jobs/{key:str}/job_events/children_summary",
+        {"GET": (job, show_tree)},
+        "Job Events Children Summary",
+    )
     for above, plural, condition in (
         ("host", "hosts", '{t}."host" = {0}'),
         ("group", "groups", _OF_GROUP),
@@ -85,6 +92,27 @@ async def show_events(call: Call) -> Response[Any]:
         job = await _job(view, call.target.id)
         within = await _events_of(view, job, _OF_ATTEMPT)
         return await _events_page(call, view, job, within)
+
+
+async def show_tree(call: Call) -> Response[Any]:
+    """Answer how many events stand below each, once all of a job's are there."""
+    async with call.read() as view:
+        job = await _job(view, call.target.id)
+        state = await view.named_row("job_output_state", job["id"], job["attempt"])
+        if state is None or not await view.named("jobs_processed", [job["id"]]):
+            return answer({**event_tree.summary([]), "event_processing_finished": False})
+        rows = await view.named("job_event_tree", *_ids(job), state["job_day"])
+    return answer(
+        event_tree.summary(
+            Line(
+                counter=row["counter"],
+                event=row["event"],
+                uuid=row["uuid"],
+                parent=row["parent_uuid"] or "",
+            )
+            for row in rows
+        )
+    )
 
 
 async def show_children(call: Call) -> Response[Any]:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from controlplane.domain import extra_vars, launch, survey
-from controlplane.domain.launch import ASK, TemplateFacts
+from controlplane.domain.launch import TemplateFacts
+from controlplane.domain.launch_fields import ASK
 from controlplane.shell.read_model import View
 
 

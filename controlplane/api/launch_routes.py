@@ -20,6 +20,7 @@ from controlplane.api.writes import POSITION, context_of
 from controlplane.domain import launch
 from controlplane.domain.job import JOB, Delete, RequestCancel
 from controlplane.domain.launch import PromptFacts, TemplateFacts
+from controlplane.domain.launch_fields import ASK
 from controlplane.shell import launching
 from controlplane.shell.launching import How, Launched
 from controlplane.shell.read_model import Row, View
@@ -167,7 +168,7 @@ async def relaunch_job(call: Call) -> Response[Any]:
         await _check_as_it_was(call, view, job, template)
         limit = job["limit_"] if hosts != "failed" else await _failed_limit(view, job)
         facts = await _as_it_was(view, job, template)
-        given = {name: body[name] for name in body if name not in launch.ASK and name != "hosts"}
+        given = {name: body[name] for name in body if name not in ASK and name != "hosts"}
         resolved = launch.resolve(facts, given, PromptFacts())
         record = msgspec.structs.replace(resolved.record, limit=limit)
         secret = await launching.secret_variables(call.services.launch_tools, job["id"])
@@ -333,7 +334,7 @@ async def _check_prompts(
         "execution_environment": ("execution_environment", prompts.execution_environments),
     }
     for name, (kind, numbers) in used.items():
-        if name in body and facts.template[launch.ASK[name]]:
+        if name in body and facts.template[ASK[name]]:
             await _check_use(call, view, kind, numbers)
 
 

@@ -52,6 +52,7 @@ def related(resource: Resource, row: Row) -> dict[str, Any]:
         found[each.name] = f"{base}{each.name}/"
     for key, path in resource.extra_links.items():
         found[key] = f"{base}{path}/"
+    found |= _receivers(resource, row, base)
     for field in resource.fields.values():
         ref = field.ref
         if ref is not None and row.get(field.name) is not None and field.name != "team":
@@ -70,3 +71,14 @@ def _of_kind(found: dict[str, Any], row: Row) -> None:
             found.pop(name, None)
     elif row["kind"] == "constructed":
         found["constructed_url"] = f"{ROOT}constructed_inventories/{row['id']}/"
+
+
+def _receivers(resource: Resource, row: Row, base: str) -> dict[str, str]:
+    """Return the paths by which others than users start a template."""
+    found: dict[str, str] = {}
+    if "webhook_service" in resource.fields:
+        service = row.get("webhook_service")
+        found["webhook_receiver"] = f"{base}{service}/" if service else ""
+    if row.get("host_config_key"):
+        found["callback"] = f"{base}callback/"
+    return found

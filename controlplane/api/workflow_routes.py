@@ -16,7 +16,7 @@ from controlplane.api.routing import routes
 from controlplane.api.unrun_routes import NO_WORKFLOWS, refuses
 from controlplane.domain import prompts, survey
 from controlplane.domain.facts import decoded
-from controlplane.domain.launch import ASK
+from controlplane.domain.launch_fields import ASK
 from controlplane.shell.read_model import Row, View
 from schemas.resource import RESOURCES
 

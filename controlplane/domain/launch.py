@@ -17,30 +17,10 @@ from controlplane.domain import extra_vars, survey
 from controlplane.domain.errors import Invalid
 from controlplane.domain.facts import Unsealed
 from controlplane.domain.field_values import ENCRYPTED
-from controlplane.domain.launch_fields import FIELD_READERS, same_as_template
+from controlplane.domain.launch_fields import ASK, FIELD_READERS, same_as_template
 from controlplane.domain.survey import Sealed
 from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
-
-ASK = {
-    "extra_vars": "ask_variables_on_launch",
-    "limit": "ask_limit_on_launch",
-    "scm_branch": "ask_scm_branch_on_launch",
-    "job_tags": "ask_tags_on_launch",
-    "skip_tags": "ask_skip_tags_on_launch",
-    "job_type": "ask_job_type_on_launch",
-    "verbosity": "ask_verbosity_on_launch",
-    "diff_mode": "ask_diff_mode_on_launch",
-    "forks": "ask_forks_on_launch",
-    "job_slice_count": "ask_job_slice_count_on_launch",
-    "timeout": "ask_timeout_on_launch",
-    "inventory": "ask_inventory_on_launch",
-    "execution_environment": "ask_execution_environment_on_launch",
-    "credentials": "ask_credential_on_launch",
-    "labels": "ask_labels_on_launch",
-    "instance_groups": "ask_instance_groups_on_launch",
-}
-"""Prompt field to the template's flag that allows it."""
 
 NO_LOOKUPS = "Playlog does not look up external credentials yet."
 PASSWORD_KEYS = ("ssh_password", "become_password", "ssh_key_unlock", "vault_password")

@@ -14,7 +14,7 @@ from controlplane.domain.checks.draft import Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import KIND, Facts, Row, Unsealed
 from controlplane.domain.field_values import ENCRYPTED
-from controlplane.domain.launch import ASK
+from controlplane.domain.launch_fields import ASK
 from schemas.resource import RESOURCES
 from schemas.resources.prompts import Prompts
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from controlplane.domain.checks.draft import Draft
 from controlplane.domain.errors import Refused
-from controlplane.domain.facts import Facts, Unsealed, decoded, plain
+from controlplane.domain.facts import Unsealed, decoded, plain
 from controlplane.domain.field_values import ENCRYPTED
 
 TYPES: dict[str, type] = {
@@ -45,14 +44,6 @@ def questions(template: Mapping[str, Any]) -> list[Question]:
         return []
     found: list[Question] = decoded(template["survey_spec"]).get("spec", [])
     return found
-
-
-def assign(draft: Draft, _facts: Facts) -> None:
-    """Check a new survey; a password default written as ``$encrypted$`` is as it was."""
-    if "survey_spec" in draft.given:
-        given = draft.values["survey_spec"]
-        before = draft.before["survey_spec"] if draft.before is not None else {}
-        draft.values["survey_spec"] = checked(given, before) if given else {}
 
 
 def checked(given: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

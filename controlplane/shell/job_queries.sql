@@ -137,3 +137,16 @@ where "job" = $1 and "attempt" = $2 and "failed" order by "host_name"
 -- name: active_job_dependents
 select "id", "kind" from "unified_job"
 where "status" in ('new', 'pending', 'waiting', 'running') and "depends" @> array[$1::text]
+
+-- name: job_event_tree
+select "counter", "event", "uuid", "parent_uuid" from "job_event"
+where "id" between $1 and $2 and "job_day" = $3 order by "counter"
+
+-- name: callback_jobs
+select "id" from "unified_job"
+where "job_template_id" = $1 and "limit_" = $2 and "launch_type" = 'callback'
+  and "finished" is null limit 1
+
+-- name: hosts_perhaps_at
+select "name", "variables" from "host"
+where "inventory" = $1 and ("name" = $2 or position($2::text in "variables") > 0) order by "name"

@@ -58,6 +58,8 @@ class How(Struct, frozen=True, kw_only=True):
     launch_type: LaunchType = LaunchType.MANUAL
     idempotency_key: str = ""
     relaunch_of: int | None = None
+    launched_by: NamedRef | None = None
+    """What launched it when nobody did: the template itself, for webhooks and callbacks."""
 
 
 BY_HAND = How()
@@ -179,7 +181,7 @@ async def launch_template(
         organization=facts.template["organization"],
         template=facts.template["id"],
         launch_type=how.launch_type,
-        launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
+        launched_by=how.launched_by or NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         created_by=actor.id if actor.kind == "user" else None,
         record=record,
         config_position=await view.value(

@@ -229,3 +229,10 @@ select n.*, coalesce(
      where a."id" = n."unified_job_template")
 ) as "template"
 from "workflow_job_template_node" n where n."workflow_job_template" = $1 order by n."id"
+
+-- name: launchable_templates
+select "id" from "job_template" where "id" = any($1)
+union all select "id" from "project" where "id" = any($1)
+union all select "id" from "inventory_source" where "id" = any($1)
+union all select "id" from "system_job_template" where "id" = any($1)
+union all select "id" from "workflow_job_template" where "id" = any($1)

@@ -47,10 +47,10 @@ from schemas.resources.schedule import SCHEDULES
         *NOTIFIED_OF_APPROVALS,
     ),
     extra_links={
-        "activity_stream": "activity_stream",
         "workflow_jobs": "workflow_jobs",
         "launch": "launch",
         "webhook_key": "webhook_key",
+        "activity_stream": "activity_stream",
         "access_list": "access_list",
         "object_roles": "object_roles",
         "survey_spec": "survey_spec",

@@ -8,7 +8,8 @@ import pytest
 
 from controlplane.domain import launch
 from controlplane.domain.errors import Invalid
-from controlplane.domain.launch import ASK, CredentialFact, PromptFacts, TemplateFacts
+from controlplane.domain.launch import CredentialFact, PromptFacts, TemplateFacts
+from controlplane.domain.launch_fields import ASK
 
 MACHINE = CredentialFact(id=5, name="key", type_id=1, type_name="Machine", kind="ssh")
 VAULT = CredentialFact(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from controlplane.domain import prompts, survey
+from controlplane.domain import prompts
 from controlplane.domain.checks import (
     application,
     credential,
@@ -26,6 +26,7 @@ from controlplane.domain.checks import (
     project,
     role_definition,
     schedule,
+    survey_spec,
     user,
     webhook,
     workflow_approval_template,
@@ -69,7 +70,7 @@ _LINKS: dict[str, Callable[[Relation, Facts], None]] = {
     "schedule": prompts.link,
     "workflow_job_template_node": workflow_job_template_node.link,
 }
-_ASSIGNS = (survey.assign, webhook.assign)
+_ASSIGNS = (survey_spec.assign, webhook.assign)
 _CONSEQUENCES: dict[str, Callable[[Draft, Facts], Iterable[Event]]] = {
     "credential": credential.consequences,
     "workflow_approval_template": workflow_approval_template.consequences,

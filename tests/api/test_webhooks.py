@@ -1,0 +1,183 @@
+"""Webhooks and callbacks over HTTP: only what knows the key starts a job, and only once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.stack import Stack
+from tests.api.test_schedules import template
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PUSH = {"after": "a" * 40}
+
+
+async def hooked(stack: Stack, name: str, service: str) -> tuple[dict[str, Any], str]:
+    """Make a template that a service may start; return it with its key."""
+    made = await template(stack, name, webhook_service=service)
+    found = await stack.client.get(f"{made['url']}webhook_key/")
+    return made, found.json()["webhook_key"]
+
+
+def signed(key: str, body: bytes, event: str, guid: str) -> dict[str, str]:
+    """Return the headers that GitHub sends."""
+    digest = hmac.new(key.encode(), body, hashlib.sha1).hexdigest()
+    return {
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": guid,
+        "X-Hub-Signature": f"sha1={digest}",
+        "Content-Type": "application/json",
+    }
+
+
+async def send(stack: Stack, url: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    """Send a request as a service does, without credentials."""
+    async with stack.anonymous() as client:
+        return await client.post(url, content=body, headers=headers)
+
+
+async def test_signed_event_starts_one_job(stack: Stack) -> None:
+    """The job carries the event; the same delivery again starts nothing."""
+    made, key = await hooked(stack, "pushed", "github")
+    url = made["related"]["webhook_receiver"]
+    assert url == f"{made['url']}github/"
+    body = json.dumps(PUSH).encode()
+    headers = signed(key, body, "push", "guid-1")
+    first = await send(stack, url, body, headers)
+    assert (first.status_code, first.json()) == (202, {"message": "Job queued."})
+    second = await send(stack, url, body, headers)
+    assert second.json() == {"message": "Webhook previously received, aborting."}
+    jobs = (await stack.client.get(f"{made['url']}jobs/")).json()["results"]
+    assert [each["launch_type"] for each in jobs] == ["webhook"]
+    assert jobs[0]["launched_by"]["name"] == "pushed"
+    variables = json.loads(jobs[0]["extra_vars"])
+    assert variables["awx_webhook_event_ref"] == variables["tower_webhook_event_ref"] == "a" * 40
+    assert variables["awx_webhook_payload"] == PUSH
+
+
+async def test_what_is_not_signed_by_the_key_is_refused(stack: Stack) -> None:
+    """A wrong key, another service and a template that is not there look alike."""
+    made, key = await hooked(stack, "guarded-hook", "github")
+    body = json.dumps(PUSH).encode()
+    good = signed(key, body, "push", "g")
+    other = await template(stack, "no-hook")
+    for url, headers in (
+        (f"{made['url']}github/", signed("wrong", body, "push", "g")),
+        (f"{made['url']}github/", {}),
+        (f"{made['url']}gitlab/", good),
+        (f"{other['url']}github/", good),
+        ("/api/v2/job_templates/999999/github/", good),
+        ("/api/v2/job_templates/nowhere/github/", good),
+    ):
+        answered = await send(stack, url, body, headers)
+        assert answered.status_code == 403, url
+    broken = await send(stack, f"{made['url']}github/", b"[]", signed(key, b"[]", "push", "g"))
+    assert broken.status_code == 400
+    assert (await stack.client.get(f"{made['url']}jobs/")).json()["count"] == 0
+
+
+async def test_new_key_ends_the_old_one(stack: Stack) -> None:
+    """Rotating answers 201 with another key; a service turned off has none."""
+    made, key = await hooked(stack, "rotated", "github")
+    assert len(key) == 50
+    answered = await stack.client.post(f"{made['url']}webhook_key/", json={})
+    assert answered.status_code == 201
+    assert answered.json()["webhook_key"] not in ("", key)
+    body = json.dumps(PUSH).encode()
+    refused = await send(stack, f"{made['url']}github/", body, signed(key, body, "push", "g"))
+    assert refused.status_code == 403
+    off = await stack.client.patch(made["url"], json={"webhook_service": ""})
+    assert off.json()["related"]["webhook_receiver"] == ""
+    gone = await stack.client.get(f"{made['url']}webhook_key/")
+    assert gone.json() == {"webhook_key": ""}
+
+
+async def test_gitlab_and_bitbucket_sign_in_their_own_ways(stack: Stack) -> None:
+    """GitLab sends the key itself; of BitBucket's events some start nothing."""
+    made, key = await hooked(stack, "lab", "gitlab")
+    headers = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Token": key}
+    body = b'{"checkout_sha": "b"}'
+    assert (await send(stack, f"{made['url']}gitlab/", body, headers)).status_code == 202
+    made, key = await hooked(stack, "bucket", "bitbucket_dc")
+    url = f"{made['url']}bitbucket_dc/"
+    ping = await send(stack, url, b"{}", {"X-Event-Key": "diagnostics:ping"})
+    assert (ping.status_code, ping.json()) == (200, {"message": "Webhook ignored"})
+    for event, status in (("pr:opened", 202), ("pr:deleted", 200)):
+        digest = hmac.new(key.encode(), b"{}", hashlib.sha256).hexdigest()
+        answered = await send(
+            stack,
+            url,
+            b"{}",
+            {"X-Event-Key": event, "X-Request-Id": event, "X-Hub-Signature": f"sha256={digest}"},
+        )
+        assert answered.status_code == status, answered.text
+
+
+async def test_workflows_are_not_started_by_webhooks(stack: Stack) -> None:
+    """A signed event of a workflow says that it does not run."""
+    organization = await stack.make("organizations", name="hooked-workflow")
+    made = await stack.make(
+        "workflow_job_templates",
+        name="hooked",
+        organization=organization["id"],
+        webhook_service="github",
+    )
+    key = (await stack.client.get(f"{made['url']}webhook_key/")).json()["webhook_key"]
+    body = json.dumps(PUSH).encode()
+    answered = await send(stack, f"{made['url']}github/", body, signed(key, body, "push", "g"))
+    assert answered.status_code == 400
+    assert answered.json() == {"detail": "Playlog does not run workflows yet."}
+
+
+async def test_callback_runs_on_the_host_that_asks(stack: Stack) -> None:
+    """A host that knows the key gets a job limited to it, while no other is waiting for it."""
+    made = await template(stack, "called", host_config_key="k3y")
+    url = made["related"]["callback"]
+    body = b"host_config_key=k3y"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    nobody = await send(stack, url, body, form)
+    assert nobody.json() == {"msg": "No matching host could be found!"}
+    await stack.make(
+        "hosts",
+        name="me",
+        inventory=made["inventory"],
+        variables='{"ansible_host": "127.0.0.1"}',
+    )
+    shown = await stack.client.get(url)
+    assert shown.json() == {"host_config_key": "k3y", "matching_hosts": ["me"]}
+    assert (await send(stack, url, b"host_config_key=no", form)).status_code == 403
+    assert (await send(stack, url, b"", form)).status_code == 403
+    done = await send(stack, url, b'{"host_config_key": "k3y"}', {})
+    assert (done.status_code, done.content) == (201, b""), done.text
+    job = (await stack.client.get(done.headers["location"])).json()
+    assert (job["limit"], job["launch_type"]) == ("me", "callback")
+    waiting = await send(stack, url, body, form)
+    assert waiting.json() == {"msg": "Host callback job already pending."}
+
+
+async def test_bulk_launch_is_checked_and_refused(stack: Stack) -> None:
+    """Wrong ids are named; what could be launched is not, and says so."""
+    made = await template(stack, "bulk")
+    url = "/api/v2/bulk/job_launch/"
+    assert "detail" in (await stack.client.get(url)).json()
+    for jobs, errors in (
+        ([], {"jobs": ["This list may not be empty."]}),
+        ("x", {"jobs": ["Expected a list of items."]}),
+        ([{}], {"jobs": [{"unified_job_template": ["This field is required."]}]}),
+        (
+            [{"unified_job_template": 999999}],
+            {"jobs": ['Invalid pk "999999" - object does not exist.']},
+        ),
+        (
+            [{"unified_job_template": made["id"]}],
+            {"detail": "Playlog does not run workflows yet."},
+        ),
+    ):
+        answered = await stack.client.post(url, json={"jobs": jobs})
+        assert (answered.status_code, answered.json()) == (400, errors)
