@@ -16,8 +16,10 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.routes import HTTPRoute
+from litestar.status_codes import HTTP_401_UNAUTHORIZED, HTTP_500_INTERNAL_SERVER_ERROR
 
 from controlplane.api.call import answer
+from controlplane.api.client_address import client_address
 from controlplane.api.errors import Busy, Refusal, method_not_allowed
 from controlplane.domain.errors import Rejected, Unavailable
 from controlplane.shell.read_model import STATEMENT_TIMEOUT_MS
@@ -54,7 +56,26 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     if isinstance(error, NotFoundException):
         return answer({"detail": NO_PATH}, 404)
     refusal = _refusal(request, error)
+    if refusal.status < HTTP_500_INTERNAL_SERVER_ERROR:
+        _tell(request, refusal)
     return answer(refusal.body, refusal.status, refusal.headers)
+
+
+def _tell(request: Request[Any, Any, Any], refusal: Refusal) -> None:
+    """Log a refused request in the words of API_400_ERROR_LOG_FORMAT."""
+    text = str(request.app.state.services.settings_store.get("API_400_ERROR_LOG_FORMAT"))
+    body = refusal.body if isinstance(refusal.body, dict) else {}
+    words = {
+        "status_code": refusal.status,
+        "user_name": request.scope["state"].get("username", "AnonymousUser"),
+        "url_path": f"{request.scope['path'].rstrip('/')}/",
+        "remote_addr": client_address(request),
+        "error": body.get("error") or body.get("detail") or "",
+    }
+    for name, value in words.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    told = _log.info if refusal.status == HTTP_401_UNAUTHORIZED else _log.warning
+    told(text)
 
 
 def _refusal(request: Request[Any, Any, Any], error: Exception) -> Refusal:

@@ -73,6 +73,20 @@ class Lasting:
 
 
 def from_elsewhere(connection: Connection) -> bool:
-    """Tell whether a page of another site opened this connection with its reader's cookies."""
+    """Tell whether a page of another site opened this connection with its reader's cookies.
+
+    The sites of CSRF_TRUSTED_ORIGINS are no others; ``https://*.example.com`` is all below one.
+    """
     origin = connection.headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc != connection.headers.get("host", "")
+    if not origin or urlsplit(origin).netloc == connection.headers.get("host", ""):
+        return False
+    services: Services = connection.app.state.services
+    trusted = services.settings_store.get("CSRF_TRUSTED_ORIGINS")
+    return not any(_is_of(origin, each) for each in trusted)
+
+
+def _is_of(origin: str, trusted: str) -> bool:
+    scheme, _, host = trusted.partition("://*.")
+    if not host:
+        return origin == trusted
+    return origin.startswith(f"{scheme}://") and origin.endswith(f".{host}")

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from litestar.connection import ASGIConnection
 
+from controlplane.api.client_address import client_address
 from controlplane.api.services import Services
 from controlplane.api.sightings import Sightings
 from ops import clock, ids
@@ -16,6 +17,8 @@ from schemas.events.access import LoginTried
 
 _log = structlog.get_logger()
 
+ADDRESS_MAX = 100
+
 
 def sighted(
     connection: ASGIConnection[Any, Any, Any, Any], username: str, user: int, way: tuple[str, int]
@@ -24,9 +27,8 @@ def sighted(
 
     ``way``: ``basic`` or ``token``, and the number of the user or token.
     """
-    client = connection.client
     sightings: Sightings = connection.app.state.sightings
-    if sightings.new(*way, client.host if client is not None else ""):
+    if sightings.new(*way, client_address(connection)):
         sightings.tell(record(connection, username, user, way[0], accepted=True))
 
 
@@ -40,13 +42,12 @@ async def record(
 ) -> None:
     """Append one login attempt to ACCESS."""
     services: Services = connection.app.state.services
-    client = connection.client
     event = LoginTried(
         username=username[:150],
         user=user,
         accepted=accepted,
         way=way,
-        address=client.host if client is not None else "",
+        address=client_address(connection)[:ADDRESS_MAX],
     )
     number = ids.new_id()
     context = Context(id=number, at=clock.now(), actor=SYSTEM, correlation=number)

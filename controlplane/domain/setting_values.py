@@ -17,6 +17,7 @@ NULL = "This field may not be null."
 BLANK = "This field may not be blank."
 NUL = "Null characters are not allowed."
 TEXT = "Not a valid string."
+OUT_OF_RANGE = "A value is out of range."
 INTEGER = "A valid integer is required."
 INT_MAX = 2**63 - 1
 DATETIME = (
@@ -146,7 +147,10 @@ def _item(setting: Setting, raw: Any) -> Any:
     if setting.item == "any":
         return raw
     if setting.item == "integer":
-        return _number(raw)
+        number = _number(raw)
+        if abs(number) > INT_MAX:
+            raise Unfit(OUT_OF_RANGE)
+        return number
     if isinstance(raw, bool) or not isinstance(raw, str | int | float):
         raise Unfit(TEXT)
     return str(raw)

@@ -151,6 +151,7 @@ declare(
             default="status {status_code} received by user {user_name} attempting to access"
             " {url_path} from {remote_addr}",
             blank=False,
+            reader="controlplane.api.error_answers",
         ),
     ],
     check=aggregator_problems,

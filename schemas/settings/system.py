@@ -72,16 +72,19 @@ _ADDRESSES = [
         " HTTP_X_FORWARDED_FOR.",
         default=["REMOTE_ADDR", "REMOTE_HOST"],
         required=True,
+        reader="controlplane.api.client_address",
     ),
     several(
         "PROXY_IP_ALLOWED_LIST",
         "Proxy IP Allowed List",
         "Proxies whose headers are believed; empty: those of all.",
+        reader="controlplane.api.client_address",
     ),
     several(
         "CSRF_TRUSTED_ORIGINS",
         "CSRF Trusted Origins List",
         "Origins, with their scheme, from which a session's unsafe requests are taken.",
+        reader="controlplane.api.lasting",
     ),
 ]
 _ACCOUNTS = [

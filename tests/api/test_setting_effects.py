@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
+from controlplane.api.client_address import client_address
+from controlplane.api.lasting import from_elsewhere
 from ops import clock
 from schemas import subjects
 from schemas.output import AnsibleEvent, Frame
 from schemas.subjects import Attempt
 from tests.api.instances import add_job
-from tests.api.stack import Stack
+from tests.api.stack import PASSWORD, Stack
 from tests.factories import launched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -151,3 +160,79 @@ async def test_variables_of_jobs_have_names_that_an_environment_takes(stack: Sta
     )
     text = "Invalid names of environment variables: A="
     assert (answered.status_code, answered.json()) == (400, {"AWX_TASK_ENV": [text]})
+
+
+async def test_a_refused_request_is_logged_in_the_words_that_are_set(stack: Stack) -> None:
+    """The names in braces are replaced, whatever else stands in the format."""
+    words = "{status_code}|{user_name}|{url_path}|{error}|{other}"
+    await _set(stack, API_400_ERROR_LOG_FORMAT=words)
+    with structlog.testing.capture_logs() as logs:
+        await stack.client.get("/api/v2/organizations/987654/")
+    text = "No Organization matches the given query."
+    told = f"404|admin|/api/v2/organizations/987654/|{text}|{{other}}"
+    assert told in [each["event"] for each in logs]
+    await _reset(stack)
+
+
+async def test_the_client_behind_a_proxy_is_found_where_it_is_set(stack: Stack) -> None:
+    """A header is believed when it is named, and from the proxies that are named."""
+    peer = SimpleNamespace(host="10.0.0.1")
+    headers = {"x-forwarded-for": "203.0.113.5, 10.0.0.9"}
+    connection: Any = SimpleNamespace(app=stack.app, client=peer, headers=headers)
+    assert client_address(connection) == "10.0.0.1"
+    await _set(stack, REMOTE_HOST_HEADERS=["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"])
+    assert client_address(connection) == "203.0.113.5"
+    await _set(stack, PROXY_IP_ALLOWED_LIST=["10.0.0.2"])
+    assert client_address(connection) == "10.0.0.1"
+    await _set(stack, PROXY_IP_ALLOWED_LIST=["10.0.0.1"])
+    assert client_address(connection) == "203.0.113.5"
+    await _reset(stack)
+    unknown: Any = SimpleNamespace(app=stack.app, client=None, headers=headers)
+    assert client_address(unknown) == ""
+
+
+async def test_pages_of_trusted_origins_may_connect(stack: Stack) -> None:
+    """Another site's page is from elsewhere until its origin is trusted, by name or by domain."""
+
+    def elsewhere(origin: str) -> bool:
+        headers = {"origin": origin, "host": "playlog.example.com"}
+        connection: Any = SimpleNamespace(app=stack.app, headers=headers)
+        return from_elsewhere(connection)
+
+    assert not elsewhere("")
+    assert not elsewhere("https://playlog.example.com")
+    assert elsewhere("https://ui.example.org")
+    answered = await stack.client.patch(
+        "/api/v2/settings/system/", json={"CSRF_TRUSTED_ORIGINS": ["ui.example.org"]}
+    )
+    assert "must start with a scheme" in answered.json()["__all__"][0]
+    origins = ["https://ui.example.org", "https://*.example.net"]
+    await _set(stack, CSRF_TRUSTED_ORIGINS=origins)
+    assert not elsewhere("https://ui.example.org")
+    assert not elsewhere("https://a.example.net")
+    for origin in ("http://ui.example.org", "https://example.net", "https://ui.example.org.evil"):
+        assert elsewhere(origin), origin
+    await _reset(stack)
+
+
+async def test_the_unmodified_command_lists_and_changes_settings(stack: Stack) -> None:
+    """``awx settings modify`` takes its keys from OPTIONS; ``awx metrics`` reads the text."""
+    changed = await _awx(stack, "settings", "modify", "SCHEDULE_MAX_JOBS", "12")
+    assert json.loads(changed) == {"key": "SCHEDULE_MAX_JOBS", "value": 12}
+    listed = await _awx(stack, "settings", "list", "--slug", "changed")
+    assert json.loads(listed) == {"SCHEDULE_MAX_JOBS": 12}
+    assert "awx_users_total" in await _awx(stack, "metrics", "-f", "human")
+    await _reset(stack)
+
+
+async def _awx(stack: Stack, *words: str) -> str:
+    """Run the command as the superuser; returns what it printed."""
+    login = ("--conf.host", stack.url, "--conf.username", "admin", "--conf.password", PASSWORD)
+    plain = ("--conf.color", "false")
+    command = Path(sys.executable).with_name("awx")
+    process = await asyncio.create_subprocess_exec(
+        str(command), *login, *plain, *words, stdout=PIPE, stderr=PIPE
+    )
+    out, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return out.decode()

@@ -105,6 +105,16 @@ async def test_the_same_value_again_is_no_event(stack: Stack) -> None:
         ("AWX_TASK_ENV", ["A"], ['Expected a dictionary of items but got type "list".']),
         ("AWX_TASK_ENV", {"A": []}, {"A": ["Not a valid string."]}),
         ("OAUTH2_PROVIDER", {"A": 1}, ["Invalid key names: A"]),
+        (
+            "OAUTH2_PROVIDER",
+            {"ACCESS_TOKEN_EXPIRE_SECONDS": 10**25},
+            {"ACCESS_TOKEN_EXPIRE_SECONDS": ["A value is out of range."]},
+        ),
+        (
+            "OAUTH2_PROVIDER",
+            {"ACCESS_TOKEN_EXPIRE_SECONDS": "x"},
+            {"ACCESS_TOKEN_EXPIRE_SECONDS": ["A valid integer is required."]},
+        ),
         ("DEFAULT_EXECUTION_ENVIRONMENT", 987, ['Invalid pk "987" - object does not exist.']),
         (
             "DEFAULT_EXECUTION_ENVIRONMENT",
