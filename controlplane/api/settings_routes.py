@@ -20,6 +20,7 @@ from controlplane.shell.config_writer import Appended
 from controlplane.shell.settings_store import shown
 from schemas.resource import RESOURCES
 from schemas.settings import CATEGORIES, Setting, of_category
+from schemas.settings.external import ADDRESSES
 
 USER = "user"
 """The category of what users set for themselves: nothing, for everybody."""
@@ -154,7 +155,18 @@ async def _values(call: Call, slug: str) -> dict[str, Any]:
     if "INSTALL_UUID" in found:
         async with call.read() as view:
             found["INSTALL_UUID"] = await install_uuid(view)
-    return found
+    return found | _addresses(call, settings)
+
+
+def _addresses(call: Call, settings: list[Setting]) -> dict[str, str]:
+    """Return the settings that show where identity providers find this service."""
+    base = call.request.app.state.external.base(call.request)
+    return {
+        each.name: base + path.format(each.slug)
+        for each in settings
+        for words, path in ADDRESSES.items()
+        if each.read_only and each.name.endswith(f"_{words}")
+    }
 
 
 def _named_urls() -> dict[str, Any]:

@@ -84,6 +84,7 @@ class GitHubBackend:
             code_challenge_method="S256",
             token_endpoint_auth_method="client_secret_post",  # noqa: S106 - the name of a method
             timeout=TIMEOUT_S,
+            leeway=0,
         )
 
     async def _check_group(self, client: Any, login: str) -> None:

@@ -129,6 +129,7 @@ class OpenIdBackend:
             if known.basic
             else "client_secret_post",
             timeout=TIMEOUT_S,
+            leeway=0,
             verify=self._config.check_certificate,
         )
 
