@@ -18,6 +18,7 @@ from controlplane.domain import setting_changes
 from controlplane.shell import setting_commands
 from controlplane.shell.config_writer import Appended
 from controlplane.shell.settings_store import shown
+from schemas.events.setting import SettingsChanged
 from schemas.resource import RESOURCES
 from schemas.settings import CATEGORIES, Setting, of_category
 from schemas.settings.external import ADDRESSES
@@ -121,9 +122,14 @@ async def _write(call: Call, *, partial: bool) -> Response[Any]:
 
 
 async def _settled(call: Call, appended: Appended) -> None:
-    """Have this process read what it has just written."""
+    """Have this process read what it has just written, also while the read model lags behind."""
+    store = call.services.settings_store
     if await caught_up(call, appended):
-        await call.services.settings_store.freshen(appended.position)
+        await store.freshen(appended.position)
+        return
+    for event in appended.events:
+        if isinstance(event, SettingsChanged):
+            store.learn(event, appended.position)
 
 
 def _reads(call: Call) -> bool:

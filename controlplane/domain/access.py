@@ -490,6 +490,8 @@ def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
         return _may_user(who, verb, facts)
     if who.superuser or (verb == "read" and (who.auditor or _open(kind, facts))):
         return True
+    if kind == "team" and verb == "read" and may_list_all(who, kind):
+        return True
     if kind == "team" and verb in ("edit", "delete") and not who.manages_users:
         return False
     if verb in CREATORS.get(kind, ()) and facts.ids.get(("created_by",)) == who.id:
@@ -506,7 +508,9 @@ def may_list_all(who: Principal, kind: str) -> bool:
     """Return whether a list of the kind shows everything, whatever roles are held."""
     if who.superuser or who.auditor or kind in READABLE_BY_ALL:
         return True
-    return kind == "user" and who.sees_users and who.on_any("organization", ("admin", "auditor"))
+    if kind not in ("user", "team") or not who.sees_users:
+        return False
+    return who.on_any("organization", ("admin", "auditor"))
 
 
 def may_create(who: Principal, kind: str) -> bool:

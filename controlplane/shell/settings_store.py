@@ -16,7 +16,7 @@ from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import AWAY, PROJECTION
 from controlplane.shell.vault import Vault
 from ops import clock
-from schemas.events.setting import SETTINGS_ID
+from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.settings import SETTINGS, Setting
 
 log = structlog.get_logger()
@@ -94,6 +94,12 @@ class SettingsStore:
                 for row in rows
                 if row["name"] in SETTINGS
             }
+
+    def learn(self, event: SettingsChanged, position: int) -> None:
+        """Take a change that this process has appended while the read model lags behind."""
+        self._position = max(self._position, position)
+        kept = {name: each for name, each in self._changed.items() if name not in event.reset}
+        self._changed = {**kept, **event.values}
 
 
 def shown(setting: Setting, value: Any) -> Any:

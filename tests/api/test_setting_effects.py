@@ -116,15 +116,22 @@ async def test_more_forks_than_allowed_are_refused(stack: Stack) -> None:
 
 
 async def test_administrators_of_organizations_see_whom_they_may(stack: Stack) -> None:
-    """All users, or those of their organizations and the powerful ones alone."""
+    """All users and teams, or those of their organizations and the powerful users alone."""
     organization = await stack.make("organizations", name="sighted")
+    elsewhere = await stack.make("organizations", name="unsighted")
+    team = await stack.make("teams", name="unsighted", organization=elsewhere["id"])
     boss, stranger = await stack.add_user("sighted-boss"), await stack.add_user("sighted-other")
     grant = f"{organization['url']}admins/"
     assert (await stack.client.post(grant, json={"id": boss})).status_code == 204
     client, url = stack.as_user("sighted-boss"), f"/api/v2/users/{stranger}/"
     assert (await client.get(url)).status_code == 200
+    assert (await client.get(team["url"])).status_code == 200
+    assert (await client.get("/api/v2/teams/")).json()["count"] == 1
+    assert (await client.patch(team["url"], json={"name": "x"})).status_code == 403
     await _set(stack, ORG_ADMINS_CAN_SEE_ALL_USERS=False)
     assert (await client.get(url)).status_code == 403
+    assert (await client.get(team["url"])).status_code == 403
+    assert (await client.get("/api/v2/teams/")).json()["count"] == 0
     listed = (await client.get("/api/v2/users/", params={"username": "sighted-other"})).json()
     assert listed["count"] == 0
     await _reset(stack)

@@ -9,6 +9,7 @@ import pytest
 
 from controlplane.shell.settings_store import SettingsStore
 from ops import pull
+from schemas.events.setting import SettingsChanged
 from schemas.settings import SETTINGS
 from schemas.streams import CONFIG
 from tests.api.stack import Stack
@@ -272,3 +273,17 @@ async def test_another_process_reads_a_change(stack: Stack) -> None:
     assert provider["AUTHORIZATION_CODE_EXPIRE_SECONDS"] == 600
     with pytest.raises(KeyError):
         other.get("NO_SUCH")
+
+
+async def test_a_process_knows_its_own_change_before_the_tables_do(stack: Stack) -> None:
+    """What was appended holds at once, and an older state of the tables does not undo it."""
+    services = stack.services
+    store = SettingsStore(services.pool, services.catch_up, services.vault)
+    await _patch(stack, SCHEDULE_MAX_JOBS=14)
+    await store.freshen()
+    ahead = 10**12
+    store.learn(SettingsChanged(values={"MAX_FORKS": 5}), ahead)
+    await store.freshen(ahead + 1)
+    assert (store.integer("MAX_FORKS"), store.integer("SCHEDULE_MAX_JOBS")) == (5, 14)
+    store.learn(SettingsChanged(reset=("MAX_FORKS",)), ahead)
+    assert store.integer("MAX_FORKS") == 200
