@@ -145,14 +145,18 @@ def _table(resource: Resource) -> list[str]:
 
 
 def _indexes(resource: Resource) -> list[tuple[str, ...]]:
-    """Choose indexes: references, the list's order, unique fields with references first."""
+    """Choose indexes: references, unique fields with references first, what lists are ordered by.
+
+    An order ends with the id, as every list's does.
+    """
     found: list[tuple[str, ...]] = []
     for unique in resource.unique:
         refs = [name for name in unique.fields if resource.fields[name].ref is not None]
         rest = [name for name in unique.fields if name not in refs]
         found.append((*refs, *rest))
     found += [(field.name,) for field in resource.fields.values() if field.ref is not None]
-    order = resource.order[0].removeprefix("-")
-    if order != "id":
-        found.append((order,))
+    orders = [resource.order[0].removeprefix("-")]
+    orders += [name for name in ("name", "username") if name in resource.fields]
+    orders += ["created", "modified"] if resource.has_created else []
+    found += [(name, "id") for name in orders if name != "id"]
     return [tuple(quoted(name) for name in each) for each in dict.fromkeys(found)]

@@ -36,6 +36,7 @@ from controlplane.api.login_settings import LoginSettings
 from controlplane.api.metrics_routes import metrics_handlers
 from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.oauth_routes import oauth_handlers
+from controlplane.api.openapi import openapi_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
@@ -103,6 +104,7 @@ def create_app(services: Services) -> Litestar:
             *event_handlers(),
             *live_handlers(),
             *history_handlers(),
+            *openapi_handlers(),
             *notification_handlers(),
             *activity_handlers(),
             *sso_handlers(),

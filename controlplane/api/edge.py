@@ -56,7 +56,7 @@ class Edge:
         if scope["method"] == "HEAD":
             changed["method"] = "GET"
         redirected = False
-        if path.startswith("/api") and not path.endswith("/"):
+        if path.startswith("/api") and not path.endswith(("/", ".json")):
             redirected = not _named_resource(path)
             changed["path"] = f"{path}/"
         inner: Any = {**scope, **changed, "state": {}}

@@ -154,3 +154,28 @@ async def related(connection: Connection, table: Table, name: str) -> set[tuple[
     on = relation.on.format(near="n", far="f")
     sql = f'select n."id" as n, f."id" as f from {table.source} n join {far.source} f on {on}'
     return {(row["n"], row["f"]) for row in await connection.fetch(sql)}
+
+
+async def grow(connection: Connection, table: str, count: int, values: dict[str, str]) -> None:
+    """Fill a table with many rows: ``values`` are expressions over the row's number ``n``."""
+    plain = {
+        "text": "''",
+        "boolean": "false",
+        "timestamp with time zone": f"'{BEGAN.isoformat()}'::timestamptz + n * interval '1 second'",
+        "date": f"'{DAY}'::date",
+        "jsonb": "'{}'::jsonb",
+        "double precision": "0",
+    }
+    columns = (await _columns(connection))[table]
+    made = {
+        name: values.get(name)
+        or ("null" if nullable and kind != "timestamp with time zone" else "")
+        or plain.get(kind, "'{}'" if kind.endswith("[]") else "0")
+        for name, kind, nullable in columns
+    }
+    made["id"] = "1000 + n"
+    names = ", ".join(f'"{name}"' for name in made)
+    picked = ", ".join(made.values())
+    await connection.execute(
+        f'insert into "{table}" ({names}) select {picked} from generate_series(1, {count}) n'
+    )
