@@ -1,4 +1,7 @@
-"""A read model without a log: the tables of every projection, filled as a test wants them."""
+"""A read model without a log: the tables of every projection, filled as a test wants them.
+
+Making the application registers the tables that are not declared.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +13,43 @@ from typing import Any
 
 import asyncpg
 
-from controlplane.api.tables import Table, known, table_of
+from controlplane.api import tables
+from controlplane.api.tables import Table, table_of
 from ops import ids, postgres
 from projections import checkpoint
 from projections.checkpoint import Connection
 from projections.main import PROJECTIONS
 from schemas.resource import RESOURCES
 from tests.servers import PostgresServer
+from tests.tidy.test_routes import application
 
 WORDS = ("", "a", "B", "b_1", "50%", "ä", "x\\y", "12", "null", "web.example.org", "-3")
 TEXTS = ('{"a": 1}', "---\na: 1", *WORDS)
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DAY = date(2026, 11, 24)
-REGISTERED = (
-    *("job", "project_update", "unified_job", "unified_job_template", "job_event"),
-    *("job_host_summary", "token", "instance", "role"),
+COMPOSED = frozenset(
+    {"activity_stream", "role_team_assignment", "role_user_assignment", "service_resource"}
 )
-"""Kinds whose lists are filtered though they are not declared."""
+"""Kinds whose rows are made of those of several tables: random ids would name several of them."""
+
+
+def _kinds() -> tuple[str, ...]:
+    """Return every kind that a filter can reach, once the routes are made."""
+    application()
+    found: set[str] = set()
+    left = {*RESOURCES, *tables._tables}
+    while left:
+        found |= left
+        left = {each.table for kind in left for each in table_of(kind).relations.values()} - found
+    return tuple(sorted(found))
+
+
+KINDS = _kinds()
+PLAIN = tuple(kind for kind in KINDS if kind not in COMPOSED)
 
 
 @contextlib.asynccontextmanager
-async def tables(server: PostgresServer) -> AsyncIterator[Connection]:
+async def database(server: PostgresServer) -> AsyncIterator[Connection]:
     """A database of its own with every projection's tables, empty; dropped at the end."""
     name = f"r{ids.new_id()}"
     admin = await asyncpg.connect(server.dsn)
@@ -45,11 +64,6 @@ async def tables(server: PostgresServer) -> AsyncIterator[Connection]:
         await connection.close()
         await admin.execute(f"drop database {name} with (force)")
         await admin.close()
-
-
-def kinds() -> list[str]:
-    """Every kind that has a table of its own in filters."""
-    return sorted({*RESOURCES, *(kind for kind in REGISTERED if known(kind))})
 
 
 async def fill(connection: Connection, count: int, seed: int) -> None:
@@ -89,11 +103,11 @@ async def _columns(connection: Connection) -> dict[str, list[tuple[str, str, boo
         " and a.attgenerated = '' and c.relname not like 'projection%' and c.relname <>"
         " 'checkpoint' order by 1, a.attnum"
     )
-    tables: dict[str, list[tuple[str, str, bool]]] = {}
+    by_table: dict[str, list[tuple[str, str, bool]]] = {}
     for row in found:
         column = (row["attname"], row["type"], not row["attnotnull"])
-        tables.setdefault(row["relname"], []).append(column)
-    return tables
+        by_table.setdefault(row["relname"], []).append(column)
+    return by_table
 
 
 def _value(

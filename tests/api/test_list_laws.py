@@ -12,19 +12,14 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import controlplane.api.instance_routes
-import controlplane.api.role_table
-import controlplane.api.token_routes  # noqa: F401 - as the others: registers its tables
 from controlplane.api import filters, listing
 from controlplane.api.errors import Refusal
-from controlplane.api.job_tables import register_job_tables
 from controlplane.api.tables import Column, Table, table_of
 from controlplane.api.where import Statement
 from projections.checkpoint import Connection
 from tests.api import rows
 from tests.servers import PostgresServer
 
-register_job_tables()
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COUNT = 8
@@ -63,9 +58,9 @@ class World:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(postgres_server: PostgresServer) -> AsyncIterator[World]:
     """Rows of random values in every table there is."""
-    async with rows.tables(postgres_server) as connection:
+    async with rows.database(postgres_server) as connection:
         await rows.fill(connection, COUNT, seed=7)
-        values = {kind: await rows.seen(connection, table_of(kind)) for kind in rows.kinds()}
+        values = {kind: await rows.seen(connection, table_of(kind)) for kind in rows.KINDS}
         yield World(connection, values)
 
 
@@ -201,7 +196,7 @@ async def expected(world: World, table: Table, drawn: list[Any]) -> set[int]:
 @QUICK
 async def test_filters_find_what_a_plain_evaluation_finds(world: World, data: Any) -> None:
     """One to three terms over any columns, relations, lookups and prefixes of any table."""
-    table = table_of(data.draw(st.sampled_from(rows.kinds())))
+    table = table_of(data.draw(st.sampled_from(rows.PLAIN)))
     drawn = [data.draw(terms(world, table)) for _ in range(data.draw(st.integers(1, 3)))]
     pairs = [(name, wanted) for _, _, name, _, _, wanted in drawn]
     assert status_of(table, pairs) == 0, (table.kind, pairs)
@@ -209,7 +204,7 @@ async def test_filters_find_what_a_plain_evaluation_finds(world: World, data: An
     assert found == await expected(world, table, drawn), (table.kind, pairs)
 
 
-@pytest.mark.parametrize("kind", rows.kinds())
+@pytest.mark.parametrize("kind", rows.KINDS)
 async def test_every_column_takes_every_lookup(world: World, kind: str) -> None:
     """No column and no value makes Postgres answer anything that is not refused as a 400."""
     table = table_of(kind)
@@ -232,7 +227,7 @@ async def test_every_column_takes_every_lookup(world: World, kind: str) -> None:
                 await world.found(table, pairs)
 
 
-@pytest.mark.parametrize("kind", rows.kinds())
+@pytest.mark.parametrize("kind", rows.PLAIN)
 async def test_every_column_orders(world: World, kind: str) -> None:
     """Each column sorts the rows, both ways and through each relation, and loses none."""
     table = table_of(kind)
@@ -257,7 +252,7 @@ async def test_every_column_orders(world: World, kind: str) -> None:
                     assert shown == sorted(shown, reverse=bool(sign)), (kind, sign, key)
 
 
-@pytest.mark.parametrize("kind", rows.kinds())
+@pytest.mark.parametrize("kind", rows.PLAIN)
 async def test_search_finds_words_in_searched_fields(world: World, kind: str) -> None:
     """``search`` is every word in some searched field, and through a relation in those there."""
     table = table_of(kind)
@@ -276,7 +271,7 @@ async def test_search_finds_words_in_searched_fields(world: World, kind: str) ->
             assert await world.found(table, [(f"{name}__search", word)]) == near, name
 
 
-@pytest.mark.parametrize("kind", rows.kinds())
+@pytest.mark.parametrize("kind", rows.KINDS)
 async def test_secrets_are_refused_from_everywhere(kind: str) -> None:
     """No lookup, prefix, relation or order reaches a column that holds secrets: 403."""
     table = table_of(kind)

@@ -9,11 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-import controlplane.api.instance_routes
-import controlplane.api.role_table
-import controlplane.api.token_routes  # noqa: F401 - as the others: registers its tables
 from controlplane.api import filters, listing, pagination, visibility
-from controlplane.api.job_tables import register_job_tables
 from controlplane.api.tables import table_of
 from controlplane.api.where import Statement
 from projections.checkpoint import Connection
@@ -21,20 +17,19 @@ from schemas.resource import RESOURCES
 from tests.api import rows
 from tests.servers import PostgresServer
 
-register_job_tables()
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MANY = 100_000
 FEW = 2_000
 """A sort or scan of more rows than that is one of a whole table."""
-COMPUTED = frozenset({"role", "job_event"})
-"""Kinds whose list is made of others' rows, or is only ever read within a job."""
+COMPUTED = rows.COMPOSED | {"role", "job_event", "host_metric_summary_monthly"}
+"""Kinds whose list is computed from others' rows, or is only ever read within a job."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def grown(postgres_server: PostgresServer) -> AsyncIterator[Connection]:
     """A hundred thousand hosts and as many jobs, in twenty inventories of five organizations."""
-    async with rows.tables(postgres_server) as connection:
+    async with rows.database(postgres_server) as connection:
         await rows.fill(connection, 20, seed=3)
         await rows.grow(
             connection,
@@ -146,7 +141,7 @@ async def test_a_page_of_a_long_list_is_found_by_index(
     assert whole(found) == [], json.dumps(found, indent=1)
 
 
-@pytest.mark.parametrize("kind", sorted({*rows.kinds()} - COMPUTED))
+@pytest.mark.parametrize("kind", sorted({*rows.KINDS} - COMPUTED))
 async def test_every_list_has_an_index_for_its_order(grown: Connection, kind: str) -> None:
     """Where Postgres may neither scan nor sort, the first page of each list still needs neither."""
     sql, values = statement(kind, [])
