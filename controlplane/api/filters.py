@@ -141,7 +141,12 @@ def search(table: Table, text: str) -> Where:
 
 
 def _searched(table: Table, name: str, word: str) -> Where | None:
-    """Return the condition that a searched field, perhaps of a related row, contains a word."""
+    """Return the condition that a searched field, perhaps of a related row, contains a word.
+
+    A field that AWX names and that has no column here is searched by nobody.
+    """
+    if "__" not in name and name not in table.columns:
+        return None
     relations, column = _resolve(table, name.split("__"))
     if column is None:
         return None
