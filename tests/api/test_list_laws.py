@@ -58,7 +58,7 @@ class World:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(postgres_server: PostgresServer) -> AsyncIterator[World]:
     """Rows of random values in every table there is."""
-    async with rows.database(postgres_server) as connection:
+    async with rows.tables(postgres_server) as connection:
         await rows.fill(connection, COUNT, seed=7)
         values = {kind: await rows.seen(connection, table_of(kind)) for kind in rows.KINDS}
         yield World(connection, values)

@@ -29,7 +29,7 @@ COMPUTED = rows.COMPOSED | {"role", "job_event", "host_metric_summary_monthly"}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def grown(postgres_server: PostgresServer) -> AsyncIterator[Connection]:
     """A hundred thousand hosts and as many jobs, in twenty inventories of five organizations."""
-    async with rows.database(postgres_server) as connection:
+    async with rows.tables(postgres_server) as connection:
         await rows.fill(connection, 20, seed=3)
         await rows.grow(
             connection,
