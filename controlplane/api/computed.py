@@ -14,6 +14,7 @@ from msgspec import UNSET
 
 from controlplane.api import smart_hosts
 from controlplane.api.links import url_of
+from controlplane.api.tables import table_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
 from ops import clock
@@ -246,6 +247,12 @@ async def _recent_notifications(view: View, rows: Sequence[Row]) -> ByID:
     return found
 
 
+async def _last_logins(view: View, rows: Sequence[Row]) -> dict[int, Any]:
+    expression = table_of("user").columns["last_login"].sql.format(t="u")
+    sql = f'select u."id", {expression} as "at" from "user" u where u."id" = any($1)'  # noqa: S608 - names from a table
+    return {row["id"]: row["at"] for row in await view.fetch(sql, _ids(rows))}
+
+
 async def _application(_view: View, rows: Sequence[Row]) -> ByID:
     """A public application has no secret to show."""
     return {row["id"]: {"client_secret": UNSET} for row in rows if row["client_type"] == PUBLIC}
@@ -276,13 +283,15 @@ def decoded(value: Any) -> dict[str, Any]:
     return found
 
 
-async def _user(_view: View, rows: Sequence[Row]) -> ByID:
+async def _user(view: View, rows: Sequence[Row]) -> ByID:
     """Say who vouches for a user; one for whom others do has no password to show."""
     found: ByID = {}
+    logins = await _last_logins(view, rows)
     for row in rows:
         provider = row["external_provider"]
         social = provider not in (None, "ldap")
         found[row["id"]] = {
+            "last_login": logins.get(row["id"]),
             "external_account": EXTERNAL.get(provider, "social"),
             "auth": [{"provider": provider, "uid": row["external_uid"]}] if social else [],
             **({"password": UNSET} if provider is not None else {}),

@@ -52,6 +52,13 @@ class Table(Struct, frozen=True, kw_only=True):
     """True where rows are large and many: a page is found by ids alone, then its rows are read."""
 
 
+_LAST_LOGIN = (
+    '(select a."timestamp" from "access" a where a."object1" = \'login\''
+    ' and a."object1_id" = {t}."id" and a."changes"::jsonb ->> \'accepted\' = \'true\''
+    " and a.\"changes\"::jsonb ->> 'way' not in ('basic', 'token', 'password_grant',"
+    " 'authorization_code', 'refresh_token') order by a.\"id\" desc limit 1)"
+)
+"""When a user last opened a session, by whatever proof; the access log tells."""
 _STATUS = {
     "status": ("str", "template_status", "template", "status"),
     "last_job_run": ("time", "template_status", "template", "last_job_run"),
@@ -190,6 +197,7 @@ def _declared(resource: Resource) -> Table:
         on = f'{{far}}."id" = {columns[name].sql}'.replace("{t}", "{near}")
         relations[name] = Relation(name=name, table=target, on=on, many=False)
     if resource.kind == "user":
+        columns["last_login"] = Column(name="last_login", base="time", sql=_LAST_LOGIN)
         columns["date_joined"] = Column(name="date_joined", base="time", sql='{t}."created"')
     return Table(
         kind=resource.kind,

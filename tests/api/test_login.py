@@ -438,3 +438,23 @@ async def test_ended_session_is_not_brought_back(stack: Stack) -> None:
     assert await sessions.find(session_id) is None
     for junk in ("", "1.", "x.y", f"{10**30}.x", "1.\x00", "\ud800"):
         assert await sessions.find(junk) is None
+
+
+async def test_last_login_is_the_last_session(stack: Stack) -> None:
+    """Shown and filtered by; a password or token sent with a request is no login, nor a refusal."""
+    number = await stack.add_user("visitor")
+    path = f"/api/v2/users/{number}/"
+    assert (await stack.as_user("visitor").get(path)).json()["last_login"] is None
+    async with stack.anonymous() as client:
+        assert (await log_in(stack, client, PASSWORD, "visitor")).status_code == 302
+
+    async def told() -> bool:
+        return (await stack.client.get(path)).json()["last_login"] is not None
+
+    await soon(told)
+    first = (await stack.client.get(path)).json()["last_login"]
+    async with stack.anonymous() as client:
+        assert (await log_in(stack, client, "wrong", "visitor")).status_code == 401
+    asked = {"username": "visitor", "last_login__isnull": "false", "order_by": "last_login"}
+    rows = (await stack.client.get("/api/v2/users/", params=asked)).json()["results"]
+    assert [row["last_login"] for row in rows] == [first]
