@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from controlplane.api.tables import table_of
 from controlplane.api.where import Sql
 from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain import extra_vars
+from controlplane.domain.access import Principal
 from controlplane.domain.inventory_script import hostvars
 from controlplane.domain.resource import Update
 from controlplane.shell.inventory_content import Members, read_members, script_parts
@@ -153,15 +155,19 @@ async def show_smart_inventories(call: Call) -> Response[Any]:
 async def show_tree(call: Call) -> Response[Any]:
     """Answer the groups of an inventory as nested rows: a bare list of the root groups."""
     async with call.read() as view:
-        facts = visibility.fact_columns("group")
-        sql = f'select t.*{facts} from "group" t where t."inventory" = $1 order by t."name"'  # noqa: S608 - names from declarations
-        rows = await view.fetch(sql, call.target.id)
-        shown = await render.page(view, call.who, "group", rows)
-        links = {row["id"]: row for row in await view.named("inventory_groups", call.target.id)}
-    return answer(nest({row["id"]: row for row in shown}, links))
+        return answer(await tree_of(view, call.who, call.target.id))
 
 
-def nest(shown: dict[int, dict[str, Any]], links: dict[int, Row]) -> list[dict[str, Any]]:
+async def tree_of(view: View, who: Principal, inventory: int) -> list[dict[str, Any]]:
+    """Return the groups of an inventory as nested rows; raises BadRequest for too many."""
+    facts = visibility.fact_columns("group")
+    sql = f'select t.*{facts} from "group" t where t."inventory" = $1 order by t."name"'  # noqa: S608 - names from declarations
+    shown = await render.page(view, who, "group", await view.fetch(sql, inventory))
+    links = {row["id"]: row for row in await view.named("inventory_groups", inventory)}
+    return nest({row["id"]: row for row in shown}, links)
+
+
+def nest(shown: Mapping[int, Row], links: Mapping[int, Row]) -> list[dict[str, Any]]:
     """Return root groups with their descendants under ``children``; groups form no cycles.
 
     A group that is below several stands below each. Raises BadRequest when that is too much.

@@ -19,6 +19,7 @@ REGEX_TIMEOUT_MS = 2_000
 TOO_LONG = (
     f"The regular expression took longer than {REGEX_TIMEOUT_MS // 1000} seconds and was given up."
 )
+
 REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, ValueError)
 """What Postgres, or its driver, says of values that no row can have."""
 

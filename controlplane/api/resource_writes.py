@@ -9,9 +9,9 @@ from litestar import Response
 
 from controlplane.api import (
     client_secrets,
+    kept_filters,
     own_session,
     render,
-    smart_hosts,
     source_updates,
     visibility,
 )
@@ -58,7 +58,7 @@ async def append_object(
     """
     async with call.read() as view:
         await check_create(view, call.who, resource, body)
-    smart_hosts.check_body(resource.kind, body)
+    await kept_filters.check_body(call, resource.kind, body)
     along = await _companions(call, resource, body, companion or {})
     number = (await call.services.numbers.take(resource.sequence))[0]
     command = Create(kind=resource.kind, id=number, values=body, attach=attach, companions=along)
@@ -105,7 +105,7 @@ async def update_object(
     target = call.target.id
     async with call.read() as view:
         await check_update(view, call.who, resource, body, target)
-    smart_hosts.check_body(resource.kind, body)
+    await kept_filters.check_body(call, resource.kind, body)
     command = Update(kind=resource.kind, id=target, changes=body, partial=partial)
     appended = await submit(call, prepare_for(command, call.services))
     ready = await caught_up(call, appended)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, assert_never
 
 from controlplane.api import filters
 from controlplane.api.call import Call
-from controlplane.api.errors import Refusal
+from controlplane.api.errors import BadRequest, Refusal
 from controlplane.api.tables import Relation, table_of
 from controlplane.api.where import AllOf, AnyOf, Compare, FirstOf, Related, Statement, Where
 from controlplane.domain import host_filter
-from controlplane.domain.errors import Invalid
 from controlplane.domain.host_filter import Every, Filter, NotAFilter, Some, Term
 from controlplane.shell.read_model import Row, View
 
@@ -47,17 +46,6 @@ async def members(call: Call) -> Where | None:
     async with call.read() as view:
         row = await view.named_row("inventory_for_script", call.target.id)
     return of_inventory(row) if row is not None and row["kind"] == "smart" else None
-
-
-def check_body(kind: str, body: Mapping[str, Any]) -> None:
-    """Refuse an inventory's host filter that asks for what hosts do not have; raises Invalid."""
-    text = body.get("host_filter")
-    if kind != "inventory" or not isinstance(text, str) or not text.strip():
-        return
-    try:
-        condition(text.strip())
-    except NotAFilter as error:
-        raise Invalid({"host_filter": [str(error)]}) from error
 
 
 def selection(inventory: Row) -> tuple[str, Sequence[Any]]:
@@ -107,6 +95,8 @@ def _where(asked: Filter) -> Where:
         case Term(name=name, value=value):
             if name.partition("__")[0] == host_filter.FACTS:
                 return AnyOf(parts=())  # no facts are kept, so none has this value
+            if name.endswith("__int"):
+                raise BadRequest(f"{name} may fail on any host")
             return filters.single(table_of("host"), name, value)
         case Every(parts=parts):
             return AllOf(parts=tuple(map(_where, parts)))

@@ -443,31 +443,42 @@ def _delete(command: Delete, facts: Facts) -> Decision:
     row = facts.referenced(command.kind, command.id)
     if row is None:
         return Decision(kind=command.kind, id=command.id, events=())
-    gone = checks.delete(command.kind, command.id, row, facts)
-    if resource.job_holder:
-        held = "inventory" if resource.parent == "inventory" else command.kind
-        number = row["inventory"] if resource.parent == "inventory" else command.id
-        jobs = facts.active_jobs(Object(held, number).key)
-        if jobs:
-            raise InUse(jobs)
+    event, writes = _gone(resource, command.id, row, facts)
     return Decision(
         kind=command.kind,
         id=command.id,
-        events=(ResourceDeleted(kind=command.kind, id=command.id, was=_told(resource, row)),),
+        events=(event,),
         reads=facts.reads,
-        writes=frozenset({Object(command.kind, command.id).key, *gone}),
+        writes=writes,
         home=_home(resource, row),
     )
 
 
+def _gone(
+    resource: Resource, number: int, row: Row, facts: Facts
+) -> tuple[ResourceDeleted, frozenset[str]]:
+    """Return the deletion of an object that nothing holds, and the keys it writes."""
+    along = checks.delete(resource.kind, number, row, facts)
+    if resource.job_holder:
+        held = "inventory" if resource.parent == "inventory" else resource.kind
+        of = row["inventory"] if resource.parent == "inventory" else number
+        jobs = facts.active_jobs(Object(held, of).key)
+        if jobs:
+            raise InUse(jobs)
+    event = ResourceDeleted(kind=resource.kind, id=number, was=_told(resource, row))
+    return event, frozenset({Object(resource.kind, number).key, *along})
+
+
 def _bulk_delete(command: BulkDelete, facts: Facts) -> Decision:
-    parts = [_delete(Delete(kind=command.kind, id=each), facts) for each in command.ids]
+    resource = RESOURCES[command.kind]
+    rows = {number: facts.referenced(command.kind, number) for number in command.ids}
+    parts = [_gone(resource, n, row, facts) for n, row in rows.items() if row is not None]
     return Decision(
         kind=command.kind,
         id=command.ids[0] if command.ids else 0,
-        events=tuple(event for part in parts for event in part.events),
+        events=tuple(event for event, _ in parts),
         reads=facts.reads,
-        writes=frozenset().union(*(part.writes for part in parts)),
+        writes=frozenset().union(*(writes for _, writes in parts)),
     )
 
 
@@ -504,7 +515,8 @@ def _hold(command: Link | Unlink, relation: Relation, facts: Facts) -> Decision:
             raise _no_match(relation.related.kind)
         checks.link(relation, facts)
     value = relation.target if attach else None
-    event = ResourceUpdated(kind=relation.kind, id=relation.id, changes={name: value})
+    was = {name: relation.source_row[name]}
+    event = ResourceUpdated(kind=relation.kind, id=relation.id, changes={name: value}, was=was)
     return Decision(
         kind=relation.kind,
         id=relation.id,
