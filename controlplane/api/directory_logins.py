@@ -2,7 +2,7 @@
 
 A user who was not made by a directory is none of its business: it is not asked, and cannot keep
 such a user waiting. What it has agreed to counts for a moment, so that a client which sends its
-password with each request does not ask it each time.
+password with each request does not ask it each time; changed settings end that.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from controlplane.api.services import Services
 from controlplane.domain.external.ldap import PROVIDER, wanted
 from controlplane.shell.read_model import Row, View
 from controlplane.sso.attempts import Unproved
+from controlplane.sso.backends import Configured
 from ops import clock, ids
 
 REMEMBER_S = 60.0
@@ -33,6 +34,7 @@ class DirectoryLogins:
         self._external = external
         self._key = ids.random_bytes(32)
         self._proved: dict[bytes, tuple[int, float]] = {}
+        self._proved_by: Configured | None = None
         self._looking = asyncio.Semaphore(AT_ONCE)
         self._asking = asyncio.Semaphore(AT_ONCE)
 
@@ -50,6 +52,8 @@ class DirectoryLogins:
         now = await self._external.configured()
         if not now.directories or not password or "\x00" in username:
             return
+        if now is not self._proved_by:
+            self._proved, self._proved_by = {}, now
         if self._known(username, password) is not None:
             return
         async with self._looking, self._services.read.view() as view:
@@ -66,7 +70,8 @@ class DirectoryLogins:
             user = await self._external.user_of(identity, wanted(config, identity))
         except Unproved:
             return
-        self._remember(username, password, user["id"])
+        if now is self._proved_by:
+            self._remember(username, password, user["id"])
 
     async def judges(self, row: Row | None) -> bool:
         """Return whether a directory may let in this user, or a name that nobody here has."""
@@ -75,7 +80,8 @@ class DirectoryLogins:
 
     async def user_of(self, username: str, password: str, view: View) -> Row | None:
         """Return the user whom a directory vouched for a moment ago."""
-        number = self._known(username, password)
+        known = await self._external.configured() is self._proved_by
+        number = self._known(username, password) if known else None
         row = None if number is None else await view.named_row("user_by_id", number)
         return row if row is not None and await self.judges(row) else None
 

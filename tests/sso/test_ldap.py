@@ -182,7 +182,6 @@ async def test_posix_groups_and_a_required_group(stack: Stack, directory_server:
         "AUTH_LDAP_TEAM_MAP": {},
     }
     await configure(stack, **settings(directory_server, **by_uid))
-    await forget(stack)
     assert await enters(stack, "ann", PASSWORD)
     assert await enters(stack, "bob", PASSWORD)
     assert "Posix" in await places(stack, "ann")
@@ -190,7 +189,6 @@ async def test_posix_groups_and_a_required_group(stack: Stack, directory_server:
     await configure(
         stack, **settings(directory_server, **by_uid, AUTH_LDAP_REQUIRE_GROUP=group("px"))
     )
-    await forget(stack)
     assert await enters(stack, "ann", PASSWORD)
     assert not await enters(stack, "bob", PASSWORD)
 
@@ -235,7 +233,6 @@ async def test_tls_is_started_and_certificates_are_checked(
         for options, enters_ in ((UNCHECKED, True), (checked, False)):
             more = {**way, "AUTH_LDAP_CONNECTION_OPTIONS": options}
             await configure(stack, **settings(directory_server, **more))
-            await forget(stack)
             assert await enters(stack, "bob", PASSWORD) is enters_
 
 
@@ -257,7 +254,6 @@ async def test_a_server_that_hangs_keeps_no_local_user_waiting(
     dead = f"ldap://127.0.0.1:{free_port()}"
     both = f"{dead} {directory_server.uri}"
     await configure(stack, **settings(directory_server, AUTH_LDAP_SERVER_URI=both))
-    await forget(stack)
     assert await enters(stack, "bob", PASSWORD)
 
 
