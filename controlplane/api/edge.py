@@ -26,7 +26,11 @@ VARY = "Accept, Accept-Language, Origin, Cookie"
 _log = structlog.get_logger()
 _WRITTEN_PAGE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 """What a page that a route wrote itself (a job's output, the login form) may do: nothing."""
-_BODILESS = (httpcodes.HTTP_204_NO_CONTENT, httpcodes.HTTP_304_NOT_MODIFIED)
+_BODILESS = (
+    httpcodes.HTTP_204_NO_CONTENT,
+    httpcodes.HTTP_302_FOUND,
+    httpcodes.HTTP_304_NOT_MODIFIED,
+)
 
 _OF_A_BODY = (b"accept", b"content-type", b"content-length", b"transfer-encoding")
 """Headers that are left out when OPTIONS is asked in a request's name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import html
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -108,7 +109,7 @@ async def consented(client: httpx.AsyncClient, asked: dict[str, str], **form: st
     assert page.status_code == 200, page.text
     assert page.headers["x-frame-options"] == "DENY"
     fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
-    fields = {name: value.replace("&amp;", "&") for name, value in fields.items()}
+    fields = {name: html.unescape(value) for name, value in fields.items()}
     sent = {**fields, "allow": "Authorize", **form}
     return await client.post("/api/o/authorize/", data=sent)
 
@@ -440,3 +441,21 @@ async def test_password_application_has_no_page(stack: Stack) -> None:
     found = told(await client.get("/api/o/authorize/", params=request_of(made)))
     await client.aclose()
     assert found["error"] == "unauthorized_client"
+
+
+async def test_browser_goes_the_whole_way(stack: Stack) -> None:
+    """With a browser's Accept header pages are pages and redirections are bare."""
+    made = await application(stack)
+    async with stack.anonymous() as client:
+        client.headers["Accept"] = "text/html,application/xhtml+xml,*/*;q=0.8"
+        away = await client.get("/api/o/authorize/", params=request_of(made))
+        page = await client.get(away.headers["location"])
+        assert page.headers["content-type"].startswith("text/html")
+        fields = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', page.text))
+        fields = {name: html.unescape(value) for name, value in fields.items()}
+        form = {**fields, "username": "admin", "password": PASSWORD}
+        entered = await client.post("/api/login/", data=form)
+        back = dict(httpx.URL(entered.headers["location"]).params)
+        sent = await consented(client, back)
+        assert [each.content for each in (away, entered, sent)] == [b"", b"", b""]
+        assert told(sent)["state"] == "a state/&"
