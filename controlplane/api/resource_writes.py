@@ -35,6 +35,12 @@ from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.resource import RESOURCES, Related, Resource
 
+UNRUN = {
+    "schedule": ("enabled", "Playlog does not fire schedules yet."),
+    "inventory_source": ("update_on_launch", "Playlog does not update inventory sources yet."),
+}
+"""Kind to the setting that nothing acts on yet, and what its writer is told."""
+
 
 async def create_object(
     call: Call, resource: Resource, body: dict[str, Any], attach: Attach | None = None
@@ -90,7 +96,7 @@ async def created_answer(
         return empty(204, position_header(appended))
     shown = await _shown(call, resource, made, appended, ready=ready)
     shown |= {name: value for name, value in (once or {}).items() if name in shown}
-    return answer(shown, 201, position_header(appended))
+    return answer(shown, 201, position_header(appended) | _warning(resource, shown))
 
 
 def made_in(appended: Appended) -> int | None:
@@ -112,7 +118,13 @@ async def update_object(
     await own_session.keep(call, appended)
     await source_updates.start(call, appended)
     shown = await _shown(call, resource, target, appended, ready=ready)
-    return answer(shown, 200, position_header(appended))
+    return answer(shown, 200, position_header(appended) | _warning(resource, shown))
+
+
+def _warning(resource: Resource, shown: dict[str, Any]) -> dict[str, str]:
+    """Return the header that tells of a setting that is kept and has no effect yet."""
+    field, text = UNRUN.get(resource.kind, ("", ""))
+    return {"Warning": f'299 playlog "{text}"'} if field and shown[field] else {}
 
 
 async def delete_object(call: Call, resource: Resource, status: int = 204) -> Response[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ops.cli import status
+from ops.cli import status, unrun
 from ops.cli.deployment import Deployment, client_settings
 
 FREE_BYTES_MIN = 1024 * 1024 * 1024
@@ -16,12 +16,17 @@ JOURNAL_BYTES_MAX = 64 * 1024 * 1024
 
 
 async def run(data: Path | None) -> int:
-    """Print one line a finding; returns 1 when anything needs attention."""
+    """Print one line a finding; returns 1 when anything needs attention.
+
+    What is set up and only waits for a later release is a warning.
+    """
     chosen = client_settings(data)
     report, problems = await status.collect(chosen)
     findings = [*problems, *_findings(report), *_of_files(Deployment(chosen.data))]
     for finding in findings:
         print(f"- {finding}")
+    for warning in await unrun.warnings(chosen):
+        print(f"- warning: {warning}")
     if not findings:
         print("nothing found: streams, projections, runners and files look right")
     return 1 if findings else 0

@@ -48,6 +48,56 @@ async def test_schedule_of_a_template_is_dated_and_linked(stack: Stack) -> None:
     assert [each["id"] for each in listed.json()["results"]] == [schedule["id"]]
 
 
+async def test_writer_of_an_enabled_schedule_is_warned(stack: Stack) -> None:
+    """Nothing fires a schedule yet: it is kept, and the answer says so while it is enabled."""
+    made = await template(stack, "warned")
+    body = {"name": "w", "rrule": RULE, "unified_job_template": made["id"]}
+    answered = await stack.client.post("/api/v2/schedules/", json=body)
+    warning = '299 playlog "Playlog does not fire schedules yet."'
+    assert (answered.status_code, answered.headers["warning"]) == (201, warning)
+    off = await stack.client.patch(answered.json()["url"], json={"enabled": False})
+    assert "warning" not in off.headers
+    assert off.json()["next_run"] is None
+
+
+async def test_preview_shows_times_in_the_zone_and_in_utc(stack: Stack) -> None:
+    """Ten times at most, nothing stored; the zones there are can be asked for."""
+    rule = "DTSTART;TZID=Europe/Berlin:20300101T090000 RRULE:FREQ=DAILY;INTERVAL=1;COUNT=2"
+    found = await stack.client.post("/api/v2/schedules/preview/", json={"rrule": rule})
+    assert found.json() == {
+        "local": ["2030-01-01T09:00:00+01:00", "2030-01-02T09:00:00+01:00"],
+        "utc": ["2030-01-01T08:00:00Z", "2030-01-02T08:00:00Z"],
+    }
+    endless = "DTSTART:20300101T000000Z RRULE:FREQ=MINUTELY;INTERVAL=1"
+    many = await stack.client.post("/api/v2/schedules/preview/", json={"rrule": endless})
+    assert len(many.json()["utc"]) == 10
+    for wrong in (None, 5, ["x"], "RRULE:FREQ=DAILY;INTERVAL=1", "\x00"):
+        refused = await stack.client.post("/api/v2/schedules/preview/", json={"rrule": wrong})
+        assert refused.status_code == 400
+        assert list(refused.json()) == ["rrule"]
+    zones = (await stack.client.get("/api/v2/schedules/zoneinfo/")).json()
+    assert "Europe/Berlin" in zones["zones"]
+    assert zones["links"]["US/Eastern"] == "America/New_York"
+
+
+async def test_who_made_a_schedule_may_change_it(stack: Stack) -> None:
+    """With execute on the template one changes one's own schedules, not those of others."""
+    made = await template(stack, "own")
+    user = await stack.add_user("own-schedules")
+    client = stack.as_user("own-schedules")
+    role = made["summary_fields"]["object_roles"]["execute_role"]["id"]
+    await stack.client.post(f"/api/v2/users/{user}/roles/", json={"id": role})
+    body = {"rrule": RULE, "unified_job_template": made["id"]}
+    mine = await client.post("/api/v2/schedules/", json={**body, "name": "mine"})
+    assert mine.status_code == 201, mine.text
+    theirs = await stack.make("schedules", **body, name="theirs")
+    changed = await client.patch(mine.json()["url"], json={"description": "x"})
+    assert changed.status_code == 200
+    assert (await client.patch(theirs["url"], json={"description": "x"})).status_code == 403
+    assert (await client.delete(theirs["url"])).status_code == 403
+    assert (await client.delete(mine.json()["url"])).status_code == 204
+
+
 async def test_schedule_goes_with_what_it_runs(stack: Stack) -> None:
     """A deleted template takes its schedules along."""
     made = await template(stack, "going")

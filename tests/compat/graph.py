@@ -113,6 +113,9 @@ class Graph:
             apart = {"inventory": self.fresh("inventories")} if plural in HOLDERS else {}
             url: str = self.make(plural, **apart)["url"]
             return url
+        if plural == "workflow_approval_templates":
+            approval: str = self.approval()["url"]
+            return approval
         if plural == "jobs":
             number = self.deployment.launch(self.ids["job_templates"])
         else:
@@ -159,6 +162,21 @@ class Graph:
         machine = self.fresh("credentials", credential_type=MACHINE_TYPE, inputs={})
         return {**self.in_inventory(), "credential": machine, "module_name": "ping"}
 
+    def prompting(self) -> int:
+        """Return a template that asks for credentials, as those of saved launches must."""
+        if "prompting" not in self.ids:
+            self.ids["prompting"] = self.fresh("job_templates", ask_credential_on_launch=True)
+        number: int = self.ids["prompting"]
+        return number
+
+    def approval(self) -> Body:
+        """Make a node of a workflow wait for somebody."""
+        node = self.make("workflow_job_template_nodes")["url"]
+        answered = self.client.post(f"{node}create_approval_template/", json={"name": self.name()})
+        assert answered.status_code == 201, answered.text
+        made: Body = answered.json()
+        return made
+
     def shared(self) -> Body:
         """Return the body of an object that is shared between services."""
         return {"resource_type": "shared.organization", "resource_data": {"name": self.name()}}
@@ -173,6 +191,7 @@ class Graph:
             listed = f"/{plural}/" in ALL
             if listed and plural not in self.ids and "POST" not in lacking.get(f"/{plural}/", ()):
                 self.ids[plural] = self.fresh(plural)
+        self.ids["workflow_approval_templates"] = self.approval()["id"]
         self._jobs()
         inventory = self.get(f"/api/v2/inventories/{self.ids['inventories']}/")
         self.ids["roles"] = inventory["summary_fields"]["object_roles"]["use_role"]["id"]
@@ -230,11 +249,11 @@ BODIES: dict[str, Callable[[Graph], Body]] = {
     "workflow_job_templates": Graph.in_organization,
     "workflow_job_template_nodes": lambda graph: {
         "workflow_job_template": graph.ids["workflow_job_templates"],
-        "unified_job_template": graph.ids["job_templates"],
+        "unified_job_template": graph.prompting(),
         "identifier": graph.name(),
     },
     "schedules": lambda graph: {
-        "unified_job_template": graph.ids["job_templates"],
+        "unified_job_template": graph.prompting(),
         "rrule": DAILY,
     },
     "notification_templates": lambda graph: {

@@ -183,6 +183,24 @@ ACTIONS: dict[str, Action] = {
         for plural in ("credentials", "credential_types")
     },
     "/notification_templates/{pk}/test/": Action(400, {}, refused("notifications")),
+    **{
+        f"/{plural}/{{pk}}/{service}/": Action(403, {}, keys("detail"))
+        for plural in TEMPLATES
+        for service in ("github", "gitlab", "bitbucket_dc")
+    },
+    **{
+        f"/{plural}/{{pk}}/webhook_key/": Action(201, {}, keys("webhook_key"))
+        for plural in TEMPLATES
+    },
+    "/job_templates/{pk}/callback/": Action(403, {}, keys("detail")),
+    "/job_templates/{pk}/slice_workflow_jobs/": Action(400, {}, refused("workflows")),
+    "/workflow_job_templates/{pk}/launch/": Action(400, {}, refused("workflows")),
+    "/workflow_job_template_nodes/{pk}/create_approval_template/": Action(
+        201, named, keys("id", "name", "timeout")
+    ),
+    "/schedules/preview/": Action(
+        200, {"rrule": "DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1"}, keys("local", "utc")
+    ),
     "/job_templates/{pk}/survey_spec/": Action(200, SPEC),
     "/workflow_job_templates/{pk}/survey_spec/": Action(200, SPEC),
 }
