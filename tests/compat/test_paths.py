@@ -11,7 +11,7 @@ import pytest
 from controlplane.api.errors import UNAUTHENTICATED
 from tests.compat.graph import Body, Graph
 from tests.compat.paths import PATHS, AwxPath, missing
-from tests.compat.posts import ACTIONS, SEGMENTS, attaches, creates
+from tests.compat.posts import ACTIONS, SEGMENTS, TEMPLATES, attaches, creates
 from tests.compat.shapes import BARE, STATUSES
 from tests.deployment.conftest import Deployment
 

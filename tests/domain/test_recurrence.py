@@ -21,7 +21,7 @@ def rule(text: str) -> recurrence.Recurrence:
     ("text", "following"),
     [
         ("FREQ=DAILY;INTERVAL=1", "2026-11-26T09:00:00"),
-        ("FREQ=MINUTELY;INTERVAL=7", "2026-11-25T12:05:00"),
+        ("FREQ=MINUTELY;INTERVAL=7", "2026-11-25T12:02:00"),
         ("FREQ=HOURLY;INTERVAL=5;BYDAY=SA", "2026-11-28T02:00:00"),
         ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "2026-12-07T09:00:00"),
         ("FREQ=MONTHLY;INTERVAL=1;BYMONTHDAY=31", "2026-12-31T09:00:00"),
@@ -110,8 +110,10 @@ def test_excluded_times_are_left_out() -> None:
         ),
         (
             "DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1;COUNT=1;UNTIL=20300102T000000Z",
-            "RRULE may not contain both COUNT and UNTIL:"
-            " RULE:FREQ=DAILY;INTERVAL=1;COUNT=1;UNTIL=20300102T000000Z",
+            (
+                "RRULE may not contain both COUNT and UNTIL:"
+                " RULE:FREQ=DAILY;INTERVAL=1;COUNT=1;UNTIL=20300102T000000Z"
+            ),
         ),
         (
             "DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1;COUNT=1000",

@@ -45,8 +45,10 @@ def without(name: str) -> dict[str, Any]:
         (spec(GOOD, GOOD), "'variable' 'v' duplicated in survey question 1."),
         (
             spec({**GOOD, "type": "zz"}),
-            "'zz' in survey question 0 is not one of 'text, textarea, password, multiplechoice,"
-            " multiselect, integer, float' allowed question types.",
+            (
+                "'zz' in survey question 0 is not one of 'text, textarea, password, multiplechoice,"
+                " multiselect, integer, float' allowed question types."
+            ),
         ),
         (
             spec({**GOOD, "required": "yes"}),
@@ -78,8 +80,10 @@ def without(name: str) -> dict[str, Any]:
         ),
         (
             spec({**GOOD, "default": "$encrypted$"}),
-            "$encrypted$ is a reserved keyword for password question defaults, survey question 0"
-            " is type text.",
+            (
+                "$encrypted$ is a reserved keyword for password question defaults, survey question 0"
+                " is type text."
+            ),
         ),
     ],
 )
