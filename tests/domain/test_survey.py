@@ -81,8 +81,8 @@ def without(name: str) -> dict[str, Any]:
         (
             spec({**GOOD, "default": "$encrypted$"}),
             (
-                "$encrypted$ is a reserved keyword for password question defaults, survey question 0"
-                " is type text."
+                "$encrypted$ is a reserved keyword for password question defaults,"
+                " survey question 0 is type text."
             ),
         ),
     ],
