@@ -14,7 +14,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from controlplane.domain.workflow_rights import WORKFLOW_DELEGATES
+from controlplane.domain.workflow_rights import (
+    WORKFLOW_DELEGATES,
+    WORKFLOW_OWNER_FIELDS,
+    WORKFLOW_REF_NEEDS,
+)
 from schemas.permissions import MODELS, children, permission
 from schemas.resource import RESOURCES, members
 from schemas.role_definitions import EXECUTE_OWN
@@ -370,11 +374,7 @@ REF_NEEDS: dict[tuple[str, str], str] = {
     ("job_template", "organization"): "read",
     ("inventory_source", "inventory"): "edit",
     ("credential_input_source", "target_credential"): "edit",
-    ("schedule", "unified_job_template"): "start",
-    ("workflow_job_template", "organization"): "add_workflow_job_template",
-    ("workflow_job_template_node", "workflow_job_template"): "edit",
-    ("workflow_job_template_node", "unified_job_template"): "start",
-    ("workflow_approval_template", "workflow_job_template_node"): "edit",
+    **WORKFLOW_REF_NEEDS,
 }
 """(kind, field) to the verb needed on what it is set to; else ``use`` if a role, else ``read``."""
 
@@ -392,10 +392,7 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
     "job_template": ("project",),
     "inventory_source": ("inventory",),
     "credential_input_source": ("target_credential",),
-    "schedule": ("unified_job_template",),
-    "workflow_job_template": ("organization",),
-    "workflow_job_template_node": ("workflow_job_template",),
-    "workflow_approval_template": ("workflow_job_template_node",),
+    **WORKFLOW_OWNER_FIELDS,
 }
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
 

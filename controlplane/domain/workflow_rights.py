@@ -1,6 +1,6 @@
 """Who may do what to workflows' nodes, approvals and jobs, and to schedules, by what they stand on.
 
-Part of ``access.DELEGATES``: verb to (field, kind there, verb needed there); one suffices.
+Parts of ``access.DELEGATES``, ``REF_NEEDS`` and ``OWNER_FIELDS``, which say what they hold.
 """
 
 from __future__ import annotations
@@ -41,4 +41,19 @@ WORKFLOW_DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "edit": (("workflow_approval_template", "workflow_approval_template", "edit"),),
         "delete": (("organization", "organization", "edit"),),
     },
+}
+
+WORKFLOW_REF_NEEDS: dict[tuple[str, str], str] = {
+    ("schedule", "unified_job_template"): "start",
+    ("workflow_job_template", "organization"): "add_workflow_job_template",
+    ("workflow_job_template_node", "workflow_job_template"): "edit",
+    ("workflow_job_template_node", "unified_job_template"): "start",
+    ("workflow_approval_template", "workflow_job_template_node"): "edit",
+}
+
+WORKFLOW_OWNER_FIELDS: dict[str, tuple[str, ...]] = {
+    "schedule": ("unified_job_template",),
+    "workflow_job_template": ("organization",),
+    "workflow_job_template_node": ("workflow_job_template",),
+    "workflow_approval_template": ("workflow_job_template_node",),
 }
