@@ -85,12 +85,18 @@ _SEGMENTS = {
 def system_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of the root documents and of the system's own state."""
     return [
+        *routes("/", {"GET": (ANYBODY, to_the_api)}, "Playlog"),
         *routes("/api", {"GET": (ANYBODY, api_root)}, "REST API"),
         *routes("/api/v2", {"GET": (ANYBODY, v2_root)}, "Version 2"),
         *routes("/api/o", {"GET": (ANYBODY, oauth_root)}, "API OAuth 2 Root"),
         *routes("/api/v2/ping", {"GET": (ANYBODY, ping)}, "Ping"),
         *routes("/api/v2/me", {"GET": (LOGIN, me)}, (LOGIN, me_options)),
     ]
+
+
+async def to_the_api(_call: Call) -> Response[Any]:
+    """Send somebody who opens the bare address to the API."""
+    return Response(content=b"", status_code=302, headers={"Location": "/api/"})
 
 
 async def api_root(call: Call) -> Response[Any]:

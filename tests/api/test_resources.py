@@ -313,3 +313,9 @@ async def test_an_environment_lists_the_templates_that_run_in_it(stack: Stack) -
     other = await stack.make("execution_environments", name="unused", image="used:2")
     listed = (await stack.client.get(other["related"]["unified_job_templates"])).json()
     assert listed["count"] == 0
+
+
+async def test_the_bare_address_leads_to_the_api(stack: Stack) -> None:
+    """Whoever opens the address of the server comes to its root document."""
+    answered = await stack.anonymous().get("/")
+    assert (answered.status_code, answered.headers["location"]) == (302, "/api/")
