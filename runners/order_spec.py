@@ -59,6 +59,7 @@ def _playbook(order: WorkOrder, run: PlaybookRun) -> JobSpec:
         limit=run.limit,
         verbosity=run.verbosity,
         extra_vars=_variables(run.extra_vars),
+        jinja_vars=run.jinja_vars,
         job_tags=run.job_tags,
         skip_tags=run.skip_tags,
         start_at_task=run.start_at_task,

@@ -65,6 +65,8 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     limit: str = ""
     verbosity: int = 0
     extra_vars: dict[str, object] = {}
+    jinja_vars: tuple[str, ...] | None = None
+    """Names of those that may hold Jinja templates, secret ones never; None: all may."""
     job_tags: str = ""
     skip_tags: str = ""
     start_at_task: str = ""

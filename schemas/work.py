@@ -38,6 +38,8 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
 
     Password answers stand as ``$encrypted$`` here and arrive with the secrets.
     """
+    jinja_vars: tuple[str, ...] | None = None
+    """Names of those that may hold Jinja templates, secret ones never; None: all may."""
     job_tags: str = ""
     skip_tags: str = ""
     start_at_task: str = ""

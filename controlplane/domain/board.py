@@ -42,6 +42,7 @@ CONTROL_GROUPS = ("controlplane", "default")
 OUTCOMES_KEPT = 10_000
 JOB_SETTINGS = frozenset(
     {
+        "ALLOW_JINJA_IN_EXTRA_VARS",
         "AWX_TASK_ENV",
         "DEFAULT_JOB_IDLE_TIMEOUT",
         "DEFAULT_JOB_TIMEOUT",

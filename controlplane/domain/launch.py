@@ -113,6 +113,7 @@ def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts)
         project=template["project"],
         playbook=template["playbook"],
         extra_vars=extra_vars.as_text(variables),
+        template_vars=_unchanged(template, variables),
         start_at_task=template["start_at_task"],
         force_handlers=template["force_handlers"],
         become_enabled=template["become_enabled"],
@@ -292,6 +293,12 @@ def _variables(
     except extra_vars.NotVariables as error:
         errors["extra_vars"] = [str(error)]
         return {}
+
+
+def _unchanged(template: Mapping[str, Any], variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the template's own variables that a launch left as they were."""
+    own = extra_vars.parse(template["extra_vars"])
+    return tuple(sorted(n for n, v in own.items() if n in variables and variables[n] == v))
 
 
 def _passwords(

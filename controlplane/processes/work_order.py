@@ -38,7 +38,7 @@ def order_of(
         idle_timeout_s=setting("DEFAULT_JOB_IDLE_TIMEOUT"),
         env=setting("AWX_TASK_ENV"),
         traceparent=traceparent,
-        payload=_payload(launched, placed),
+        payload=_payload(launched, placed, setting("ALLOW_JINJA_IN_EXTRA_VARS")),
     )
 
 
@@ -50,7 +50,7 @@ def _timeout_s(launched: JobLaunched, setting: Callable[[str], Any]) -> int:
     return int(setting(default))
 
 
-def _payload(launched: JobLaunched, placed: JobPlaced) -> Payload:
+def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
     record = launched.record
     match record:
         case PlaybookLaunch():
@@ -65,6 +65,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced) -> Payload:
                 limit=record.limit,
                 verbosity=record.verbosity,
                 extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
+                jinja_vars=_jinja_vars(record, jinja),
                 job_tags=record.job_tags,
                 skip_tags=record.skip_tags,
                 start_at_task=record.start_at_task,
@@ -82,6 +83,16 @@ def _payload(launched: JobLaunched, placed: JobPlaced) -> Payload:
                 scm_refspec=record.scm_refspec,
                 scm_track_submodules=record.scm_track_submodules,
             )
+
+
+def _jinja_vars(record: PlaybookLaunch, jinja: str) -> tuple[str, ...] | None:
+    """Return the variables that may hold templates: whoever gives one runs what they like.
+
+    What the template itself says was given by somebody who may change it (AWX 3.47).
+    """
+    if jinja == "always":
+        return None
+    return record.template_vars if jinja == "template" else ()
 
 
 def _variables(

@@ -11,6 +11,8 @@ import re
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import FILE_TOKEN, Secrets, write_private
 
+UNSAFE = "__ansible_unsafe"
+"""How Ansible's JSON marks a text in which no template is looked for."""
 _BECOME_METHODS = (
     "sudo",
     "su",
@@ -88,13 +90,29 @@ def prompts(secrets: Secrets) -> dict[str, str]:
 
 
 def _extra_vars(job: Preparation, files: dict[str, str]) -> list[str]:
-    secret = _in_value(job.secrets.extra_vars, files)
-    merged = {**job.spec.extra_vars, **(secret if isinstance(secret, dict) else {})}
+    given = _in_value(job.secrets.extra_vars, files)
+    secret = given if isinstance(given, dict) else {}
+    merged = {**job.spec.extra_vars, **secret}
+    allowed = job.spec.jinja_vars
+    if allowed is not None:
+        plain = merged.keys() - (set(allowed) - secret.keys())
+        merged |= {name: _as_text(merged[name]) for name in plain}
     if not merged:
         return []
     path = job.memory / "extravars.json"
     write_private(path, json.dumps(merged).encode())
     return ["-e", f"@{path}"]
+
+
+def _as_text(value: object) -> object:
+    """Return a value whose texts Ansible takes as they are, whatever templates stand in them."""
+    if isinstance(value, str):
+        return {UNSAFE: value}
+    if isinstance(value, dict):
+        return {key: _as_text(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(each) for each in value]
+    return value
 
 
 def _write_files(job: Preparation) -> dict[str, str]:

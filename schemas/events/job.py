@@ -33,6 +33,8 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
     verbosity: int = 0
     extra_vars: str = "{}"
     """JSON object as text; secret answers stand as ``$encrypted$``."""
+    template_vars: tuple[str, ...] | None = None
+    """Names of those whose value is the job template's own; None where that was not kept."""
     job_tags: str = ""
     skip_tags: str = ""
     start_at_task: str = ""

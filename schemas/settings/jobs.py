@@ -48,6 +48,7 @@ _CONTENT = [
         ),
         default="template",
         required=True,
+        reader="controlplane.processes.work_order",
     ),
     words(
         "AWX_ISOLATION_BASE_PATH",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from schemas.events.job import JobClaimed, JobFinished, JobPlaced, PlaybookLaunc
 from schemas.events.resource import ResourceCreated, ResourceDeleted
 from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
+from schemas.work import PlaybookRun
 from tests.domain.test_job_laws import COMMANDS, decided
 from tests.factories import NOW, context, launched, update_launched
 
@@ -210,3 +212,27 @@ def test_work_orders_are_made_with_what_is_set() -> None:
     assert not board.apply_config(recorded(3, subject, SettingsChanged(values={"MAX_FORKS": 4})))
     later = msgspec.json.decode(msgspec.json.encode(board), type=Board)
     assert later.setting("DEFAULT_PROJECT_UPDATE_TIMEOUT") == 90
+
+
+@pytest.mark.parametrize(
+    ("setting", "kept", "expected"),
+    [
+        ("template", ("own",), ("own",)),
+        ("template", None, None),
+        ("never", ("own",), ()),
+        ("always", ("own",), None),
+    ],
+)
+def test_a_setting_says_which_variables_may_hold_templates(
+    setting: str, kept: tuple[str, ...] | None, expected: tuple[str, ...] | None
+) -> None:
+    """The template's own, none, or all; of a record that kept none it is not known."""
+    board = Board()
+    changed = SettingsChanged(values={"ALLOW_JINJA_IN_EXTRA_VARS": setting})
+    board.apply_config(recorded(1, subjects.config("setting", SETTINGS_ID), changed))
+    launch = launched()
+    assert isinstance(launch.record, PlaybookLaunch)
+    record = msgspec.structs.replace(launch.record, template_vars=kept)
+    order = order_of(launched(record=record), PLACED, board.setting)
+    assert isinstance(order.payload, PlaybookRun)
+    assert order.payload.jinja_vars == expected

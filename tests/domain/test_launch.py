@@ -172,3 +172,17 @@ def test_any_prompt_or_password_needs_a_person() -> None:
     assert launch.can_start_without_input(template(), ())
     assert not launch.can_start_without_input(template(ask_limit_on_launch=True), ())
     assert not launch.can_start_without_input(template(), (VAULT,))
+
+
+def test_the_templates_own_variables_are_told_apart() -> None:
+    """A launch that changes one, or gives another, makes it the launcher's; the same value not."""
+    own = '{"kept": "{{ a }}", "changed": "{{ b }}", "same": 1}'
+    given = {"changed": "{{ c }}", "same": 1, "new": 2}
+    known = facts(extra_vars=own, ask_variables_on_launch=True)
+    record = launch.resolve(known, {"extra_vars": given}, PromptFacts()).record
+    assert record.template_vars == ("kept", "same")
+    assert launch.resolve(known, {}, PromptFacts()).record.template_vars == (
+        "changed",
+        "kept",
+        "same",
+    )

@@ -120,6 +120,24 @@ def test_secret_variables_win_and_files_have_paths(rig: Rig) -> None:
     assert rig.results("runner_on_ok", "cert")[0]["stdout_lines"] == ["16", "600"]
 
 
+def test_only_a_templates_own_variables_are_templates(rig: Rig) -> None:
+    """What came with a launch or as a secret is taken as text, however deep it stands."""
+    jinja = "{{ 20 + 22 }}"
+    rig.write(
+        play(
+            '{name: own, debug: {msg: "{{ own }}"}}',
+            '{name: nested, debug: {msg: "{{ given.list[0] ~ given.number }}"}}',
+            '{name: secret, debug: {msg: "{{ secret | length }}"}}',
+        ),
+        extra_vars={"own": jinja, "given": {"list": [jinja], "number": 3}, "secret": "$encrypted$"},
+        jinja_vars=("own", "secret"),
+    )
+    assert rig.run(Secrets(extra_vars={"secret": "{{ hidden }}"})).status == "successful"
+    assert str(rig.results("runner_on_ok", "own")[0]["msg"]) == "42"
+    assert rig.results("runner_on_ok", "nested")[0]["msg"] == f"{jinja}3"
+    assert str(rig.results("runner_on_ok", "secret")[0]["msg"]) == "12"
+
+
 def test_vault_passwords_by_id(rig: Rig) -> None:
     """Every vault id gets its own password; a wrong one fails the job and is not shown."""
     encrypted = vault("prod", "vault-prod-9", "the-content")
