@@ -14,6 +14,7 @@ import hmac
 from controlplane.api.external_auth import ExternalAuth
 from controlplane.api.services import Services
 from controlplane.domain.external.ldap import PROVIDER, wanted
+from controlplane.domain.external.login import vouched_by_nobody
 from controlplane.shell.read_model import Row, View
 from controlplane.sso.attempts import Unproved
 from controlplane.sso.backends import Configured
@@ -75,7 +76,7 @@ class DirectoryLogins:
 
     async def judges(self, row: Row | None) -> bool:
         """Return whether a directory may let in this user, or a name that nobody here has."""
-        theirs = row is None or row["external_provider"] == PROVIDER
+        theirs = row is None or row["external_provider"] == PROVIDER or vouched_by_nobody(row)
         return theirs and bool((await self._external.configured()).directories)
 
     async def user_of(self, username: str, password: str, view: View) -> Row | None:

@@ -206,6 +206,18 @@ async def test_local_users_are_none_of_the_directorys_business(
     assert (row["external_account"], row["password"]) == (None, "$encrypted$")
 
 
+async def test_a_user_who_came_without_a_password_is_the_directorys(
+    stack: Stack, directory_server: Slapd
+) -> None:
+    """After an import people log in with what they had before, as whom they were."""
+    directory_server.modify(person("bob"), "uid", ["bob", "imported"])
+    number = await stack.add_user("imported", password="")
+    await configure(stack, **settings(directory_server))
+    assert await enters(stack, "imported", PASSWORD)
+    row = await user(stack, "imported")
+    assert (row["id"], row["external_account"], row["ldap_dn"]) == (number, "ldap", person("bob"))
+
+
 async def test_users_of_a_directory_have_no_password_and_get_none(
     stack: Stack, directory_server: Slapd
 ) -> None:

@@ -26,7 +26,7 @@ from controlplane.domain.external.values import Unfit, dn, normal_dn
 from controlplane.domain.facts import Facts, Find, Held, Lacking, Object
 from controlplane.domain.resource import Decision
 from schemas.events.access import RoleGranted, RoleRevoked
-from schemas.events.resource import ResourceCreated, ResourceUpdated
+from schemas.events.resource import ResourceCreated, ResourceLinked, ResourceUpdated
 from schemas.resource import RESOURCES
 
 MEMBER = Place("Ops", "", "member")
@@ -278,7 +278,8 @@ class State:
         """Start with a local user ``root`` (1) and the organization Ops (5)."""
         self.rows: dict[tuple[str, int], dict[str, Any]] = {}
         self.held: set[tuple[int, str, int, str]] = set()
-        self.put("user", 1, username="root")
+        self.linked: set[tuple[int, int]] = set()
+        self.put("user", 1, username="root", password="hash")
         self.put("organization", 5, name="Ops")
 
     def put(self, kind: str, number: int, **values: Any) -> None:
@@ -322,6 +323,8 @@ class State:
                 self.rows[event.kind, event.id] = dict(event.values)
             case ResourceUpdated():
                 self.rows[event.kind, event.id] |= event.changes
+            case ResourceLinked():
+                self.linked.add((event.id, event.target))
             case RoleGranted():
                 self.held.add((event.user, event.kind, event.object_id, event.role))
             case RoleRevoked():
@@ -398,6 +401,34 @@ def test_a_name_belongs_to_whoever_made_it(provider: str) -> None:
     renamed = Identity(provider="oidc", uid="42", username="root")
     assert state.decide(renamed, wants()).made == (100,)
     assert state.rows["user", 100]["username"] == "ann"
+
+
+@pytest.mark.parametrize(("provider", "adopts"), [("ldap", True), ("saml", True), ("oidc", False)])
+def test_a_user_without_a_password_is_taken_over_where_names_are_given(
+    provider: str, adopts: Any
+) -> None:
+    """As after an import: roles stay. Where people choose their names themselves, it is refused."""
+    state = State()
+    state.put("user", 2, username="moved", is_superuser=True)
+    identity = Identity(provider=provider, uid="moved", username="moved")
+    if not adopts:
+        with pytest.raises(Denied, match="was not made by this way"):
+            state.decide(identity, wants())
+        return
+    assert state.decide(identity, wants(email="m@x.test")).made == (2,)
+    user = state.rows["user", 2]
+    assert (user["external_provider"], user["external_uid"]) == (provider, "moved")
+    assert (user["is_superuser"], user["email"]) == (True, "m@x.test")
+    assert state.decide(identity, wants(email="m@x.test")).events == ()
+
+
+def test_a_new_organization_gets_the_managed_galaxy_credential() -> None:
+    """The managed one alone; an organization that is there already keeps what it has."""
+    state = State()
+    state.put("credential", 8, name="Ansible Galaxy", managed=False)
+    state.put("credential", 9, name="Ansible Galaxy", managed=True)
+    state.decide(ANN, wants(PLACES))
+    assert state.linked == {(100, 9)}
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 151, "a\nb", "a\x00b", "\ud800"])

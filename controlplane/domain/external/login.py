@@ -1,7 +1,8 @@
 """What a login through a back end changes: its user, their fields, and where they belong.
 
 A user is made by one back end and belongs to it: the same name from anywhere else, a local user's
-included, is refused. What is as it should be already yields no event.
+included, is refused; only one who has no password, as after an import, is taken over by a directory
+or by SAML. What is as it should be already yields no event.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from controlplane.domain.external.saml import EVERY_OTHER
 from controlplane.domain.facts import Facts, Find, Lacking, Object, Row
 from controlplane.domain.resource import Decision
 from schemas.events.access import RoleGranted, RoleRevoked
-from schemas.events.resource import ResourceCreated, ResourceUpdated
+from schemas.events.resource import ResourceCreated, ResourceLinked, ResourceUpdated
 from schemas.registry import Event
 from schemas.resource import RESOURCES
 
 TAKEN = "A user of this name was not made by this way of logging in."
 UNKNOWN = "Nobody of this name may log in here."
 UNFIT = "The name given by the identity provider cannot be a user name."
+GALAXY = "Ansible Galaxy"
+ADOPTING = ("ldap", "saml")
+"""Providers whose names an administrator gives: their people cannot choose somebody's name."""
 NewId = Callable[[str, int], int]
 """Return the id that the n-th new object of a kind gets; the same each time it is asked."""
 
@@ -71,8 +75,10 @@ class Login:
         name = _read("user", "username", self._identity.username)
         if not name or not name.isprintable():
             raise Denied(UNFIT)
-        if self._facts.find("user", ("username",), (name,)):
-            raise Denied(TAKEN)
+        named = self._facts.find("user", ("username",), (name,))
+        if named:
+            self._adopt(named[0], owned)
+            return
         if not self._wanted.new_users:
             raise Denied(UNKNOWN)
         self.user = self._new_id("user", 0)
@@ -83,8 +89,18 @@ class Login:
         values = {"username": name, **self._fields(), **dict(zip(_OWNED, owned, strict=True))}
         self._create("user", self.user, values)
 
-    def _update(self, row: Row) -> None:
-        changes = {name: value for name, value in self._fields().items() if row.get(name) != value}
+    def _adopt(self, number: int, owned: tuple[str, str]) -> None:
+        """Take over a user whom nobody vouches for; raises Denied for any other."""
+        row = self._facts.row("user", number)
+        if row is None or self._identity.provider not in ADOPTING or not vouched_by_nobody(row):
+            raise Denied(TAKEN)
+        self.user = number
+        self._writes.add(Find("user", _OWNED, owned).key)
+        self._update(row, dict(zip(_OWNED, owned, strict=True)))
+
+    def _update(self, row: Row, more: Mapping[str, Any] | None = None) -> None:
+        fields = {**self._fields(), **(more or {})}
+        changes = {name: value for name, value in fields.items() if row.get(name) != value}
         if changes:
             self._events.append(ResourceUpdated(kind="user", id=self.user, changes=changes))
 
@@ -133,7 +149,23 @@ class Login:
         self._made[kind] += 1
         self._create(kind, number, values)
         self._writes.add(key.key)
+        if kind == "organization":
+            self._join_galaxy(number)
         return number
+
+    def _join_galaxy(self, organization: int) -> None:
+        """Give a new organization the credential that content is installed with, as AWX does."""
+        managed = self._facts.find("credential", ("name", "managed"), (GALAXY, True))
+        for credential in managed[:1]:
+            self._events.append(
+                ResourceLinked(
+                    kind="organization",
+                    id=organization,
+                    relation="galaxy_credentials",
+                    target=credential,
+                )
+            )
+            self._writes.add(Object("credential", credential).key)
 
     def _memberships(self) -> None:
         held = self._facts.held(self.user)
@@ -189,6 +221,11 @@ class Login:
         event = RoleGranted if holds else RoleRevoked
         self._events.append(event(user=self.user, kind=kind, object_id=number, role=role))
         self._writes.add(Object(kind, number).key)
+
+
+def vouched_by_nobody(row: Row) -> bool:
+    """Return whether a user has neither a password nor a provider, as after an import."""
+    return row["external_provider"] is None and not row["password"]
 
 
 def decide(identity: Identity, wanted: Wanted, new_id: NewId, facts: Facts) -> Decision | Lacking:
