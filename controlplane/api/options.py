@@ -103,6 +103,7 @@ STATUSES = (
     ("ok", "OK"),
     ("missing", "Missing"),
 )
+SOURCE_STATUSES = (*STATUSES[:-2], ("none", "No External Source"))
 POST_CHOICES = {("credential_type", "kind"): (("net", "Network"), ("cloud", "Cloud"))}
 """Choices of a body where not every stored value may be sent."""
 
@@ -190,7 +191,8 @@ def readable(resource: Resource) -> dict[str, Any]:
         label = name.replace("_", " ").capitalize()
         found[name] = _system(kind, label, "", filterable=name in known)
         if kind == "choice":
-            found[name]["choices"] = [list(pair) for pair in STATUSES]
+            pairs = SOURCE_STATUSES if resource.kind == "inventory_source" else STATUSES
+            found[name]["choices"] = [list(pair) for pair in pairs]
     return found
 
 

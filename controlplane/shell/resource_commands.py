@@ -46,7 +46,8 @@ from schemas.registry import Event
 from schemas.resource import RESOURCES
 from schemas.streams import JOBS
 
-ROUNDS_MAX = 40
+ROUNDS_MAX = 500
+"""Rounds of lookups that one command may take: a chain of groups takes one for each level."""
 JOBS_WITHIN_S = 5.0
 ENCRYPTED = "$encrypted$"
 _hasher = argon2.PasswordHasher()
