@@ -56,7 +56,7 @@ from schemas.resources.schedule import SCHEDULES
         "survey_spec": "survey_spec",
         "copy": "copy",
     },
-    roles=("admin", "execute", "approval", "read"),
+    roles=("admin", "execute", "read", "approval"),
     capabilities=("edit", "delete", "start", "schedule", "copy"),
     named_url=("name", "organization.name"),
     copyable=True,

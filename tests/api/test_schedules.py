@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ops.cli import unrun
 from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -58,6 +59,31 @@ async def test_writer_of_an_enabled_schedule_is_warned(stack: Stack) -> None:
     off = await stack.client.patch(answered.json()["url"], json={"enabled": False})
     assert "warning" not in off.headers
     assert off.json()["next_run"] is None
+
+
+async def test_doctor_names_what_will_not_happen(stack: Stack) -> None:
+    """Enabled schedules and attached notifications are told of; what is off is not."""
+    made = await template(stack, "told")
+    body = {"rrule": RULE, "unified_job_template": made["id"]}
+    await stack.make("schedules", **body, name="told-on")
+    await stack.make("schedules", **body, name="told-off", enabled=False)
+    before = await unrun.warnings(stack.services.settings)
+    assert len(before) == 1
+    assert "enabled schedules will not fire: " in before[0]
+    assert "told-off" not in before[0]
+    hook = await stack.make(
+        "notification_templates",
+        name="told",
+        organization=made["organization"],
+        notification_type="webhook",
+        notification_configuration={"url": "https://hooks.example.com/", "headers": {}},
+    )
+    attached = await stack.client.post(
+        f"{made['url']}notification_templates_error/", json={"id": hook["id"]}
+    )
+    assert attached.status_code == 204
+    after = await unrun.warnings(stack.services.settings)
+    assert after == [*before, "1 attached notifications will not be sent"]
 
 
 async def test_preview_shows_times_in_the_zone_and_in_utc(stack: Stack) -> None:
