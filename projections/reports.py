@@ -85,7 +85,7 @@ class Reports:
     name = "reports"
     stream = "REPORTS"
     enveloped = False
-    version = 1
+    version = 2
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes."""
