@@ -69,7 +69,8 @@ INSERT INTO token (id, user_id, description, scope, token_hash, created, modifie
     application, refresh_hash, spent, position)
 SELECT $1::bigint, $2::bigint, $3::text, $4::text, $5::text, $6::timestamptz, $6, $7::timestamptz,
     $8::bigint, $9::text,
-    coalesce(old.spent || old.refresh_hash, '{}'::text[]) || $10::text[], $12::bigint
+    CASE WHEN old.id IS NULL THEN '{}'::text[] ELSE old.spent || old.refresh_hash END
+        || $10::text[], $12::bigint
 FROM (SELECT 1) AS one LEFT JOIN token AS old ON old.id = $11::bigint
 """
 """What was used up on the way to a token stays with it: showing it again ends the token."""

@@ -183,6 +183,34 @@ async def test_tokens_end_with_their_user(room: Room) -> None:
     assert await room.column("SELECT count(*) FROM token") == [0]
 
 
+async def test_a_token_remembers_what_was_spent_on_it(room: Room) -> None:
+    """The code and each refresh token, through every replacement; all go with the application."""
+
+    def token(number: int, *spent: str) -> TokenCreated:
+        return TokenCreated(
+            id=number,
+            user=3,
+            description="",
+            scope="read",
+            token_hash=f"h{number}",
+            created=NOW,
+            expires=NOW,
+            application=4,
+            refresh_hash=f"r{number}",
+            replaces=number - 1 or None,
+            spent=spent,
+        )
+
+    kind = {"client_type": "public", "authorization_grant_type": "password"}
+    application = made("application", 4, organization=1, **kind)
+    await room.given(config(made("organization", 1), application))
+    await room.when(config(token(1, "code"), token(2), token(3)))
+    rows = await room.rows("SELECT id, refresh_hash, spent FROM token")
+    assert rows == [(3, "r3", ["code", "r1", "r2"])]
+    await room.when(config(gone("organization", 1)))
+    assert await room.column("SELECT count(*) FROM token") == [0]
+
+
 async def test_an_instance_joins_the_groups_it_names(room: Room) -> None:
     """Capacity is AWX's; out of service it is 0; a group no longer named is left."""
 
