@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from litestar import Response
 
-from controlplane.api import workflow_copying
+from controlplane.api import lookup_copying, workflow_copying
 from controlplane.api.call import Call
 from controlplane.api.computed import ASK, secret_ids
 from controlplane.api.errors import BadRequest, Missing
@@ -46,10 +46,12 @@ async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> R
         if row is None:
             raise Missing(table_of(resource.kind).verbose)
         values = await _values(call, view, resource, row)
+        looked_up = await lookup_copying.sources(call, view, resource.kind)
     appended = await append_object(call, resource, {**values, "name": body["name"]})
     made = made_in(appended)
     if made is not None and await caught_up(call, appended):
         await _attach(call, resource, made)
+        await lookup_copying.copy_sources(call, looked_up, made)
         if resource.kind in SURVEYED:
             await _copy_survey(call, row, made)
         if resource.kind == workflow_copying.WORKFLOW:

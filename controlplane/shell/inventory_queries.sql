@@ -51,3 +51,7 @@ select "name", "inventory" from "host" where "id" = $1
 
 -- name: group_for_ad_hoc
 select "name", "inventory" from "group" where "id" = $1
+
+-- name: input_sources_of
+select "description", "input_field_name", "metadata", "source_credential"
+from "credential_input_source" where "target_credential" = $1 order by "id"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controlplane.shell.resource_fold import is_looked_up
 from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -182,6 +183,8 @@ async def test_nothing_runs_with_a_secret_that_would_be_looked_up(stack: Stack) 
         credential=target["id"],
     )
     assert project["status"] == "never updated"
+    assert await is_looked_up(stack.services.store, target["id"])
+    assert not await is_looked_up(stack.services.store, source["id"])
     answered = await stack.client.post(f"{project['url']}update/", json={})
     assert answered.status_code == 400
     assert answered.json() == {"detail": "Playlog does not look up external credentials yet."}
@@ -203,3 +206,26 @@ async def test_testing_a_lookup_says_that_nothing_is_looked_up(stack: Stack) -> 
     answered = await stack.client.post(f"{other['url']}test/", json={})
     assert answered.json() == {"inputs": "Only external credentials can be tested."}
     assert (await stack.client.get("/api/v2/credentials/987654/test/")).status_code == 404
+
+
+async def test_a_copy_is_looked_up_like_its_original(stack: Stack) -> None:
+    """Copying a credential copies its input sources, so that no copy lacks its secret."""
+    source = await vault_reader(stack, "copied-reader")
+    target = await credential(stack, "ssh", "original", username="me")
+    metadata = {"secret_path": "p", "secret_key": "k"}
+    await stack.make(
+        "credential_input_sources",
+        target_credential=target["id"],
+        source_credential=source["id"],
+        input_field_name="password",
+        metadata=metadata,
+    )
+    copied = await stack.client.post(f"{target['url']}copy/", json={"name": "copy"})
+    assert copied.status_code == 201, copied.text
+    made = copied.json()
+    assert made["inputs"] == {"username": "me", "password": "$encrypted$"}
+    rows = (await stack.client.get(made["related"]["input_sources"])).json()["results"]
+    assert [(row["source_credential"], row["metadata"]) for row in rows] == [
+        (source["id"], metadata)
+    ]
+    assert await is_looked_up(stack.services.store, made["id"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from controlplane.shell.inventory_content import inventory_content
 from tests.api.inventories import hosts, inventory, names, organization, refusal
 from tests.api.stack import PASSWORD, Stack
 
@@ -34,6 +37,20 @@ async def test_hosts_follow_the_filter(stack: Stack) -> None:
     assert (await stack.client.get(smart["url"])).json()["total_hosts"] == 2
     listed = await stack.client.get(f"{PATH}?kind=smart&organization={of}")
     assert listed.json()["results"][0]["total_hosts"] == 2
+
+
+async def test_a_job_runs_on_the_hosts_of_the_filter(stack: Stack) -> None:
+    """The content that a job is given holds the hosts that the filter finds, once each."""
+    plain = await inventory(stack, "run-on")
+    await hosts(stack, plain["id"], "run1", "run2", "stay", variables="n: 1")
+    smart = await inventory(stack, "runs", kind="smart", host_filter="name__startswith=run")
+    tools = stack.services.launch_tools
+    async with stack.services.read.view() as view:
+        content = await inventory_content(tools.blobs, view, smart["id"], tools.smart_hosts)
+    found = json.loads(await tools.blobs.get(content.digest))
+    assert content.hosts == 2
+    assert found["all"] == {"hosts": ["run1", "run2"]}
+    assert found["_meta"]["hostvars"]["run2"]["n"] == 1
 
 
 async def test_filters_follow_relations(stack: Stack) -> None:
