@@ -11,7 +11,7 @@ from tests.deployment.conftest import Deployment
 
 pytestmark = pytest.mark.timeout(300)
 
-GROUPS = ("credentials",)
+GROUPS = ("access", "credentials", "inventories", "templates")
 KINDS = (
     "applications",
     "credential_input_sources",
