@@ -236,7 +236,7 @@ def _rights(resource: Resource, row: Row, who: Principal) -> dict[str, Any]:
     if resource.capabilities:
         facts = visibility.facts_of(resource.kind, row)
         rights["user_capabilities"] = access.capabilities(
-            who, resource.kind, facts, resource.capabilities
+            who, resource.kind, facts, resource.capabilities, row
         )
     return rights
 

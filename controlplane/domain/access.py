@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -397,6 +398,8 @@ OWNER_FIELDS: dict[str, tuple[str, ...]] = {
 """Fields of which one must be given to create without being a superuser; no field: nobody else."""
 
 
+_OF_USERS = {"team": ("edit", "delete", "grant"), "organization": ("grant",)}
+"""Kind to the verbs by which an organization's admin manages its users."""
 ADOPTING = frozenset({"admin", "member"})
 """Roles of an organization whose holders its admins may change."""
 
@@ -489,7 +492,7 @@ def may(who: Principal, verb: str, kind: str, facts: Facts) -> bool:
         return True
     if kind == "team" and verb == "read" and may_list_all(who, kind):
         return True
-    if kind == "team" and verb in ("edit", "delete") and not who.manages_users:
+    if verb in _OF_USERS.get(kind, ()) and not who.manages_users:
         return False
     if verb in CREATORS.get(kind, ()) and facts.ids.get(("created_by",)) == who.id:
         return True
@@ -535,9 +538,22 @@ def ref_verb(kind: str, field: str, target: str) -> str:
     return "use" if declared is not None and "use" in declared.roles else "read"
 
 
-def capabilities(who: Principal, kind: str, facts: Facts, keys: Iterable[str]) -> dict[str, bool]:
-    """Return AWX's ``user_capabilities`` of one object."""
-    return {key: may(who, key, kind, facts) for key in keys}
+def capabilities(
+    who: Principal, kind: str, facts: Facts, keys: Iterable[str], row: Mapping[str, Any]
+) -> dict[str, bool]:
+    """Return AWX's ``user_capabilities`` of one object, whose fields stand in ``row``."""
+    cannot = _unable(kind, row)
+    return {key: key not in cannot and may(who, key, kind, facts) for key in keys}
+
+
+def _unable(kind: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what nobody can do with an object as it is: run what lacks its project, say."""
+    if kind == "job_template":
+        given = row.get("inventory") is not None or row.get("ask_inventory_on_launch")
+        return () if given and row.get("project") is not None else ("start", "schedule", "copy")
+    if kind == "project" and not row.get("scm_type"):
+        return ("start", "schedule")
+    return ()
 
 
 def _may_user(who: Principal, verb: str, facts: Facts) -> bool:

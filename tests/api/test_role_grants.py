@@ -653,3 +653,31 @@ async def test_nobody_without_rights_deletes_users(stack: Stack, world: dict[str
         assert (await client.delete(f"/api/v2/users/{stray}/")).status_code == 403, name
         assert (await client.patch(f"/api/v2/users/{stray}/", json={})).status_code == 403, name
     assert (await get(stack.client, f"/api/v2/users/{stray}/"))["username"] == "stray"
+
+
+async def test_capabilities_say_what_can_be_done(stack: Stack, world: dict[str, Any]) -> None:
+    """A template without a project cannot be run or copied, a project by hand not updated."""
+    organization = world["organization"]["id"]
+    doomed = await stack.make("projects", name="doomed", organization=organization)
+    body = {"playbook": "site.yml", "ask_inventory_on_launch": True}
+    bare = await stack.make("job_templates", name="bare", project=doomed["id"], **body)
+    assert (await stack.client.delete(doomed["url"])).status_code == 204
+    bare = await get(stack.client, bare["url"])
+    manual = await stack.make("projects", name="manual", organization=organization, scm_type="")
+    rights = {
+        name: made["summary_fields"]["user_capabilities"]
+        for name, made in (("bare", bare), ("manual", manual), ("whole", world["template"]))
+    }
+    assert rights["bare"] == {
+        **dict.fromkeys(("edit", "delete"), True),
+        **dict.fromkeys(("start", "schedule", "copy"), False),
+    }
+    assert (rights["manual"]["start"], rights["manual"]["schedule"]) == (False, False)
+    assert set(rights["whole"].values()) == {True}
+    token = await stack.client.post(
+        "/api/v2/users/1/personal_tokens/", json={"description": "r", "scope": "read"}
+    )
+    headers = {"authorization": f"Bearer {token.json()['token']}"}
+    async with stack.anonymous() as client:
+        shown = await client.get(world["template"]["url"], headers=headers)
+    assert set(shown.json()["summary_fields"]["user_capabilities"].values()) == {False}
