@@ -15,12 +15,12 @@ from typing import Any
 
 from msgspec import Struct
 
+from controlplane.domain.permits import PERMITS, permitting
 from controlplane.domain.workflow_rights import (
     WORKFLOW_DELEGATES,
     WORKFLOW_OWNER_FIELDS,
     WORKFLOW_REF_NEEDS,
 )
-from schemas.permissions import MODELS, children, permission
 from schemas.resource import RESOURCES, members
 from schemas.role_definitions import EXECUTE_OWN
 
@@ -220,25 +220,6 @@ ALSO: dict[str, dict[str, str]] = {
     ),
 }
 """Verb to a role that suffices as well; only a role definition grants these (``roles.DEFINED``)."""
-
-_COMMON = {"read": "view", "edit": "change", "delete": "delete", "copy": "change"}
-_LAUNCHED = {**_COMMON, "start": "execute", "schedule": "execute", "see_jobs": "view"}
-PERMITS: dict[str, dict[str, str]] = {
-    "organization": {"read": "view", "edit": "change", "delete": "delete", "audit": "audit"},
-    "team": {"read": "view", "edit": "change", "delete": "delete"},
-    "project": {**_COMMON, "start": "update", "schedule": "update", "use": "use"},
-    "inventory": {**_COMMON, "adhoc": "adhoc", "update": "update", "use": "use"},
-    "job_template": _LAUNCHED,
-    "workflow_job_template": {**_LAUNCHED, "approve": "approve"},
-    "credential": {**_COMMON, "use": "use"},
-    "notification_template": {**_COMMON, "use": "change"},
-    "execution_environment": {"edit": "change", "delete": "delete", "copy": "change"},
-    "instance_group": {"read": "view", "edit": "change", "use": "use"},
-}
-"""Verb to the action that a custom role definition must permit on the object's kind.
-
-``grant`` is no permission: it would let its holder take every other.
-"""
 
 DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     "host": {
@@ -443,20 +424,8 @@ def holders(kind: str, verb: str) -> tuple[Source, ...]:
     role = "read" if verb == "read" else NEEDS.get(kind, {}).get(verb, "")
     if role in PARENTS.get(kind, {}):
         found += role_holders(kind, role)
-    return (*found, *_permitting(kind, verb))
-
-
-def _permitting(kind: str, verb: str) -> Iterable[Source]:
-    """Yield the grants of a permission on the object, or on its organization for all below."""
-    added = verb.removeprefix("add_")
-    if kind == "organization" and added in (child.kind for child in children(kind)):
-        yield Source(path=(), kind=kind, role=permission("add", added))
-    if verb not in PERMITS.get(kind, {}):
-        return
-    name = permission(PERMITS[kind][verb], kind)
-    yield Source(path=(), kind=kind, role=name)
-    if MODELS[kind].in_organization:
-        yield Source(path=("organization",), kind="organization", role=name)
+    found += [Source(path=path, kind=of, role=name) for path, of, name in permitting(kind, verb)]
+    return tuple(found)
 
 
 @functools.cache

@@ -42,6 +42,7 @@ VALUES = {
 FEW = Principal(
     id=7,
     username="few",
+    sees_users=False,
     grants={
         ("organization", 5): frozenset({"auditor", "awx.view_project"}),
         ("project", 11): frozenset({"use"}),
