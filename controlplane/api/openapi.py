@@ -143,7 +143,8 @@ def _operations(route: HTTPRoute) -> Iterable[tuple[str, dict[str, Any]]]:
 
 def _operation(path: str, method: str, handler: HTTPRouteHandler) -> dict[str, Any]:
     permission = handler.opt.get(KEY)
-    segments = [each for each in path.split("/") if each and not each.startswith("{")]
+    named = [each for each in path.split("/") if each and not each.startswith("{")]
+    segments = named or ["root"]
     kind = _listed(path)
     found: dict[str, Any] = {
         "operationId": "_".join([method.lower(), *re.findall(r"\w+", path)]),
