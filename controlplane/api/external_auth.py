@@ -7,12 +7,14 @@ it should be already, nothing is stored.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from litestar.connection import ASGIConnection
 
 from controlplane.api.services import Services
 from controlplane.api.writes import context_of
 from controlplane.domain.errors import Denied, Unavailable
+from controlplane.domain.external import saml
 from controlplane.domain.external.identity import Identity, Wanted
 from controlplane.shell import external_logins
 from controlplane.shell.config_writer import BEHIND, PROJECTION
@@ -48,6 +50,19 @@ class ExternalAuth:
             self._configured, self._read_from = configured(values), changed
         return self._configured
 
+    async def ways(self) -> dict[str, dict[str, str]]:
+        """Return every way that redirects, with where it begins and ends."""
+        now = await self.configured()
+        found = {each.name: _addresses(each.name) for each in now.social}
+        for provider in now.saml:
+            for idp in provider.providers:
+                query = f"?idp={quote(idp, safe='')}"
+                found[f"{saml.NAME}:{idp}"] = {
+                    **_addresses(saml.NAME, query),
+                    "metadata_url": f"/sso/metadata/{saml.NAME}/",
+                }
+        return found
+
     def base(self, connection: Connection) -> str:
         """Return our own address outside: as it is set, or else as the request has it."""
         chosen = self._services.settings_store.changed.get("TOWER_URL_BASE")
@@ -69,3 +84,7 @@ class ExternalAuth:
         if row is None:
             raise Unproved("the user is gone")
         return row
+
+
+def _addresses(name: str, query: str = "") -> dict[str, str]:
+    return {"login_url": f"/sso/login/{name}/{query}", "complete_url": f"/sso/complete/{name}/"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from litestar import Response
 from litestar.datastructures import Cookie
@@ -13,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from controlplane.api.auth import Authenticator, Identity, LoginFailed
 from controlplane.api.call import Call
 from controlplane.api.errors import Refusal
+from controlplane.api.external_auth import ExternalAuth
 from controlplane.api.guards import FORM
 from controlplane.api.login_records import record
 from controlplane.api.negotiation import rendering
@@ -61,7 +63,7 @@ async def show(call: Call) -> Response[Any]:
     accept = call.request.headers.get("accept", "*/*")
     if not any(part.strip().startswith(HTML) for part in accept.split(",")):
         raise Refusal(406, {"detail": "Could not satisfy the request Accept header."})
-    return _form(call, 200, call.parameter("next"))
+    return await _form(call, 200, call.parameter("next"))
 
 
 async def check_form(call: Call) -> Response[Any]:
@@ -77,7 +79,7 @@ async def check_form(call: Call) -> Response[Any]:
             row = await authenticator.check_password(username, password, view, "session")
     except LoginFailed as failure:
         await record(call.request, failure.username, failure.user, failure.way, accepted=False)
-        return _form(call, 401, wanted)
+        return await _form(call, 401, wanted)
     identity = Identity(
         user=row["id"],
         username=row["username"],
@@ -148,7 +150,12 @@ def html_page(body: str, status: int, cookies: tuple[Cookie, ...] = ()) -> Respo
     )
 
 
-def _form(call: Call, status: int, wanted: str) -> Response[Any]:
+async def _form(call: Call, status: int, wanted: str) -> Response[Any]:
     token = ids.new_token()
     body = _PAGE.format(token=token, wanted=escape(local_path(wanted)))
+    external: ExternalAuth = call.request.app.state.external
+    for name, way in (await external.ways()).items():
+        url = way["login_url"]
+        address = f"{url}{'&' if '?' in url else '?'}next={quote(local_path(wanted), safe='')}"
+        body += f'<p><a href="{escape(address)}">Log in with {escape(name)}</a></p>\n'
     return html_page(body, status, (csrf_cookie(call, token),))

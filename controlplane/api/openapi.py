@@ -167,6 +167,7 @@ def _asked(permission: Permission) -> str:
     """Say what a permission asks of the caller."""
     if not permission.kind:
         words = {"anonymous": "Anybody.", "login": "Any user.", "audit": "Superuser or auditor."}
+        words["client"] = "Whoever proves it by what is sent."
         return words.get(permission.verb, "Superuser.")
     return f"Who may {permission.verb} the {permission.kind.replace('_', ' ')}."
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 from litestar import Response
@@ -57,14 +56,7 @@ def sso_handlers() -> list[HTTPRouteHandler]:
 
 async def show(call: Call) -> Response[Any]:
     """List the ways of logging in elsewhere, with where each begins and ends."""
-    now = await _external(call).configured()
-    found: dict[str, Any] = {}
-    for config in now.social:
-        found[config.name] = _addresses(config.name)
-    for provider in now.saml:
-        for idp in provider.providers:
-            found[f"{saml.NAME}:{idp}"] = _addresses(saml.NAME, f"?idp={quote(idp, safe='')}")
-    return answer(found)
+    return answer(await _external(call).ways())
 
 
 async def start(call: Call) -> Response[Any]:
@@ -198,14 +190,6 @@ def _idp(call: Call, now: Configured) -> str:
     named = call.parameter("idp")
     known = [idp for provider in now.saml for idp in provider.providers]
     return known[0] if not named and len(known) == 1 else named[:FIELD_MAX]
-
-
-def _addresses(name: str, query: str = "") -> dict[str, str]:
-    return {
-        "login_url": f"/sso/login/{name}/{query}",
-        "complete_url": f"/sso/complete/{name}/",
-        **({"metadata_url": f"/sso/metadata/{name}/"} if name == saml.NAME else {}),
-    }
 
 
 def _same_browser(call: Call, attempt: Attempt) -> bool:

@@ -130,6 +130,8 @@ async def test_the_list_of_ways(stack: Stack, provider: OpenIdProvider) -> None:
         for path in ("login/github", "complete/github", "login/saml", "metadata/saml", "login/x"):
             assert (await client.get(f"/sso/{path}/")).status_code == 404
         assert (await client.get("/sso/metadata/oidc/")).status_code == 404
+        page = (await client.get("/api/login/?next=/api/v2/me/")).text
+        assert '<a href="/sso/login/oidc/?next=%2Fapi%2Fv2%2Fme%2F">Log in with oidc</a>' in page
     shown = (await stack.client.get("/api/v2/settings/oidc/")).json()
     assert shown["SOCIAL_AUTH_OIDC_SECRET"] == "$encrypted$"
     assert shown["SOCIAL_AUTH_OIDC_CALLBACK_URL"] == f"{stack.url}/sso/complete/oidc/"

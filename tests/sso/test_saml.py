@@ -152,6 +152,8 @@ async def test_ways_and_metadata(stack: Stack, provider: SamlProvider) -> None:
                 "metadata_url": "/sso/metadata/saml/",
             }
         }
+        page = (await client.get("/api/login/?next=//evil.test")).text
+        assert '<a href="/sso/login/saml/?idp=main&amp;next=%2Fapi%2F">' in page
         told = await client.get("/sso/metadata/saml/")
         assert told.headers["content-type"].startswith("text/xml")
         assert f'entityID="{AUDIENCE}"' in told.text
