@@ -16,10 +16,12 @@ from msgspec import Struct
 from controlplane.api.errors import BAD_CONTENT_TYPE, BadRequest, Refusal
 from controlplane.api.services import Services
 from controlplane.domain.access import Facts, Principal
+from controlplane.domain.facts import deep
 from controlplane.shell.read_model import View
 
 HttpRequest = Request[Any, Any, Any]
 ANONYMOUS = Principal(id=0, username="")
+TOO_DEEP = "JSON parse error - nested too deeply"
 JSON_TYPES = ("application/json", "")
 FORM_FIELDS_MAX = 100
 
@@ -92,6 +94,8 @@ class Call:
         if content_type.lower() not in JSON_TYPES:
             raise Refusal(415, {"detail": BAD_CONTENT_TYPE})
         found = _decode(raw)
+        if deep(found):
+            raise BadRequest(TOO_DEEP)
         if not isinstance(found, dict):
             raise BadRequest("JSON parse error - not a JSON object")
         return found
@@ -147,7 +151,7 @@ def _decode_slowly(raw: bytes) -> Any:
     try:
         return json.loads(raw, parse_constant=_no_constant)
     except RecursionError:
-        raise BadRequest("JSON parse error - nested too deeply") from None
+        raise BadRequest(TOO_DEEP) from None
     except ValueError as error:
         text = f"JSON parse error - {error}\nPossible cause: trailing comma."
         raise BadRequest(text) from None

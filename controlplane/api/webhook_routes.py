@@ -23,7 +23,7 @@ from controlplane.api.survey_routes import SURVEYED
 from controlplane.api.unrun_routes import NO_WORKFLOWS
 from controlplane.api.writes import context_of
 from controlplane.domain import extra_vars, launch, survey, webhook_requests
-from controlplane.domain.facts import plain
+from controlplane.domain.facts import deep, plain
 from controlplane.domain.launch import PromptFacts
 from controlplane.domain.webhook_requests import Event, Request
 from controlplane.shell import launching
@@ -99,9 +99,10 @@ async def _named(call: Call, view: View, kind: str) -> Row | None:
 
 def _payload(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return None if deep(found) else found
 
 
 async def _launch(call: Call, template: Row, event: Event, payload: Any) -> Launched:

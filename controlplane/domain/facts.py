@@ -21,6 +21,8 @@ from schemas.settings import SETTINGS
 
 EPOCH = datetime.fromtimestamp(0, UTC)
 Row = Mapping[str, Any]
+DEPTH_MAX = 200
+"""Levels of a JSON value; its walks are recursive."""
 KIND = "@kind"
 """In a row found by an id that several kinds share: its kind."""
 
@@ -290,6 +292,21 @@ def plain(value: Any) -> bool:
         return all(plain(key) and plain(each) for key, each in value.items())
     if isinstance(value, list):
         return all(plain(each) for each in value)
+    return True
+
+
+def deep(value: Any) -> bool:
+    """Return whether a JSON value is nested deeper than anything that walks it may go."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [
+            below
+            for each in level
+            if isinstance(each, dict | list)
+            for below in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
     return True
 
 

@@ -26,6 +26,8 @@ TYPES: dict[str, type] = {
 """Question type to the type of its default."""
 CHOSEN = ("multiplechoice", "multiselect")
 QUESTIONS_MAX = 1000
+BOUND_MAX = 2**63
+"""Numbers in a survey stay below this, so that everything that stores them can."""
 _PARTS = (("name", str, "string"), ("description", str, "string"), ("spec", list, "list of items"))
 _NEEDED = ("type", "question_name", "variable", "required")
 
@@ -157,6 +159,8 @@ def _check_default(index: int, item: dict[str, Any]) -> None:
     if default in ("", None):
         return
     fits = isinstance(default, TYPES[kind]) and not isinstance(default, bool)
+    if isinstance(default, int | float) and not abs(default) < BOUND_MAX:
+        fits = False
     if not fits:
         label = kind if kind in ("integer", "float") else "string"
         raise _wrong(f"Default value {default} in survey question {index} expected to be {label}.")
@@ -165,7 +169,8 @@ def _check_default(index: int, item: dict[str, Any]) -> None:
 def _check_bounds(index: int, item: dict[str, Any]) -> None:
     for name in ("min", "max"):
         bound = item.get(name)
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
+        good = isinstance(bound, int) and not isinstance(bound, bool) and abs(bound) < BOUND_MAX
+        if bound is not None and not good:
             raise _wrong(f"The {name} limit in survey question {index} expected to be integer.")
 
 

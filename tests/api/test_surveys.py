@@ -185,3 +185,22 @@ async def test_survey_needs_the_right_to_edit(stack: Stack) -> None:
     assert (await client.post(url, json=survey())).status_code == 403
     assert (await client.delete(url)).status_code == 403
     assert (await client.get("/api/v2/job_templates/999999/survey_spec/")).status_code == 404
+
+
+async def test_what_cannot_be_kept_is_refused(stack: Stack) -> None:
+    """Values nested without end and numbers beyond all bounds are 400, not errors of their own."""
+    made = await template(stack, "bounds")
+    url = f"{made['url']}survey_spec/"
+    nested: Any = "x"
+    for _ in range(500):
+        nested = [nested]
+    question = {"type": "integer", "variable": "v"}
+    for more, key in (
+        ({"extra": nested}, "detail"),
+        ({"min": 10**30}, "error"),
+        ({"default": 10**30}, "error"),
+    ):
+        answered = await stack.client.post(url, json=survey({**question, **more}))
+        assert answered.status_code == 400, more
+        assert list(answered.json()) == [key]
+    assert (await stack.client.get(url)).json() == {}
