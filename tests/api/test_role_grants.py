@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
+from controlplane.api import assignment_table, visibility
+from controlplane.api.access_list import access_list
+from controlplane.api.tables import table_of
+from controlplane.domain.access import Principal
+from controlplane.shell.read_model import Row, View
 from schemas.role_definitions import MANAGED
 from tests.api.stack import Stack
 
@@ -681,3 +687,43 @@ async def test_capabilities_say_what_can_be_done(stack: Stack, world: dict[str, 
     async with stack.anonymous() as client:
         shown = await client.get(world["template"]["url"], headers=headers)
     assert set(shown.json()["summary_fields"]["user_capabilities"].values()) == {False}
+
+
+class Counting(View):
+    """A view that counts what it is asked."""
+
+    asked = 0
+
+    async def fetch(self, sql: str, *args: Any) -> list[Row]:
+        """Count, and ask."""
+        self.asked += 1
+        return await super().fetch(sql, *args)
+
+
+async def test_pages_ask_as_often_however_many_rows_they_have(
+    stack: Stack, world: dict[str, Any]
+) -> None:
+    """Access lists and assignments cost the same number of queries for one row and for many."""
+    project = await stack.make("projects", name="many", organization=world["elsewhere"]["id"])
+    who = Principal(id=1, username="admin", superuser=True)
+    asked: Any = SimpleNamespace(who=who, path="/x/", pairs=[])
+    counts = []
+    for size in (1, 12):
+        for number in range(size):
+            user = await stack.add_user(f"many-{size}-{number}")
+            roles = f"/api/v2/users/{user}/roles/"
+            await post(stack.client, roles, id=role_of(project, "use"))
+        view = Counting(stack.services.pool)
+        facts = await visibility.load(view, "project", project["id"])
+        assert facts is not None
+        found, shown = await access_list(asked, view, "project", project["id"], facts)
+        held = await view.fetch(
+            f'select t.* from {table_of("role_user_assignment").source} t where t."kind" = $1',
+            "project",
+        )
+        rows = await assignment_table.page(view, "user", held)
+        await view.close()
+        assert (len(shown), len(rows)) == (found.count, len(held))
+        counts.append((view.asked, len(shown)))
+    assert counts[0][0] == counts[1][0]
+    assert counts[0][1] < counts[1][1]

@@ -259,3 +259,11 @@ def test_a_managed_definition_is_worth_its_role() -> None:
                 assert access.may(by_role, verb, each.kind, facts(each.kind)), (number, verb)
         assert role_of(number) == each.role
         assert definition_of(each.kind, each.role) <= number
+
+
+def test_every_role_is_some_definition() -> None:
+    """Whatever object role is granted can be shown as an assignment."""
+    named = [(kind, role) for kind, graph in access.PARENTS.items() for role in graph]
+    named += [(kind, role) for kind, more in roles.DEFINED.items() for role in more]
+    for kind, role in named:
+        assert role_of(definition_of(kind, role)) == role

@@ -9,8 +9,10 @@ import pytest
 from projections.checkpoint import Connection
 from projections.resources import Config
 from schemas.events.access import (
+    RoleAssigned,
     RoleGranted,
     RoleRevoked,
+    RoleUnassigned,
     TokenCreated,
     TokenRevoked,
     TokenUpdated,
@@ -28,6 +30,7 @@ from schemas.events.resource import (
     ResourceUnlinked,
     ResourceUpdated,
 )
+from schemas.role_definitions import definition_of
 from tests.factories import NOW
 from tests.projections.rig import USER, Room, config
 
@@ -159,6 +162,42 @@ async def test_grants_are_links_of_relations_kept_as_roles(room: Room) -> None:
     await room.when(config(revoked, gone("user", 4)))
     assert await room.column("SELECT target FROM organization_users") == []
     assert await room.rows("SELECT user_id, role FROM role_grant") == [(3, "admin")]
+
+
+async def test_a_team_s_grants_end_with_team_object_and_definition(room: Room) -> None:
+    """A custom definition grants what it permits now; nothing outlives its ends."""
+    custom = 100
+    definition = ResourceCreated(
+        kind="role_definition",
+        id=custom,
+        values={"name": "x", "permissions": ["awx.view_project", "awx.use_project"]},
+    )
+    teams = [
+        ResourceCreated(kind="team", id=each, values={"name": f"t{each}", "organization": 1})
+        for each in (5, 6)
+    ]
+    held = [
+        RoleAssigned(definition=number, team=team, kind="project", object_id=7)
+        for team in (5, 6)
+        for number in (custom, definition_of("project", "use"))
+    ]
+    await room.given(config(made("organization", 1), definition, teams, held, held[0]))
+    grants = "SELECT team_id, role FROM role_grant ORDER BY 1, 2"
+    both = ["awx.use_project", "awx.view_project", "use"]
+    assert await room.rows(grants) == [(team, role) for team in (5, 6) for role in both]
+    assert len(set(await room.column("SELECT id FROM role_assignment"))) == len(held)
+    fewer = ResourceUpdated(
+        kind="role_definition", id=custom, changes={"permissions": ["awx.view_project"]}
+    )
+    await room.when(config(fewer, gone("team", 5)))
+    assert await room.rows(grants) == [(6, "awx.view_project"), (6, "use")]
+    await room.when(config(gone("role_definition", custom)))
+    assert await room.rows(grants) == [(6, "use")]
+    taken = RoleUnassigned(
+        definition=definition_of("project", "use"), team=6, kind="project", object_id=7
+    )
+    await room.when(config(taken))
+    assert await room.rows(grants) == []
 
 
 async def test_tokens_end_with_their_user(room: Room) -> None:

@@ -15,7 +15,7 @@ from projections.projection import Projection, RawMessage
 from projections.reports import Reports
 from projections.resources import Config
 from schemas.envelope import Recorded
-from schemas.events.access import RoleGranted
+from schemas.events.access import RoleAssigned, RoleGranted
 from schemas.events.job import JobDeleted, JobFinished, JobHeld, JobPlaced, JobStarted
 from schemas.events.resource import ResourceDeleted, ResourceLinked, ResourceUpdated
 from schemas.output import (
@@ -139,6 +139,13 @@ def changes(draw: st.DrawFn) -> list[Recorded]:
             kind=st.just("inventory"),
             object_id=number,
             role=st.just("use"),
+        ),
+        st.builds(
+            RoleAssigned,
+            user=number,
+            definition=st.integers(5, 8),
+            kind=st.just("inventory"),
+            object_id=number,
         ),
         st.builds(ResourceDeleted, kind=st.sampled_from(["group", "host", "inventory"]), id=number),
     )
