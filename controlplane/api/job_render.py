@@ -28,10 +28,19 @@ _SUBPATHS = {
         "stdout",
         "job_events",
         "job_host_summaries",
+        "activity_stream",
+        "notifications",
+        "create_schedule",
         "cancel",
         "relaunch",
     ),
-    JobKind.PROJECT_UPDATE: ("stdout", "cancel", "events"),
+    JobKind.PROJECT_UPDATE: (
+        "stdout",
+        "cancel",
+        "scm_inventory_updates",
+        "notifications",
+        "events",
+    ),
 }
 _TEMPLATE = {JobKind.JOB: "job_templates", JobKind.PROJECT_UPDATE: "projects"}
 
