@@ -82,3 +82,17 @@ class Collection:
         lines = [line for line in done.stdout.splitlines() if line.startswith('{"task"')]
         assert lines, done.stdout + done.stderr
         return [Played(**json.loads(line)) for line in lines]
+
+    def inventory(self, source: Path) -> dict[str, Any]:
+        """Return what ``ansible-inventory --list`` makes of an inventory file."""
+        done = subprocess.run(
+            [BIN / "ansible-inventory", "-i", str(source), "--list"],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=WITHIN_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
