@@ -28,6 +28,7 @@ NOT_FILTERABLE = frozenset({"is_system_auditor"})
 
 COMPUTED: dict[str, dict[str, str]] = {
     "role_definition": {"created_by": "id", "modified_by": "id"},
+    "user": {"external_account": "field"},
     "project": {
         "last_job_run": "datetime",
         "last_job_failed": "boolean",

@@ -40,6 +40,7 @@ class OpenIdProvider:
         """Claims of the id token that replace the right ones; None leaves one out."""
         self.header: dict[str, Any] = {"alg": "RS256", "kid": "one"}
         self.signer: Any = self.key
+        self.issuer = self.url
         self.told: dict[str, Any] = {}
         """What the userinfo endpoint says besides."""
         self.asked: list[dict[str, str]] = []
@@ -97,7 +98,7 @@ class OpenIdProvider:
 
     def _discovery(self) -> dict[str, Any]:
         return {
-            "issuer": self.url,
+            "issuer": self.issuer,
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
             "userinfo_endpoint": f"{self.url}/userinfo",

@@ -310,3 +310,14 @@ async def test_the_bind_password_is_not_shown(stack: Stack, directory_server: Sl
     await forget(stack)
     assert await enters(stack, "ann", PASSWORD)
     assert not await there(stack, "reader")
+
+
+async def test_what_is_shown_of_users_is_described(stack: Stack) -> None:
+    """OPTIONS knows the fields that tell who vouches for a user; nobody may send them."""
+    actions = (await stack.client.options("/api/v2/users/")).json()["actions"]
+    assert {"ldap_dn", "external_account"} <= set(actions["GET"])
+    assert not {"ldap_dn", "external_account", "external_provider"} & set(actions["POST"])
+    made = await stack.make(
+        "users", username="sly", password="x", ldap_dn="cn=x", external_provider="ldap"
+    )
+    assert (made["ldap_dn"], made["external_account"]) == ("", None)

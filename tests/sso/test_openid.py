@@ -9,7 +9,12 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from controlplane.domain.external.identity import Identity
+from controlplane.domain.external.mapping import Maps
+from controlplane.domain.external.social import KINDS, SocialConfig
+from controlplane.sso.attempts import Unproved, new_attempt
 from controlplane.sso.github import GitHub
+from controlplane.sso.openid import OpenId, OpenIdBackend
 from tests.api.stack import PASSWORD, Stack
 from tests.sso.openid_provider import (
     CLIENT,
@@ -285,6 +290,70 @@ async def test_a_provider_that_is_away_or_another_is_said_so(
         await configure(stack, SOCIAL_AUTH_OIDC_OIDC_ENDPOINT=address)
         async with browser(stack) as client:
             assert (await client.get(START)).status_code == 503
+
+
+def alone(name: str, issuer: str, *domains: str) -> OpenIdBackend:
+    """Return a back end whose provider is at another address than the world's."""
+    kind = next(each for each in KINDS if each.name == name)
+    config = SocialConfig(
+        kind=kind,
+        key=CLIENT,
+        secret=SECRET,
+        issuer=issuer,
+        check_certificate=True,
+        domains=domains,
+        group="",
+        maps=Maps(),
+        user_fields=None,
+    )
+    return OpenId().backend(config, "http://ours/sso/complete/")
+
+
+async def identity(backend: OpenIdBackend) -> Identity:
+    """Return who a provider says it is."""
+    attempt = new_attempt("x", "", "cookie", "/")
+    url, _ = await backend.start(attempt)
+    async with httpx.AsyncClient() as client:
+        back = httpx.URL((await client.get(url)).headers["location"])
+    assert back.params["state"] == attempt.state
+    return await backend.complete(dict(back.params), attempt)
+
+
+async def test_google_lets_in_the_domains_that_are_named(running_provider: OpenIdProvider) -> None:
+    """By an address that is verified; all domains where none is named."""
+    running_provider.reset()
+    backend = alone("google-oauth2", running_provider.url, "example.com", "example.org")
+    everybody = alone("google-oauth2", running_provider.url)
+    for address, verified, let_in in (
+        ("olga@example.com", True, True),
+        ("olga@example.com", False, False),
+        ("olga@evil-example.com", True, False),
+        ("olga@example.com.evil.test", True, False),
+        ("", True, False),
+    ):
+        running_provider.person = {"sub": "1", "email": address, "email_verified": verified}
+        assert (await identity(everybody)).email == address
+        if let_in:
+            assert (await identity(backend)).username == address
+        else:
+            with pytest.raises(Unproved, match="another domain"):
+                await identity(backend)
+
+
+async def test_azure_issues_for_each_tenant(running_provider: OpenIdProvider) -> None:
+    """The issuer is that of the token's tenant, and addresses are nobody's word."""
+    running_provider.reset()
+    running_provider.issuer = "https://login.microsoftonline.com/{tenantid}/v2.0"
+    backend = alone("azuread-oauth2", running_provider.url)
+    issuer = "https://login.microsoftonline.com/tenant-1/v2.0"
+    running_provider.person = {"sub": "1", "email": "boss@example.com", "upn": "olga@x.test"}
+    running_provider.wrong = {"iss": issuer, "tid": "tenant-1"}
+    found = await identity(backend)
+    assert (found.username, found.email_verified) == ("olga@x.test", False)
+    for wrong in ({"iss": issuer, "tid": "tenant-2"}, {"iss": issuer}, {"tid": "tenant-1"}):
+        running_provider.wrong = wrong
+        with pytest.raises(Unproved, match="token"):
+            await identity(backend)
 
 
 @pytest.mark.parametrize(
