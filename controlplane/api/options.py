@@ -105,6 +105,15 @@ STATUSES = (
     ("missing", "Missing"),
 )
 SOURCE_STATUSES = (*STATUSES[:-2], ("none", "No External Source"))
+SHOWN_AS: dict[tuple[str, str], dict[str, Any]] = {
+    ("role_definition", "content_type"): {"type": "id"},
+    ("role_definition", "permissions"): {
+        "type": "list",
+        "child": {"type": "choice", "required": True, "read_only": False},
+        "filterable": False,
+    },
+}
+"""(kind, field) to what AWX says of it and a declaration does not."""
 POST_CHOICES = {("credential_type", "kind"): (("net", "Network"), ("cloud", "Cloud"))}
 """Choices of a body where not every stored value may be sent."""
 
@@ -184,7 +193,7 @@ def readable(resource: Resource) -> dict[str, Any]:
     found["id"]["filterable"] = True
     for field in resource.fields.values():
         if not field.hidden:
-            found[field.name] = _readable(field)
+            found[field.name] = _readable(field) | SHOWN_AS.get((resource.kind, field.name), {})
     if resource.kind in UNTYPED:
         del found["type"]
     known = table_of(resource.kind).columns
@@ -200,7 +209,7 @@ def readable(resource: Resource) -> dict[str, Any]:
 def writable(resource: Resource) -> dict[str, Any]:
     """Return ``actions.POST`` or ``PUT``: every field a body may hold."""
     return {
-        field.name: _writable(resource, field)
+        field.name: _writable(resource, field) | SHOWN_AS.get((resource.kind, field.name), {})
         for field in resource.fields.values()
         if not field.read_only
     }

@@ -727,3 +727,25 @@ async def test_pages_ask_as_often_however_many_rows_they_have(
         counts.append((view.asked, len(shown)))
     assert counts[0][0] == counts[1][0]
     assert counts[0][1] < counts[1][1]
+
+
+async def test_options_describe_definitions_and_assignments_as_awx_does(stack: Stack) -> None:
+    """The command makes its flags of these: types and what is required."""
+    described = (await stack.client.options("/api/v2/role_definitions/")).json()["actions"]["POST"]
+    assert {name: (each["type"], each["required"]) for name, each in described.items()} == {
+        "content_type": ("id", False),
+        "description": ("string", False),
+        "name": ("string", True),
+        "permissions": ("list", True),
+    }
+    for actor in ("user", "team"):
+        answered = await stack.client.options(f"/api/v2/role_{actor}_assignments/")
+        assert answered.headers["allow"] == "GET, HEAD, OPTIONS, POST"
+        actions = answered.json()["actions"]
+        required = {name: each["required"] for name, each in actions["POST"].items()}
+        assert required == {
+            "role_definition": True,
+            **dict.fromkeys(("object_id", "object_ansible_id"), False),
+            **dict.fromkeys((actor, f"{actor}_ansible_id"), False),
+        }
+        assert actions["GET"]["content_type"]["choices"][0] == ["awx.credential", "Credential"]
