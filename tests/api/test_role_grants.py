@@ -14,7 +14,9 @@ from controlplane.api.access_list import access_list
 from controlplane.api.tables import table_of
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
+from controlplane.shell.seed import seed_definitions
 from schemas.role_definitions import MANAGED
+from schemas.streams import CONFIG
 from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -749,3 +751,15 @@ async def test_options_describe_definitions_and_assignments_as_awx_does(stack: S
             **dict.fromkeys((actor, f"{actor}_ansible_id"), False),
         }
         assert actions["GET"]["content_type"]["choices"][0] == ["awx.credential", "Credential"]
+
+
+async def test_definitions_are_seeded_once(stack: Stack) -> None:
+    """Each start asks for them, also on a log from before they were; ids of others come behind."""
+    services = stack.services
+    before = await services.store.last_sequence(CONFIG.name)
+    await seed_definitions(services.store, services.numbers)
+    assert await services.store.last_sequence(CONFIG.name) == before
+    body = {"content_type": "awx.project", "permissions": ["awx.view_project"]}
+    made = await stack.make("role_definitions", name="behind", **body)
+    assert made["id"] > len(MANAGED)
+    assert (made["managed"], made["created_by"]) == (False, 1)
