@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import ldap3
 import structlog
 from ldap3.core.exceptions import LDAPCommunicationError, LDAPException, LDAPResponseTimeoutError
+from ldap3.core.results import RESULT_SUCCESS
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
@@ -87,7 +89,7 @@ class Directory:
                 self._away[uri] = (config, clock.monotonic() + AWAY_S)
                 reasons.append(type(error).__name__)
             except LDAPException as error:
-                reasons.append(type(error).__name__)
+                reasons.append(str(error) or type(error).__name__)
         raise Away(", ".join(reasons))
 
 
@@ -160,7 +162,7 @@ class _Session:
             field: values.get(attribute.lower(), [""])[0]
             for field, attribute in config.attributes.items()
         }
-        name = username.lower()
+        name = unicodedata.normalize("NFKC", username).strip().lower()
         return Identity(
             provider=PROVIDER,
             uid=name,
@@ -190,8 +192,15 @@ class _Session:
                     ahead += [group] if kind.nested else []
 
     def _matching(self, connection: Any, search: Search, term: str) -> list[str]:
+        """Return the groups that a term finds; raises LDAPException unless it found them all.
+
+        A group that is not seen would let in whom it denies.
+        """
         wanted = f"(&{search.filter}{term})"
-        return [dn for dn, _ in _entries(connection, search, wanted, [])]
+        found = [dn for dn, _ in _entries(connection, search, wanted, [])]
+        if connection.result["result"] != RESULT_SUCCESS:
+            raise LDAPException(f"group search: {connection.result['description']}")
+        return found
 
 
 class _Closing:

@@ -193,6 +193,30 @@ async def test_posix_groups_and_a_required_group(stack: Stack, directory_server:
     assert not await enters(stack, "bob", PASSWORD)
 
 
+@pytest.mark.parametrize("search", [[], ["ou=nowhere", "SCOPE_SUBTREE", "(objectClass=*)"]])
+async def test_groups_that_cannot_be_seen_let_nobody_in(
+    stack: Stack, directory_server: Slapd, search: list[str]
+) -> None:
+    """A denied group that is not found must not open the door to its members."""
+    await configure(stack, **settings(directory_server, AUTH_LDAP_GROUP_SEARCH=search))
+    assert not await enters(stack, "cy", PASSWORD)
+    assert not await enters(stack, "bob", PASSWORD)
+
+
+async def test_one_name_in_many_spellings_is_one_user(
+    stack: Stack, directory_server: Slapd
+) -> None:
+    """What the directory takes for the same name makes no second user."""
+    await configure(stack, **settings(directory_server))
+    assert await enters(stack, "bob", PASSWORD)
+    end = await config_end(stack)
+    for spelling in ("BOB", "bob ", "\uff42ob"):
+        async with stack.as_user(spelling, PASSWORD) as client:
+            mine = await me(client)
+        assert mine is None or mine["username"] == "bob"
+    assert await config_end(stack) == end
+
+
 async def test_local_users_are_none_of_the_directorys_business(
     stack: Stack, directory_server: Slapd
 ) -> None:

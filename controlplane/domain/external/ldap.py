@@ -140,7 +140,12 @@ def read(given: Mapping[str, Any], number: str = "") -> LdapConfig:
 
 
 def admitted(config: LdapConfig, identity: Identity) -> bool:
-    """Return whether the required and the denied group let somebody in."""
+    """Return whether the required and the denied group let somebody in.
+
+    Where no groups are searched, nobody is known not to be denied.
+    """
+    if config.deny_group and config.group_search is None:
+        return False
     named = in_groups(identity.groups)
     if config.require_group and not named(config.require_group):
         return False
