@@ -24,6 +24,8 @@ _TYPES = {
 }
 UNTYPED = frozenset({"role_definition"})
 """Kinds whose rows do not say what they are."""
+AS_FIELDS = {"credential": ("kind", "cloud", "kubernetes")}
+"""Kind to what AWX shows of another object and does not say the type of."""
 NOT_FILTERABLE = frozenset({"is_system_auditor"})
 
 COMPUTED: dict[str, dict[str, str]] = {
@@ -104,7 +106,6 @@ STATUSES = (
     ("ok", "OK"),
     ("missing", "Missing"),
 )
-SOURCE_STATUSES = (*STATUSES[:-2], ("none", "No External Source"))
 SHOWN_AS: dict[tuple[str, str], dict[str, Any]] = {
     ("role_definition", "content_type"): {"type": "id"},
     ("role_definition", "permissions"): {
@@ -114,6 +115,19 @@ SHOWN_AS: dict[tuple[str, str], dict[str, Any]] = {
     },
 }
 """(kind, field) to what AWX says of it and a declaration does not."""
+NO_FILES = tuple(pair for pair in STATUSES if pair[0] not in ("ok", "missing"))
+"""Statuses of templates whose content does not lie in files."""
+OF_SOURCES = (*NO_FILES, ("none", "No External Source"))
+OF_ANY = (*STATUSES, ("none", "No External Source"), ("updating", "Updating"))
+STATUSES_OF = {
+    "job_template": NO_FILES,
+    "inventory_source": OF_SOURCES,
+    "system_job_template": OF_ANY,
+    "workflow_job_template": OF_ANY,
+}
+"""Kind to its statuses, where they are not those of a project."""
+TEMPLATES = "unified_job_template"
+"""The counter of kinds that stand in one mixed list, which ``type`` filters."""
 POST_CHOICES = {("credential_type", "kind"): (("net", "Network"), ("cloud", "Cloud"))}
 """Choices of a body where not every stored value may be sent."""
 
@@ -124,14 +138,16 @@ def of_list(resource: Resource, *, create: bool) -> dict[str, Any]:
     actions: dict[str, Any] = {"GET": readable(resource)}
     if create:
         actions["POST"] = writable(resource)
-    return {
+    body = {
         **_head(f"{resource.verbose} List", resource.type_name),
         "actions": actions,
         "search_fields": list(table.search),
         "related_search_fields": [f"{name}__search" for name in table.relations],
-        "object_roles": [roles.field_name(role) for role in resource.roles],
         "max_page_size": PAGE_SIZE_MAX,
     }
+    if resource.roles:
+        body["object_roles"] = [roles.field_name(role) for role in resource.roles]
+    return body
 
 
 def of_detail(resource: Resource, *, edit: bool) -> dict[str, Any]:
@@ -194,14 +210,20 @@ def readable(resource: Resource) -> dict[str, Any]:
     for field in resource.fields.values():
         if not field.hidden:
             found[field.name] = _readable(field) | SHOWN_AS.get((resource.kind, field.name), {})
+    for name in AS_FIELDS.get(resource.kind, ()):
+        found[name] |= {"type": "field", "filterable": False}
     if resource.kind in UNTYPED:
         del found["type"]
+    elif resource.sequence == TEMPLATES:
+        found["type"]["filterable"] = True
+    else:
+        del found["type"]["filterable"]
     known = table_of(resource.kind).columns
     for name, kind in COMPUTED.get(resource.kind, {}).items():
         label = name.replace("_", " ").capitalize()
         found[name] = _system(kind, label, "", filterable=name in known)
         if kind == "choice":
-            pairs = SOURCE_STATUSES if resource.kind == "inventory_source" else STATUSES
+            pairs = STATUSES_OF.get(resource.kind, STATUSES)
             found[name]["choices"] = [list(pair) for pair in pairs]
     return found
 
@@ -244,7 +266,7 @@ def _readable(field: Field) -> dict[str, Any]:
     found = _system(_type(field), _label(field), field.help.text, filterable=_filterable(field))
     found.update({name: bound for name, bound in _bounds(field).items() if name != "max_length"})
     if field.choices is not None:
-        found["choices"] = [list(pair) for pair in field.choices.pairs]
+        found["choices"] = _with_none(field, field.choices.pairs)
     return found
 
 
@@ -287,8 +309,13 @@ def _choices(resource: Resource, field: Field) -> list[list[Any]]:
     if field.choices is None:
         return []
     pairs = POST_CHOICES.get((resource.kind, field.name), field.choices.pairs)
-    found = [list(pair) for pair in pairs]
+    return _with_none(field, pairs)
+
+
+def _with_none(field: Field, pairs: Sequence[tuple[Any, str]]) -> list[list[Any]]:
+    """Return choices as pairs, with the one that means none where a field may be left out."""
     values = {pair[0] for pair in pairs}
+    found = [list(pair) for pair in pairs]
     if not field.required and field.default not in values:
         found.insert(0, [field.default, "---------"])
     return found

@@ -287,7 +287,13 @@ FIELDS: dict[str, dict[str, str]] = {
     "instance": _INSTANCE,
 }
 """Kind to what its rows show after id, type, url, related, summary_fields, created, modified."""
-TYPES = {"unified_job": ("job", "project_update"), "token": ("o_auth2_access_token",)}
+TYPES = {
+    "unified_job": (
+        *("project_update", "inventory_update", "job", "ad_hoc_command", "system_job"),
+        "workflow_job",
+    ),
+    "token": ("o_auth2_access_token",),
+}
 _LAUNCH_TYPES = (
     *("manual", "relaunch", "callback", "scheduled", "dependency", "workflow", "webhook"),
     *("sync", "scm"),
@@ -305,6 +311,12 @@ _CHOICES: Mapping[str, list[list[Any]]] = {
     "verbosity": [list(pair) for pair in VERBOSITIES],
     "source": [list(pair) for pair in SOURCES],
     "webhook_service": [["", "---------"], *(list(pair) for pair in WEBHOOK_SERVICES)],
+}
+_BOUNDS = {
+    "forks": (0, options.INT_MAX),
+    "job_slice_number": (0, options.INT_MAX),
+    "job_slice_count": (0, options.INT_MAX),
+    "timeout": (-options.INT_MAX - 1, options.INT_MAX),
 }
 _HEAD = {
     "id": "integer",
@@ -335,6 +347,11 @@ def readable(kind: str, *, detail: bool = False) -> dict[str, Any]:
     for name, choices in _CHOICES.items():
         if name in found and found[name]["type"] == "choice":
             found[name]["choices"] = choices
+    for name, (low, high) in _BOUNDS.items():
+        if name in found and found[name]["type"] == "integer":
+            found[name] |= {"min_value": low, "max_value": high}
+    if "launch_type" not in fields:
+        found["type"].pop("filterable", None)
     types = TYPES.get(kind, (kind,))
     found["type"]["choices"] = [[each, each.replace("_", " ").title()] for each in types]
     return found
@@ -350,7 +367,6 @@ def of_list(kind: str, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
         **options.plain(title, TYPES.get(kind, (kind,)), actions),
         "search_fields": list(table.search),
         "related_search_fields": relations,
-        "object_roles": [],
         "max_page_size": PAGE_SIZE_MAX,
     }
 
