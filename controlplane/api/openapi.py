@@ -98,7 +98,7 @@ def document(app: Litestar) -> dict[str, Any]:
     """Return the whole document."""
     paths: dict[str, Any] = {}
     for route in app.routes:
-        if isinstance(route, HTTPRoute):
+        if isinstance(route, HTTPRoute) and route.path.startswith("/api"):
             path = route.path if route.path == PATH else f"{route.path.rstrip('/')}/"
             described = dict(_operations(route))
             if described:

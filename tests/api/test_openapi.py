@@ -24,7 +24,11 @@ from tests.api.stack import Stack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLES = 1
-SHIFTS = (0, 9)
+SHIFTS = (0,)
+KEYS_EVERY = 3
+"""One in so many operations is asked for an object whose key makes no sense."""
+PLAIN_EVERY = 3
+"""One in so many requests is sent by a user without roles too."""
 HOSTILE: tuple[Any, ...] = (
     *(None, [], {}, "", "\x00", 10**30, -1, True, 1.5, "x" * 5000, "\ud800", [[[]]], {"id": []}),
     *("1", "null", [{"id": 1}], {"a": {"b": None}}, "a++b", "\u202e", 2**63, [None, 1, "x"]),
@@ -107,7 +111,7 @@ async def test_every_route_is_described(stack: Stack, document: dict[str, Any]) 
     served = {
         (re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path).rstrip("/"), str(verb))
         for route in stack.app.routes
-        if isinstance(route, HTTPRoute)
+        if isinstance(route, HTTPRoute) and route.path.startswith("/api")
         for verb in route.methods
         if verb in openapi.VERBS
     }
@@ -179,7 +183,7 @@ def hostile(
     """Return requests whose key, query or body is what no client means."""
     path, method = operation.path, operation.method.upper()
     named = {"operation": path}
-    if "{" in path:
+    if "{" in path and turn % KEYS_EVERY == 0:
         key = HOSTILE_KEYS[turn % len(HOSTILE_KEYS)]
         yield method, re.sub(r"\{\w+\}", key, path), named
     if method == "GET":
@@ -270,9 +274,10 @@ async def test_no_operation_fails(
     statuses: Counter[int] = Counter()
     client.event_hooks["response"] = [functools.partial(counted, statuses)]
     wrong: list[str] = []
-    first = [each for each in requests if each[0] not in LAST]
-    for part in (first, [each for each in requests if each[0] in LAST]):
+    mine = requests if username == "admin" else requests[::PLAIN_EVERY]
+    first = [each for each in mine if each[0] not in LAST]
+    for part in (first, [each for each in mine if each[0] in LAST]):
         wrong += filter(None, await asyncio.gather(*(one(each) for each in part)))
     assert not wrong, "\n".join([str(Counter(each.split(":")[0] for each in wrong)), *wrong])
     assert (await client.get("/api/v2/me/")).status_code == 200
-    assert sum(number for status, number in statuses.items() if status < 300) > 50, statuses
+    assert sum(number for status, number in statuses.items() if status < 300) > 20, statuses
