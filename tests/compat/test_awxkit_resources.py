@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.compat.kit import Kit
-from tests.deployment.conftest import Deployment
+from tests.deployment.conftest import PASSWORD, ROOT, Deployment
 
 WEBHOOK = json.dumps({"url": "https://hooks.example.com/", "headers": {}})
 TYPE = json.dumps({"fields": [{"id": "key", "label": "Key", "secret": True}]})
@@ -196,3 +198,17 @@ def test_bulk_and_what_is_not_run(kit: Kit, deployment: Deployment) -> None:
     code, out, problem = kit.ended("ad_hoc_commands", "create", *asked)
     assert code == 1
     assert "Playlog does not run ad hoc commands yet." in out + problem
+
+
+def test_the_library_works_as_the_command_does(deployment: Deployment) -> None:
+    """Awxkit's pages make, copy, launch, wait, relaunch and delete, with a session."""
+    deployment.template("kit library", "ping.yml")
+    arguments = (deployment.url, PASSWORD, "kit library")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.compat.library", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -125,7 +125,7 @@ def test_tags_are_only_ever_added() -> None:
     assert sorted(TAGS) == sorted(set(known))
 
 
-@pytest.mark.parametrize("name", ["ops/requirements.lock", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["ops/collection.lock", "ops/requirements.lock", "pyproject.toml"])
 def test_dependencies_name_no_address(name: str) -> None:
     """The lock carries hashes and no index; it works wherever a registry is."""
     text = (ROOT / name).read_text()
