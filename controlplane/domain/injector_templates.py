@@ -14,6 +14,9 @@ EXAMPLE = "EXAMPLE"
 MANY_FILES = "Must use multi-file syntax when injecting multiple files"
 NO_FILE = "Must define unnamed file injector in order to reference `tower.filename`."
 RESERVED = "Cannot directly reference reserved `tower` namespace container."
+_PADDING = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs", "format", "format_map"})
+_FILLERS = ("center", "format", "indent")
+"""Filters that do the same."""
 _MULTIPLYING = frozenset({"*", "**", "%"})
 
 
@@ -21,6 +24,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     """A sandbox that does not multiply either: a short template must not grow without bounds."""
 
     intercepted_binops = _MULTIPLYING
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Refuse methods that pad or fill a text to any length."""
+        padding = getattr(obj, "__name__", "") in _PADDING
+        return not padding and super().is_safe_callable(obj)
 
     def call_binop(self, _context: Any, operator: str, _left: Any, _right: Any) -> Any:
         """Refuse an operator whose result may be far larger than what it is applied to."""
@@ -52,6 +60,8 @@ def problems(
         return [MANY_FILES]
     names = _namespace(fields, files)
     sandbox = _Sandbox(undefined=StrictUndefined)
+    for name in _FILLERS:
+        sandbox.filters.pop(name)
     for kind, injector in injectors.items():
         for name in injector if kind == "env" else ():
             if refused := forbidden(name):

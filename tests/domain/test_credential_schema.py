@@ -132,6 +132,14 @@ def test_templates_are_tried(injectors: dict[str, Any], problem: str) -> None:
     assert credential_schema.injector_problems(injectors, {"fields": [FIELD]}) == [problem]
 
 
+@pytest.mark.parametrize(
+    "template", ["{{ a.ljust(99999999999) }}", "{{ a|center(99999999999) }}", "{{ a.format(1) }}"]
+)
+def test_a_template_does_not_fill_the_memory(template: str) -> None:
+    """What pads a text to any length is refused before it is tried."""
+    assert len(credential_schema.injector_problems({"env": {"X": template}}, {"fields": [FIELD]}))
+
+
 def test_a_syntax_error_names_its_place() -> None:
     """A template that is none is refused with what Jinja says."""
     found = credential_schema.injector_problems({"env": {"X": "{{ a"}}, {"fields": [FIELD]})
