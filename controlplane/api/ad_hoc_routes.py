@@ -14,8 +14,8 @@ from controlplane.api.guards import LOGIN, needs
 from controlplane.api.listing import Within
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.where import Sql
-from controlplane.api.writes import reference
 from controlplane.domain import access, ad_hoc
+from controlplane.domain.field_values import reference
 from controlplane.shell.launching import credential_facts
 from controlplane.shell.read_model import View
 from schemas.ad_hoc import FIELDS

@@ -14,7 +14,7 @@ from controlplane.api.guards import LOGIN, may
 from controlplane.api.routing import Methods, routes
 from controlplane.api.template_lists import FAMILY
 from controlplane.api.unrun_routes import NO_WORKFLOWS
-from controlplane.api.writes import reference
+from controlplane.domain.field_values import reference
 
 LIMIT = "BULK_JOB_MAX_LAUNCH"
 _FIELDS = {

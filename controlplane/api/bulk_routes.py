@@ -14,7 +14,8 @@ from controlplane.api.errors import BadRequest, PermissionDenied
 from controlplane.api.guards import LOGIN
 from controlplane.api.links import url_of
 from controlplane.api.routing import routes
-from controlplane.api.writes import caught_up, position_header, reference, submit
+from controlplane.api.writes import caught_up, position_header, submit
+from controlplane.domain.field_values import reference
 from controlplane.domain.resource import BulkCreate, BulkDelete
 from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated

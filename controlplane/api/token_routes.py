@@ -27,10 +27,10 @@ from controlplane.api.resource_routes import page_of
 from controlplane.api.resource_writes import create_object
 from controlplane.api.routing import Opt, routes
 from controlplane.api.where import AllOf, Sql, Where
-from controlplane.api.writes import caught_up, position_header, reference, submit
+from controlplane.api.writes import caught_up, position_header, submit
 from controlplane.domain import access
 from controlplane.domain.activity import TOKEN
-from controlplane.domain.field_values import NULL, REQUIRED, missing_pk
+from controlplane.domain.field_values import NULL, REQUIRED, missing_pk, reference
 from controlplane.domain.numerals import whole
 from controlplane.shell import token_commands
 from controlplane.shell.read_model import Row, View

@@ -11,7 +11,7 @@ from controlplane.api.errors import PermissionDenied
 from controlplane.api.tables import known
 from controlplane.domain import access
 from controlplane.domain.access import Principal
-from controlplane.domain.numerals import whole
+from controlplane.domain.field_values import reference
 from controlplane.domain.resource import Command
 from controlplane.shell.config_writer import (
     PROJECTION,
@@ -122,15 +122,6 @@ async def check_update(
         if name in body and body[name] != row.get(name):
             await _check_reference(view, who, resource, field, (row.get(field), verb))
     await _check_references(view, who, resource, body, row)
-
-
-def reference(value: Any) -> int | None:
-    """Return the id in a body's value; None when there is none or it is no id."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    return whole(value.strip()) if isinstance(value, str) else None
 
 
 async def _check_references(

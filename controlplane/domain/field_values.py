@@ -9,6 +9,7 @@ from typing import Any
 
 from controlplane.domain import extra_vars
 from controlplane.domain.facts import Hashed, plain
+from controlplane.domain.numerals import whole
 from schemas.resource import Field
 
 NULL = "This field may not be null."
@@ -53,6 +54,18 @@ def _of_null(field: Field) -> Any:
     if field.base == "json" and (field.json is None or field.json.form == "text"):
         return ""
     raise Unreadable(NULL)
+
+
+def reference(value: Any) -> int | None:
+    """Return the id in a body's value; None when there is none or it is no id.
+
+    Rights are checked on what this returns, so nothing else may read a reference.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return whole(value.strip()) if isinstance(value, str) else None
 
 
 def missing_pk(value: Any) -> str:
@@ -135,8 +148,8 @@ def _id(field: Field, raw: Any) -> int | None:
         raise Unreadable(_not_pk(raw))
     if isinstance(raw, str) and not re.fullmatch(r"\s*-?\d{1,400}\s*", raw):
         raise Unreadable(_not_pk(raw))
-    number = int(raw)
-    if not 0 < number <= ID_MAX:
+    number = reference(raw)
+    if number is None or not 0 < number <= ID_MAX:
         raise Unreadable(missing_pk(raw))
     return number
 

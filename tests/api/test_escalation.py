@@ -50,6 +50,25 @@ async def template(stack: Stack) -> dict[str, Any]:
     return {**made, "organization": number}
 
 
+async def test_no_spelling_of_an_id_passes_the_check(
+    stack: Stack, template: dict[str, Any]
+) -> None:
+    """An id is checked for rights as it is stored, with however many zeros it is written."""
+    foreign = await stack.make("organizations", name="foreign-zeros")
+    inventory = await stack.make("inventories", name="zeros", organization=foreign["id"])
+    await grant(stack, await stack.add_user("zeros"), template, "admin")
+    client, number = stack.as_user("zeros"), inventory["id"]
+    for spelling in (number, f"{number:03}", f" {number:019} "):
+        refused = await client.patch(template["url"], json={"inventory": spelling})
+        assert refused.status_code == 403, spelling
+    for zeros in (20, 25, 400):
+        answered = await client.patch(template["url"], json={"inventory": f"{number:0{zeros}}"})
+        assert answered.status_code == 400, answered.text
+        assert list(answered.json()) == ["inventory"]
+    kept = (await client.get(template["url"])).json()
+    assert kept["inventory"] == template["inventory"]
+
+
 async def test_anybody_may_own_a_credential(stack: Stack, acme: dict[str, Any]) -> None:
     """A user makes credentials for itself, but not for another, a team or an organization."""
     user, other = await stack.add_user("owner"), await stack.add_user("other")
