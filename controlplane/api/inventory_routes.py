@@ -140,7 +140,7 @@ async def _members(call: Call) -> Members:
         raise Missing("Inventory")
     if call.parameter("all").lower() not in _TRUE:
         return members
-    everyone = tuple(msgspec.structs.replace(host, enabled=True) for host in members.hosts)
+    everyone = tuple(host._replace(enabled=True) for host in members.hosts)
     return msgspec.structs.replace(members, hosts=everyone)
 
 

@@ -252,22 +252,22 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
         else:
             shown["description"] = row["description"]
         found[row["kind"], row["id"]] = shown
-    for row in await view.named("inventories_of", ids("inventory_id")):
+    for row in await view.of_ids("inventories_of", ids("inventory_id")):
         values = dict(row)
         values["organization_id"] = values.pop("organization")
         found["inventory", row["id"]] = values
-    for row in await view.named("projects_of", ids("project_id")):
+    for row in await view.of_ids("projects_of", ids("project_id")):
         found["project", row["id"]] = dict(row)
-    for row in await view.named("users_of", ids("created_by")):
+    for row in await view.of_ids("users_of", ids("created_by")):
         found["user", row["id"]] = dict(row)
-    for row in await view.named("credentials_of", ids("credential_id")):
+    for row in await view.of_ids("credentials_of", ids("credential_id")):
         found["credential", row["id"]] = _credential(row)
     return found
 
 
 async def _credentials(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
     known = {
-        row["id"]: row for row in await view.named("credentials_of", _all(rows, "credentials"))
+        row["id"]: row for row in await view.of_ids("credentials_of", _all(rows, "credentials"))
     }
     return {
         row["id"]: [_brief(known[each]) for each in row["credentials"] if each in known]
@@ -276,7 +276,7 @@ async def _credentials(view: View, rows: Sequence[Row]) -> dict[int, list[dict[s
 
 
 async def _labels(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
-    known = {row["id"]: row for row in await view.named("labels_of", _all(rows, "labels"))}
+    known = {row["id"]: row for row in await view.of_ids("labels_of", _all(rows, "labels"))}
     return {
         row["id"]: [dict(known[each]) for each in row["labels"] if each in known] for row in rows
     }

@@ -118,10 +118,10 @@ _OWN_TEMPLATE = ", ".join(
 )
 _SOURCE = "".join(
     (
-        '(select j.*, g."id" as "instance_group_id", j."kind" as "type", case when',
+        '(select j.*, (select g."id" from "instance_group" g where g."name" = j."instance_group")',
+        ' as "instance_group_id", j."kind" as "type", case when',
         ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id",',
-        f' {_OWN_TEMPLATE}, null::bigint as "schedule_id" from "unified_job" j',
-        ' left join "instance_group" g on g."name" = j."instance_group"{where})',
+        f' {_OWN_TEMPLATE}, null::bigint as "schedule_id" from "unified_job" j{{where}})',
     )
 )
 _NODE_COLUMNS = (

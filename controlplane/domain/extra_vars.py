@@ -25,7 +25,7 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
 
     Raises NotVariables (AWX's ``parse_yaml_or_json`` texts).
     """
-    if text is None:
+    if not text:
         return {}
     if not isinstance(text, str):
         return _object(text)

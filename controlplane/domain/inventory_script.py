@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from controlplane.domain import extra_vars
 
 
-class HostRow(Struct, frozen=True, kw_only=True):
-    """One managed host of the inventory."""
+class HostRow(NamedTuple):
+    """One managed host of the inventory: a bare tuple, since there are tens of thousands."""
 
     id: int
     name: str

@@ -82,9 +82,7 @@ async def read_members(view: View, inventory: int, smart: SmartHosts) -> Members
     groups = [] if head["kind"] == "smart" else await view.named("inventory_groups", inventory)
     return Members(
         variables=head["variables"],
-        hosts=tuple(
-            HostRow(id=row["id"], name=row["name"], enabled=row["enabled"]) for row in rows
-        ),
+        hosts=tuple(map(HostRow._make, rows)),
         groups=tuple(
             GroupRow(
                 id=row["id"],
@@ -116,12 +114,10 @@ async def script_parts(
         some = enabled[start : start + HOSTS_AT_ONCE]
         async with views() as view:
             found = await view.named("variables_of_hosts", [host.id for host in some])
-        texts = {row["id"]: row["variables"] for row in found}
-        entries = [
-            _encoder.encode(host.name)
-            + b":"
-            + _encoder.encode(hostvars(host, texts.get(host.id, ""), tower_vars=tower_vars))
+        texts: dict[int, str] = dict(map(tuple, found))
+        whole = {
+            host.name: hostvars(host, texts.get(host.id, ""), tower_vars=tower_vars)
             for host in some
-        ]
-        yield (b"," if start else b"") + b",".join(entries)
+        }
+        yield (b"," if start else b"") + _encoder.encode(whole)[1:-1]
     yield b"}}}"

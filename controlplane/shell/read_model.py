@@ -87,6 +87,10 @@ class View:
         """Return the rows of a named query."""
         return await self.fetch(QUERIES[query], *args)
 
+    async def of_ids(self, query: str, ids: list[int]) -> list[Row]:
+        """Return the rows of a named query about objects; of none, nothing is asked."""
+        return await self.named(query, ids) if ids else []
+
     async def named_row(self, query: str, *args: Any) -> Row | None:
         """Return the first row of a named query, or None."""
         return await self.row(QUERIES[query], *args)
