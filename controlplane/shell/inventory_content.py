@@ -114,7 +114,7 @@ async def script_parts(
         some = enabled[start : start + HOSTS_AT_ONCE]
         async with views() as view:
             found = await view.named("variables_of_hosts", [host.id for host in some])
-        texts: dict[int, str] = dict(map(tuple, found))
+        texts = {row["id"]: row["variables"] for row in found}
         whole = {
             host.name: hostvars(host, texts.get(host.id, ""), tower_vars=tower_vars)
             for host in some
