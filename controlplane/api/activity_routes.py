@@ -84,7 +84,7 @@ def activity_handlers() -> list[HTTPRouteHandler]:
 
 def _about(plural: str, kind: str, permission: Opt) -> list[HTTPRouteHandler]:
     async def show(call: Call) -> Response[Any]:
-        return await page(call, about(kind, call.target.id))
+        return await page(call, AllOf(parts=(about(kind, call.target.id), _seen_of(call))))
 
     path = f"/api/v2/{plural}/{{key:str}}/{KIND}"
     return routes(path, {"GET": (permission, show)}, (permission, describe_list))
@@ -167,6 +167,18 @@ def visible(who: Principal) -> Where:
             ),
         )
     )
+
+
+def _seen_of(call: Call) -> Where:
+    """Return which entries about the path's object its reader sees; of users they look after, all.
+
+    That somebody may be read by everybody says nothing about what they were given, and where.
+    """
+    who = call.who
+    audited = who.where("organization", "admin") | who.where("organization", "auditor")
+    if call.target.kind == "user" and not audited.isdisjoint(call.facts.organizations):
+        return AllOf(parts=())
+    return visible(who)
 
 
 async def describe_list(_call: Call) -> Response[Any]:

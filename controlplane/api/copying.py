@@ -6,15 +6,16 @@ its groups and hosts along. What is attached to a template is attached to its co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from litestar import Response
 
-from controlplane.api import lookup_copying, workflow_copying
+from controlplane.api import guards, lookup_copying, workflow_copying
 from controlplane.api.call import Call
 from controlplane.api.computed import ASK, secret_ids
-from controlplane.api.errors import BadRequest, Missing
+from controlplane.api.errors import BadRequest, Missing, PermissionDenied
 from controlplane.api.resource_writes import append_object, created_answer, made_in
 from controlplane.api.tables import link_table, table_of
 from controlplane.api.writes import caught_up, submit, together
@@ -24,12 +25,14 @@ from controlplane.domain.resource import Assign, BulkCreate, Command, Link
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.resource_commands import prepare_for
 from schemas.notification_types import NOTIFICATION_TYPES
-from schemas.resource import RESOURCES, Resource
+from schemas.resource import RESOURCES, Related, Resource
 
 SKIPPED = frozenset({"name", "local_path"})
 """Fields that a copy does not take over."""
 SECRET_HOLDERS = {"credential": "inputs", "notification_template": "notification_configuration"}
 """Kind to the field whose entries are sealed in part."""
+BORROWED = frozenset({"credential", "inventory"})
+"""Kinds that a copy takes along only where its maker may use them."""
 SURVEYED = ("job_template", "workflow_job_template")
 CHILDREN = {"inventory": ("host", "group")}
 """Kinds that a copy takes along, by the kind they belong to."""
@@ -45,6 +48,8 @@ async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> R
         row = await _row(view, resource.kind, call.target.id)
         if row is None:
             raise Missing(table_of(resource.kind).verbose)
+        if not await _may_borrow(call, view, resource):
+            raise PermissionDenied
         values = await _values(call, view, resource, row)
         looked_up = await lookup_copying.sources(call, view, resource.kind)
     appended = await append_object(call, resource, {**values, "name": body["name"]})
@@ -63,7 +68,10 @@ async def copy_object(call: Call, resource: Resource, body: dict[str, Any]) -> R
 
 async def copy_info(call: Call, resource: Resource) -> dict[str, Any]:
     """Return whether the caller may copy an object, and what a copy would lack."""
-    allowed = access.may(call.who, "copy", resource.kind, call.facts)
+    async with call.read() as view:
+        allowed = access.may(call.who, "copy", resource.kind, call.facts) and await _may_borrow(
+            call, view, resource
+        )
     more = await workflow_copying.losses(call) if resource.kind == workflow_copying.WORKFLOW else {}
     return {"can_copy": allowed, **more}
 
@@ -129,19 +137,38 @@ async def _opened(
 
 async def _attach(call: Call, resource: Resource, made: int) -> None:
     """Attach to the copy what is attached to the original, in the same order."""
-    commands: list[Command] = []
     async with call.read() as view:
-        for related in resource.related:
-            if not related.attach or related.inverse_of or related.role or related.field:
-                continue
-            table = link_table(resource.kind, related.name)
-            sql = f'select "target" from "{table}" where "id" = $1 order by "position"'  # noqa: S608 - names from declarations
-            commands += [
-                Link(kind=resource.kind, id=made, relation=related.name, target=row["target"])
-                for row in await view.fetch(sql, call.target.id)
-            ]
+        commands = [
+            Link(kind=resource.kind, id=made, relation=related.name, target=target)
+            for related in _kept(resource)
+            for target in await _attached(call, view, resource, related)
+        ]
     for command in commands:
         await caught_up(call, await submit(call, together([command], call.services)))
+
+
+def _kept(resource: Resource) -> Iterator[Related]:
+    """Yield the lists whose members a copy has as well."""
+    for related in resource.related:
+        if related.attach and not (related.inverse_of or related.role or related.field):
+            yield related
+
+
+async def _attached(call: Call, view: View, resource: Resource, related: Related) -> list[int]:
+    table = link_table(resource.kind, related.name)
+    sql = f'select "target" from "{table}" where "id" = $1 order by "position"'  # noqa: S608 - names from declarations
+    return [row["target"] for row in await view.fetch(sql, call.target.id)]
+
+
+async def _may_borrow(call: Call, view: View, resource: Resource) -> bool:
+    """Return whether the caller may use what a copy would use in their name."""
+    used = [
+        (related.kind, target)
+        for related in _kept(resource)
+        if related.kind in BORROWED
+        for target in await _attached(call, view, resource, related)
+    ]
+    return all([await guards.may(view, call.who, "use", *each) for each in used])
 
 
 async def _copy_children(call: Call, kind: str, made: int) -> None:

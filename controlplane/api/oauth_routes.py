@@ -125,6 +125,8 @@ def _check_code(code: Code, client: Row, form: Mapping[str, str]) -> None:
     verifier = form.get("code_verifier", "")
     if code.challenge and not verifier:
         raise OAuthError("invalid_request", "Code verifier required.")
+    if verifier and not code.challenge:
+        raise OAuthError(INVALID_GRANT)
     hashed = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
     if code.challenge and not hmac.compare_digest(hashed.rstrip(b"="), code.challenge.encode()):
         raise OAuthError(INVALID_GRANT)

@@ -202,7 +202,8 @@ def identity(body: dict[str, Any]) -> int:
 def _check_attach(
     call: Call, resource: Resource, related: Related, facts: access.Facts, *, detach: bool
 ) -> None:
-    if not access.may(call.who, "edit", resource.kind, call.facts):
+    changing = "grant" if related.role else "edit"
+    if not access.may(call.who, changing, resource.kind, call.facts):
         raise PermissionDenied
     verb = access.attach_verb(resource.kind, related.name, related.kind, related.role)
     if not detach and not access.may(call.who, verb, related.kind, facts):

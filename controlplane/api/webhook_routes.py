@@ -187,7 +187,7 @@ async def call_back(call: Call) -> Response[Any]:
 
 def _same(template: Row, key: str) -> bool:
     known: str = template["host_config_key"]
-    return bool(known) and hmac.compare_digest(known.encode(), key.encode())
+    return bool(known) and hmac.compare_digest(known.encode(), key.encode(errors="replace"))
 
 
 async def _form(call: Call) -> dict[str, Any]:

@@ -125,6 +125,33 @@ async def test_only_what_may_be_read_is_told(stack: Stack) -> None:
     assert (await onlooker.get("/api/v2/activity_stream/999999999/")).status_code == 404
 
 
+async def test_what_a_user_was_given_elsewhere_is_not_told(stack: Stack) -> None:
+    """A user may be read by more people than what it holds: they learn nothing of that."""
+    mine, other = [await stack.make("organizations", name=f"given-{n}") for n in "12"]
+    given, mate = await stack.add_user("given"), await stack.add_user("mate")
+    boss = await stack.add_user("given-boss")
+    for number, at, role in (
+        (given, mine, "member"),
+        (mate, mine, "member"),
+        (boss, mine, "admin"),
+        (given, other, "execute"),
+    ):
+        wanted = at["summary_fields"]["object_roles"][f"{role}_role"]["id"]
+        done = await stack.client.post(f"/api/v2/users/{number}/roles/", json={"id": wanted})
+        assert done.status_code == 204, done.text
+    path = f"/api/v2/users/{given}/activity_stream/"
+    told = (await stack.as_user("mate").get(path)).json()
+    assert {each["object1"] for each in told["results"]} == {"organization"}
+    names = {each["summary_fields"]["organization"][0]["name"] for each in told["results"]}
+    assert names == {"given-1"}
+    assert (await stack.as_user("mate").get("/api/v2/users/1/activity_stream/")).json()[
+        "count"
+    ] == 0
+    for username in ("given", "given-boss"):
+        everything = (await stack.as_user(username).get(path)).json()
+        assert everything["count"] == len(await entries(stack, path)), username
+
+
 async def test_settings_are_told_from_and_to(stack: Stack) -> None:
     """A change of a setting is an entry with both values; of a secret one, that it changed."""
     body = {"MAX_FORKS": 17, "LOG_AGGREGATOR_PASSWORD": "hunter-audit-5"}

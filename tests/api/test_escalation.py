@@ -136,6 +136,31 @@ async def test_prompts_name_only_what_may_be_used(stack: Stack, template: dict[s
     assert (await client.get(path)).status_code == 200
 
 
+async def test_a_copy_borrows_no_credential(stack: Stack, template: dict[str, Any]) -> None:
+    """A template is copied by who may use its credentials, and only by them."""
+    number = template["organization"]
+    credential = await stack.make(
+        "credentials", name="lent", organization=number, credential_type=1, inputs={}
+    )
+    copied = await stack.client.post(f"{template['url']}copy/", json={"name": "lending"})
+    lending = copied.json()
+    lent = await stack.client.post(f"{lending['url']}credentials/", json={"id": credential["id"]})
+    assert lent.status_code == 204
+    user = await stack.add_user("borrower")
+    await grant(stack, user, lending, "admin")
+    for kind, name in (("inventories", "inventory"), ("projects", "project")):
+        used = (await stack.client.get(f"/api/v2/{kind}/{template[name]}/")).json()
+        await grant(stack, user, used, "use")
+    home = (await stack.client.get(f"/api/v2/organizations/{number}/")).json()
+    await grant(stack, user, home, "member")
+    client, path = stack.as_user("borrower"), f"{lending['url']}copy/"
+    assert (await client.get(path)).json()["can_copy"] is False
+    assert (await client.post(path, json={"name": "borrowed"})).status_code == 403
+    await grant(stack, user, credential, "use")
+    assert (await client.get(path)).json()["can_copy"] is True
+    assert (await client.post(path, json={"name": "borrowed"})).status_code == 201
+
+
 async def test_a_relaunch_needs_what_the_job_was_given(
     stack: Stack, template: dict[str, Any]
 ) -> None:

@@ -349,6 +349,15 @@ async def test_code_is_bound(stack: Stack) -> None:
     assert (await exchanged(stack, made, code)).status_code == 200
 
 
+async def test_code_without_challenge_takes_no_verifier(stack: Stack) -> None:
+    """Who leaves the challenge out of somebody's request cannot pass the code to their client."""
+    made = await application(stack, client_type="confidential")
+    code = await code_of(stack, made, code_challenge="", code_challenge_method="")
+    downgraded = await exchanged(stack, made, code)
+    assert (downgraded.status_code, downgraded.json()) == (400, INVALID_GRANT)
+    assert (await exchanged(stack, made, code, code_verifier="")).status_code == 200
+
+
 async def test_trusted_application_is_not_asked_about(stack: Stack) -> None:
     """``skip_authorization`` leads straight back with a code."""
     made = await application(stack, skip_authorization=True)
