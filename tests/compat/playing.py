@@ -89,7 +89,7 @@ class Collection:
             [BIN / "ansible-inventory", "-i", str(source), "--list"],
             capture_output=True,
             text=True,
-            env=self.environment,
+            env={**self.environment, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
             timeout=WITHIN_S,
             check=False,
         )

@@ -10,7 +10,7 @@ import pytest
 
 from controlplane.api.errors import UNAUTHENTICATED
 from tests.compat.graph import Body, Graph
-from tests.compat.paths import PATHS, AwxPath, missing
+from tests.compat.paths import PATHS, AwxPath, documented
 from tests.compat.posts import ACTIONS, SEGMENTS, TEMPLATES, attaches, creates
 from tests.compat.shapes import BARE, STATUSES
 from tests.deployment.conftest import Deployment
@@ -49,7 +49,7 @@ CHANGES: dict[str, tuple[str, Any]] = {
 FOLLOW = {"modified", "capacity", "percent_capacity_remaining"}
 """What changes with what is changed."""
 JSON = {"Accept": "application/json"}
-_LACKING = missing()
+_LACKING = documented()
 SERVED = [
     (each, method)
     for each in PATHS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from controlplane.api.services import Services
 from schemas.resource import RESOURCES
 
 
+@cache
 def application() -> Litestar:
     """Return the application over nothing: its routes can be walked, not called."""
     nowhere: Any = SimpleNamespace(
