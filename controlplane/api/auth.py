@@ -22,6 +22,7 @@ from controlplane.api.passwords import Passwords
 from controlplane.api.services import Services
 from controlplane.api.sessions import COOKIE, CSRF_COOKIE, Sessions, proof_of
 from controlplane.domain.access import Principal
+from controlplane.domain.facts import plain
 from controlplane.shell.read_model import Row, View
 from ops import clock
 
@@ -157,7 +158,7 @@ class Authenticator:
             if found is not None:
                 return found
         row = None
-        if "\x00" not in username:
+        if plain(username):
             row = await view.named_row("user_by_name", username)
         if row is None or not row["password"]:
             await self.passwords.waste(password)

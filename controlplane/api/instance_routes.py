@@ -281,7 +281,7 @@ def _adjustment(body: dict[str, Any], row: Row) -> float:
     value: Any = body.get("capacity_adjustment", row["capacity_adjustment"])
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadRequest({"capacity_adjustment": ["A valid number is required."]}) from error
     if not 0 <= number <= 1:
         text = f"Ensure this value is {'less' if number > 1 else 'greater'} than or equal to"

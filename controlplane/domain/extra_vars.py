@@ -33,7 +33,7 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
         return {}
     try:
         return _object(msgspec.json.decode(text))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         json_error = str(error)
     try:
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where built

@@ -48,6 +48,18 @@ async def test_health_is_what_the_runner_last_reported(stack: Stack) -> None:
         assert gone.status_code == 404, method
 
 
+async def test_a_share_beyond_every_number_is_named(stack: Stack) -> None:
+    """What no float holds is refused like any other wrong share, and changes nothing."""
+    url = f"/api/v2/instances/{await add_instance(stack, 'shared')}/"
+    before = (await stack.client.get(url)).json()
+    for share in (10**400, "nan", 1e308, [], None):
+        refused = await stack.client.patch(url, json={"capacity_adjustment": share})
+        assert refused.status_code == 400, share
+        assert list(refused.json()) == ["capacity_adjustment"]
+    after = (await stack.client.get(url)).json()
+    assert after["capacity_adjustment"] == before["capacity_adjustment"]
+
+
 async def test_the_registration_decides_about_groups(stack: Stack) -> None:
     """Asking for what is so is 204; asking for anything else says who decides."""
     number = await add_instance(stack, "grouped", ["default"])

@@ -204,6 +204,10 @@ async def test_a_password_is_checked_for_another_service(stack: Stack) -> None:
         answered = await stack.client.post(url, json=wrong)
         text = "Invalid username or password."
         assert (answered.status_code, answered.json()) == (401, {"detail": text})
+    surrogate = b'{"username": "nobody\\ud800", "password": "\\ud800"}'
+    headers = {"Content-Type": "application/json"}
+    refused = await stack.client.post(url, content=surrogate, headers=headers)
+    assert (refused.status_code, refused.json()) == (401, {"detail": text})
     lacking = await stack.client.post(url, json={"username": 5})
     assert lacking.json() == {
         "username": ["Not a valid string."],

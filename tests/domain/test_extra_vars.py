@@ -75,5 +75,6 @@ def test_what_cannot_be_written_out_is_refused(text: str, cause: str) -> None:
 
 def test_a_lone_surrogate_is_refused() -> None:
     """Text that no encoding can carry is refused, also in an object."""
-    with pytest.raises(extra_vars.NotVariables, match="surrogates"):
-        extra_vars.parse({"a": ["\ud800"]})
+    for variables in ({"a": ["\ud800"]}, "\ud800", '{"a": "\ud800"}', "a: \ud800"):
+        with pytest.raises(extra_vars.NotVariables, match="surrogates"):
+            extra_vars.parse(variables)
