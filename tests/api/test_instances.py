@@ -52,7 +52,8 @@ async def test_a_share_beyond_every_number_is_named(stack: Stack) -> None:
     """What no float holds is refused like any other wrong share, and changes nothing."""
     url = f"/api/v2/instances/{await add_instance(stack, 'shared')}/"
     before = (await stack.client.get(url)).json()
-    for share in (10**400, "nan", 1e308, [], None):
+    shares: tuple[object, ...] = (10**400, "nan", 1e308, [], None)
+    for share in shares:
         refused = await stack.client.patch(url, json={"capacity_adjustment": share})
         assert refused.status_code == 400, share
         assert list(refused.json()) == ["capacity_adjustment"]
