@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from controlplane.domain.errors import NotFound
 from controlplane.domain.instance import INSTANCE, Adjust
 from controlplane.shell.config_writer import ConfigView, Prepare, Prepared
 from controlplane.shell.event_store import EventStore
+from controlplane.shell.standing import standing
 from controlplane.shell.transact import fold_history
 from schemas import subjects
 from schemas.events.access import (
@@ -21,7 +21,6 @@ from schemas.events.access import (
     RoleUnassigned,
 )
 from schemas.registry import Event
-from schemas.resource import RESOURCES
 from schemas.role_definitions import definition_of
 from schemas.roles import ObjectRole
 
@@ -53,14 +52,13 @@ def grant(role: ObjectRole, holder: Holder) -> Prepare:
     kind, number = role.kind, role.object_id
 
     async def prepare(view: ConfigView) -> Prepared:
-        await _must_exist(view, kind, number)
-        await _must_exist(view, *holder.key)
+        reads = await standing(view, (kind, number), holder.key)
         granted: Event = RoleGranted(user=holder.user, kind=kind, object_id=number, role=role.role)
         if holder.team:
             definition = definition_of(kind, role.role)
             granted = _assigned(definition, holder, kind, number)
         events = () if await _held(view, role, holder) else (granted,)
-        return _about_role((kind, number), holder, events)
+        return _about_role((kind, number), reads, events)
 
     return prepare
 
@@ -70,8 +68,7 @@ def revoke(role: ObjectRole, holder: Holder) -> Prepare:
     kind, number = role.kind, role.object_id
 
     async def prepare(view: ConfigView) -> Prepared:
-        await _must_exist(view, kind, number)
-        await _must_exist(view, *holder.key)
+        reads = await standing(view, (kind, number), holder.key)
         held = await _held(view, role, holder)
         events: tuple[Event, ...] = tuple(
             RoleUnassigned(
@@ -82,7 +79,7 @@ def revoke(role: ObjectRole, holder: Holder) -> Prepare:
         if holder.user and held:
             gone = RoleRevoked(user=holder.user, kind=kind, object_id=number, role=role.role)
             events = (gone,)
-        return _about_role((kind, number), holder, events)
+        return _about_role((kind, number), reads, events)
 
     return prepare
 
@@ -91,12 +88,11 @@ def assign(definition: int, holder: Holder, kind: str, number: int) -> Prepare:
     """Return the command that gives a user or a team a role definition on an object."""
 
     async def prepare(view: ConfigView) -> Prepared:
-        await _must_exist(view, "role_definition", definition)
-        await _must_exist(view, kind, number)
-        await _must_exist(view, *holder.key)
+        meant = ("role_definition", definition)
+        reads = await standing(view, meant, (kind, number), holder.key)
         held = await _is_assigned(view, definition, holder, kind, number)
         events = () if held else (_assigned(definition, holder, kind, number),)
-        return _about_role((kind, number), holder, events, f"role_definition:{definition}")
+        return _about_role((kind, number), reads, events)
 
     return prepare
 
@@ -109,7 +105,8 @@ def unassign(definition: int, holder: Holder, kind: str, number: int) -> Prepare
         gone = RoleUnassigned(
             definition=definition, user=holder.user, team=holder.team, kind=kind, object_id=number
         )
-        return _about_role((kind, number), holder, (gone,) if held else ())
+        reads = frozenset({f"{holder.key[0]}:{holder.key[1]}"})
+        return _about_role((kind, number), reads, (gone,) if held else ())
 
     return prepare
 
@@ -151,16 +148,7 @@ async def _is_assigned(
 
 
 def _about_role(
-    place: tuple[str, int], holder: Holder, events: tuple[Event, ...], *more: str
+    place: tuple[str, int], reads: frozenset[str], events: tuple[Event, ...]
 ) -> Prepared:
-    key = f"{place[0]}:{place[1]}"
-    reads = frozenset({key, f"{holder.key[0]}:{holder.key[1]}", *more})
-    return Prepared(
-        subject=subjects.config(*place), events=events, reads=reads, writes=frozenset({key})
-    )
-
-
-async def _must_exist(view: ConfigView, kind: str, object_id: int) -> None:
-    sql = f'select 1 from "{kind}" where "id" = $1'  # noqa: S608 - kinds come from declarations
-    if kind not in RESOURCES or await view.connection.fetchval(sql, object_id) is None:
-        raise NotFound(RESOURCES[kind].verbose if kind in RESOURCES else kind)
+    key = frozenset({f"{place[0]}:{place[1]}"})
+    return Prepared(subject=subjects.config(*place), events=events, reads=reads | key, writes=key)

@@ -46,7 +46,7 @@ def delete(object_id: int, _row: Row, facts: Facts) -> Iterable[str]:
     frontier = {
         child
         for child in below - {object_id}
-        if any(parent not in below for parent in facts.holders("group", "children", child))
+        if _kept_by(facts.holders("group", "children", child), below, facts)
     }
     while frontier:
         kept |= frontier
@@ -55,11 +55,24 @@ def delete(object_id: int, _row: Row, facts: Facts) -> Iterable[str]:
         } - kept
     gone = below - kept
     hosts = {host for each in gone for host in facts.targets("group", "hosts", each)}
-    orphans = {host for host in hosts if set(facts.holders("group", "hosts", host)) <= gone}
+    orphans = {
+        host for host in hosts if not _kept_by(facts.holders("group", "hosts", host), gone, facts)
+    }
     return [
         *(Object("group", each).key for each in sorted(gone)),
         *(Object("host", each).key for each in sorted(orphans)),
     ]
+
+
+def _kept_by(holders: Iterable[int], going: set[int], facts: Facts) -> bool:
+    """Return whether a group that stays holds it; who deletes that one decides after this.
+
+    Each of two deletions would leave it to the other otherwise, and neither name it as gone.
+    """
+    staying = set(holders) - going
+    for each in staying:
+        facts.row("group", each)
+    return bool(staying)
 
 
 def _below(group: int, facts: Facts) -> set[int]:
