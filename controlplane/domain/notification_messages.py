@@ -35,11 +35,17 @@ _JOB_WORDS = (
 JOB_FIELDS = frozenset(_JOB_WORDS.split())
 """What a message may ask of ``job``."""
 KINDS = ("message", "body")
+TEMPLATES_MAX = 20_000
+"""Characters of all texts with something to fill in: Jinja takes a while to read them."""
+TOO_LONG = f"Messages with more than {TEMPLATES_MAX} characters of templates are not allowed"
 _ENVIRONMENT = Environment(autoescape=True)
 
 
 def problems(messages: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the messages of a template, in AWX's words."""
+    if sum(len(each) for each in _all_texts(messages) if "{" in each) > TEMPLATES_MAX:
+        yield TOO_LONG
+        return
     for event, texts in messages.items():
         if event not in EVENTS:
             *others, last = (repr(each) for each in EVENTS)
@@ -52,6 +58,14 @@ def problems(messages: dict[str, Any]) -> Iterator[str]:
             yield from _approval(texts)
         else:
             yield from _texts(event, texts)
+
+
+def _all_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _all_texts(each)
 
 
 def _approval(events: dict[str, Any]) -> Iterator[str]:
@@ -86,6 +100,8 @@ def _texts(event: str, texts: dict[str, Any]) -> Iterator[str]:
 
 
 def _fields(text: str) -> Iterator[str]:
+    if "{" not in text:
+        return
     try:
         tree = _ENVIRONMENT.parse(text)
         unknown = meta.find_undeclared_variables(tree) - VARIABLES

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import asyncpg
+
 from projections.cascade import COUNTED
-from projections.checkpoint import Connection
 from projections.tables import links, quoted
 from schemas.resource import RESOURCES, members
 from schemas.resources.workflow_job_template_node import KIND as NODE
@@ -21,11 +22,11 @@ _HELD = (
 """(table, column, kind) of references that no declaration tells of; 0 is nobody."""
 
 
-async def broken(connection: Connection) -> list[str]:
+async def broken(pool: asyncpg.Pool[asyncpg.Record]) -> list[str]:
     """Return what does not hold: references and links to nothing, doubles, cycles, wrong counts."""
     found = []
     for name, sql in (*_dangling(), *_doubled(), *_cyclic(), *_miscounted()):
-        rows = [tuple(row) for row in await connection.fetch(sql)]
+        rows = [tuple(row) for row in await pool.fetch(sql)]
         if rows:
             found.append(f"{name}: {rows[:5]}")
     return found

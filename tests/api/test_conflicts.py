@@ -31,12 +31,6 @@ async def at_once(stack: Stack, *commands: Prepare) -> list[Any]:
     return outcomes
 
 
-async def sound(stack: Stack) -> list[str]:
-    """Return what is broken in the tables."""
-    async with stack.services.pool.acquire() as connection:
-        return await broken(connection)
-
-
 def gone(stack: Stack, kind: str, number: int) -> Prepare:
     """Return the command that deletes an object."""
     return prepare_for(Delete(kind=kind, id=number), stack.services)
@@ -69,7 +63,7 @@ async def test_grant_below_what_is_deleted(stack: Stack, how: str, *, team_goes:
     )
     goes = home["id"] if team_goes else place["id"]
     await at_once(stack, gone(stack, "organization", goes), given)
-    assert await sound(stack) == []
+    assert await broken(stack.services.pool) == []
 
 
 async def test_member_of_a_group_whose_two_parents_go(stack: Stack) -> None:
@@ -89,5 +83,5 @@ async def test_member_of_a_group_whose_two_parents_go(stack: Stack) -> None:
         gone(stack, "group", groups[1]),
         joined(stack, "group", groups[2], "hosts", host["id"]),
     )
-    assert await sound(stack) == []
+    assert await broken(stack.services.pool) == []
     assert (await stack.client.get(f"/api/v2/groups/{groups[2]}/")).status_code == 404

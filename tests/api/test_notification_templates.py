@@ -72,6 +72,11 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
         {"messages": ["Field 'zz' unavailable", "Field 'password' unavailable"]},
     ),
     (
+        "templates that take long to read",
+        {"messages": {"error": {"body": "{{ job }}" * 3000}}},
+        {"messages": ["Messages with more than 20000 characters of templates are not allowed"]},
+    ),
+    (
         "a line break in a message",
         {"messages": {"error": {"message": "a\nb"}}},
         {"messages": ["Messages cannot contain newlines (found newline in error event)"]},

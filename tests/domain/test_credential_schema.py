@@ -133,11 +133,47 @@ def test_templates_are_tried(injectors: dict[str, Any], problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ a.ljust(99999999999) }}", "{{ a|center(99999999999) }}", "{{ a.format(1) }}"]
+    "template",
+    [
+        "{{ a.ljust(99999999999) }}",
+        "{{ a|center(99999999999) }}",
+        "{{ a|indent(99999999999) }}",
+        "{{ a.format(1) }}",
+        "{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set b = 'xx' %}" + "{% set b = b ~ b %}" * 60,
+        "{% macro b() %}{{ a }}{% endmacro %}{{ b() }}",
+        "{{ lipsum(n=100000) }}",
+        "{{ a|slice(99999999)|list }}",
+        "{{ 1|round(-999999999) }}",
+        "{{ a" + ".replace('', 'EEEEEEEEEEEEEEEEEEEE')" * 12 + " }}",
+        "{{ a" + "|replace('', 'EEEEEEEEEEEEEEEEEEEE')" * 12 + " }}",
+        "{{ a" + "|list|join('EEEEEEEEEEEEEEEEEEEE')" * 12 + " }}",
+        "{{ '\"'" + "|tojson" * 60 + " }}",
+        "{{ a.translate({69: a}) }}",
+        "{% if a %}" * 120 + "{% endif %}" * 120,
+        "{{ a" + "~a" * 10_000 + " }}",
+    ],
 )
-def test_a_template_does_not_fill_the_memory(template: str) -> None:
-    """What pads a text to any length is refused before it is tried."""
-    assert len(credential_schema.injector_problems({"env": {"X": template}}, {"fields": [FIELD]}))
+def test_a_template_takes_neither_memory_nor_time(template: str) -> None:
+    """What loops, grows, or takes long to read is refused and not run."""
+    found = credential_schema.injector_problems({"env": {"X": template}}, {"fields": [FIELD]})
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ a|replace('E', 'x')|indent(4) }}",
+        "{{ a.split(',')[0].replace('A', 'b')|default('c', true)|upper }}",
+        "{{ [a, 'b']|join(',') }}{{ {'a': a}|tojson }}",
+        "{% if a == 'x' or a is defined %}{{ a ~ '/' + a }}{% else %}{{ a[1:] }}{% endif %}",
+        "x" * 100_000,
+    ],
+)
+def test_what_injectors_are_made_of_is_allowed(template: str) -> None:
+    """Filters and methods that read, cut or replace, conditions, and long texts as they are."""
+    injectors = {"extra_vars": {"X": template}}
+    assert credential_schema.injector_problems(injectors, {"fields": [FIELD]}) == []
 
 
 def test_a_syntax_error_names_its_place() -> None:
