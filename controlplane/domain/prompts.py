@@ -120,8 +120,7 @@ def _check_variables(
             kept[name] = stored[name]
         elif isinstance(value, str) and value != ENCRYPTED:
             kept[name] = Unsealed(value)
-    checked = {**variables, **{name: ENCRYPTED for name in secret if name not in kept}}
-    checkable = {name: value for name, value in checked.items() if name not in kept}
+    checkable = {name: value for name, value in variables.items() if name not in kept}
     asked_now = [each for each in asked if each["variable"] not in kept]
     wrong = survey.wrong_answers(asked_now, checkable, required=required)
     opened = {n: v.text for n, v in kept.items() if isinstance(v, Unsealed)}

@@ -32,6 +32,7 @@ from controlplane.domain.facts import (
     SettingValue,
     Targets,
     Unsealed,
+    plain,
 )
 from controlplane.domain.resource import Command, Create, Decision, Update
 from controlplane.shell.catch_up import CatchUp
@@ -110,10 +111,9 @@ async def _with_hashes(command: Command) -> Command:
 
 
 async def _hashed(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    password = body.get("password")
-    if not isinstance(password, str) or password in ("", ENCRYPTED):
-        return body
-    if "\x00" in password or any("\ud800" <= each <= "\udfff" for each in password):
+    given = body.get("password")
+    password = str(given) if isinstance(given, str | int | float) else ""
+    if isinstance(given, bool) or password in ("", ENCRYPTED) or not plain(password):
         return body
     return {**body, "password": Hashed(await hash_password(password))}
 

@@ -15,6 +15,7 @@ from tests.api.stack import PASSWORD, Stack
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "c4nary"
+PIN = 7271934471
 
 
 async def _everything_stored(stack: Stack) -> list[tuple[str, bytes]]:
@@ -47,6 +48,10 @@ async def test_no_secret_is_stored_readable(stack: Stack) -> None:
     )
     assert made["inputs"] == {**machine, "password": "$encrypted$"}
     await stack.make("users", username="holder", password=f"{CANARY}-user")
+    for username, pin in (("pinned", PIN), ("pointed", PIN + 0.5)):
+        await stack.make("users", username=username, password=pin)
+        me = await stack.as_user(username, str(pin)).get("/api/v2/me/")
+        assert me.status_code == 200, username
     token = (await stack.client.post("/api/v2/tokens/", json={})).json()["token"]
     await stack.as_user("admin", f"{CANARY}-wrong").get("/api/v2/me/")
     await stack.as_user("holder", f"{CANARY}-user").get("/api/v2/me/")
@@ -55,7 +60,7 @@ async def test_no_secret_is_stored_readable(stack: Stack) -> None:
         client_secret, granted = await _granted(stack, client)
     stored = await _everything_stored(stack)
     assert len(stored) > len(STREAMS)
-    secrets = [CANARY, token, client_secret, *granted, PASSWORD]
+    secrets = [CANARY, str(PIN), token, client_secret, *granted, PASSWORD]
     marks = [
         each for text in secrets for each in (text.encode(), base64.b64encode(text.encode())[:-2])
     ]

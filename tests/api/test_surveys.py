@@ -140,6 +140,12 @@ async def test_schedule_must_answer_what_is_required(stack: Stack) -> None:
     body = {"name": "s", "rrule": RULE, "unified_job_template": made["id"]}
     refused = await stack.client.post("/api/v2/schedules/", json=body)
     assert refused.json() == {"variables_needed_to_start": ["'pw' value missing"]}
+    told = {"variables_needed_to_start": ["Value (secret) for 'pw' expected to be a string."]}
+    for odd in (7271934, 7.25, True, ["letmein"], {"pw": "letmein"}):
+        open_ = await stack.client.post(
+            "/api/v2/schedules/", json={**body, "extra_data": {"pw": odd}}
+        )
+        assert (open_.status_code, open_.json()) == (400, told), odd
     schedule = await stack.make("schedules", **body, extra_data={"pw": "letmein"})
     assert schedule["extra_data"] == {"pw": "$encrypted$"}
     changed = await stack.client.patch(
