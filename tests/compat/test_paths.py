@@ -15,6 +15,8 @@ from tests.compat.posts import ACTIONS, SEGMENTS, TEMPLATES, attaches, creates
 from tests.compat.shapes import BARE, STATUSES
 from tests.deployment.conftest import Deployment
 
+pytestmark = [pytest.mark.xdist_group("paths"), pytest.mark.timeout(180)]
+
 NEVER_MADE = (
     "ad_hoc_commands",
     "ad_hoc_command_events",
