@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 from msgspec import Struct
 
-from controlplane.api import filters, pagination, smart_hosts, visibility
+from controlplane.api import filters, pagination, seen_filters, smart_hosts, visibility
 from controlplane.api.call import Call
 from controlplane.api.errors import BadRequest
 from controlplane.api.filters import Ordering
@@ -65,8 +65,8 @@ async def find(
         table, call.pairs, lambda role: visibility.holding(call.who, kind, role)
     )
     if kind == "host" and (text := call.parameter("host_filter")):
-        parts.append(_filtered(text))
-    everything = AllOf(parts=(*parts, asked))
+        asked = AllOf(parts=(asked, _filtered(text)))
+    everything = AllOf(parts=(*parts, seen_filters.seen(call.who, asked)))
     page = pagination.read(call.pairs, call.path)
     order = filters.orderings(table, call.pairs)
     named = any(name in ("order_by", "order") for name, _ in call.pairs)

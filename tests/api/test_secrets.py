@@ -139,3 +139,46 @@ async def test_a_filter_tells_nothing_about_a_secret(stack: Stack) -> None:
     ):
         answered = await stack.client.get(path)
         assert answered.status_code == 403, path
+
+
+async def test_a_filter_tells_nothing_about_what_is_not_seen(stack: Stack) -> None:
+    """Lists look only at related rows that their reader sees, and at names that stand in them."""
+    home = await stack.make("organizations", name="filtered")
+    await stack.make("users", username="hidden-mate", password=CANARY, email="hidden@e.com")
+    hidden = await stack.make("inventories", name="hidden", organization=home["id"])
+    await stack.make("hosts", name="h", inventory=hidden["id"], variables='{"key": "k1"}')
+    label = {"name": "shown", "organization": home["id"]}
+    project = await stack.make(
+        "projects", name="run", organization=home["id"], scm_type="git", scm_url="https://e.com/x"
+    )
+    fields = {"name": "run", "inventory": hidden["id"], "playbook": "a.yml"}
+    made = await stack.make("job_templates", **fields, project=project["id"])
+    assert (await stack.client.post(f"{made['url']}labels/", json=label)).status_code == 201
+    user = await stack.add_user("curious")
+    role = made["summary_fields"]["object_roles"]["execute_role"]["id"]
+    assert (
+        await stack.client.post(f"/api/v2/users/{user}/roles/", json={"id": role})
+    ).status_code == 204
+    asked = {
+        "inventory__hosts__variables__contains=k1": 0,
+        "not__inventory__hosts__variables__contains=k1": 1,
+        "organization__inventories__name=hidden": 0,
+        "organization__max_hosts=0": 0,
+        "project__organization__name=filtered": 0,
+        "inventory__hosts__search=h": 0,
+        "created_by__email__startswith=": 1,
+        "organization__created_by__email__startswith=": 0,
+        "inventory__name=hidden": 1,
+        "labels__name=shown": 1,
+        "project__name__in=run,walk": 1,
+        "created_by__username=admin": 1,
+        "role_level=execute_role": 1,
+        "inventory__isnull=false": 1,
+    }
+    curious = stack.as_user("curious")
+    for query, expected in asked.items():
+        path = f"/api/v2/job_templates/?name=run&{query}"
+        mine = (await curious.get(path)).json()
+        assert mine["count"] == expected, query
+        everything = (await stack.client.get(path)).json()
+        assert everything["count"] == (0 if query.startswith("not__") else 1), query
