@@ -1,7 +1,7 @@
 """What the messages of a notification template may say: Jinja over fields that will exist.
 
 Nothing is rendered: a template's names are read off its syntax tree, so that no loop of a message
-costs the control plane anything.
+costs the control plane anything. Nor is it compiled, for Jinja works constants out as it does so.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, TemplateSyntaxError, nodes
 
 from schemas.notification_types import APPROVAL_EVENTS, EVENTS
 
@@ -35,6 +35,8 @@ _JOB_WORDS = (
 JOB_FIELDS = frozenset(_JOB_WORDS.split())
 """What a message may ask of ``job``."""
 KINDS = ("message", "body")
+_GIVEN = frozenset({"loop", "self", "caller", "varargs", "kwargs"})
+"""Names that Jinja's own statements bring."""
 TEMPLATES_MAX = 20_000
 """Characters of all texts with something to fill in: Jinja takes a while to read them."""
 TOO_LONG = f"Messages with more than {TEMPLATES_MAX} characters of templates are not allowed"
@@ -104,7 +106,7 @@ def _fields(text: str) -> Iterator[str]:
         return
     try:
         tree = _ENVIRONMENT.parse(text)
-        unknown = meta.find_undeclared_variables(tree) - VARIABLES
+        unknown = _free_names(tree) - VARIABLES
     except (TemplateSyntaxError, RecursionError) as error:
         yield f"Unable to render message '{text}': {error}"
         return
@@ -113,6 +115,17 @@ def _fields(text: str) -> Iterator[str]:
     asked = {_asked(node) for node in tree.find_all((nodes.Getattr, nodes.Getitem))}
     for name in sorted(asked - JOB_FIELDS - {""}):
         yield f"Field '{name}' unavailable"
+
+
+def _free_names(tree: nodes.Template) -> set[str]:
+    """Return the names that a template does not set itself; raises for an unknown filter."""
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
+        known = _ENVIRONMENT.filters if isinstance(node, nodes.Filter) else _ENVIRONMENT.tests
+        if node.name not in known:
+            raise TemplateSyntaxError(f"No filter or test named {node.name!r}.", node.lineno)
+    names = list(tree.find_all(nodes.Name))
+    own = {each.name for each in names if each.ctx != "load"}
+    return {each.name for each in names if each.ctx == "load"} - own - _GIVEN
 
 
 def _asked(node: nodes.Expr) -> str:

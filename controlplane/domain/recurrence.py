@@ -8,7 +8,9 @@ and that it never comes shows soon.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -18,12 +20,20 @@ from typing import Any
 import dateutil.parser
 import dateutil.rrule
 import dateutil.tz
+import msgspec
 from msgspec import Struct
 
 CYCLE_YEARS = 400
 LAST_YEAR = 9969
 AT_LEAST_YEARS = 30
+HORIZON_YEARS = 80
+"""Twice the longest gap that the calendar leaves between two days of a rule: a 29 February that is
+a Sunday comes again within 40 years."""
+EARLIEST_YEAR = 1000
 COUNT_MAX = 999
+RULES_MAX = 5
+TIMES_MAX = 1440
+"""Times of day that one rule may name: dateutil makes a list of them all."""
 LENGTH_MAX = 4096
 NO_START = "Valid DTSTART required in rrule. Value should start with: DTSTART:YYYYMMDDTHHMMSSZ"
 NAIVE = "DTSTART cannot be a naive datetime.  Specify ;TZINFO= or YYYYMMDDTHHMMSSZZ."
@@ -34,6 +44,7 @@ _ZONE = re.compile(r"DTSTART;TZID=([^:;\s]+):")
 _RULE = re.compile(r"RULE:\S*")
 _UNTIL = re.compile(r"UNTIL=(\d{8}(?:T\d{6})?)(Z?)")
 _COUNT = re.compile(r"COUNT=(\d+)")
+_TIMES = re.compile(r"BY(?:HOUR|MINUTE|SECOND)[:=]([^;]*)", re.IGNORECASE)
 _LONG_INTERVAL = re.compile(r"INTERVAL=(?:0|-|\d{7})")
 _CLOCK = re.compile("HOURLY|MINUTELY", re.IGNORECASE)
 _NUMBERED_DAY = re.compile(r"BYDAY[:=]+[^;]*?\d+[A-Za-z]{2}")
@@ -69,9 +80,17 @@ class Recurrence(Struct, frozen=True, kw_only=True):
     start: datetime
     rules: tuple[Any, ...]
     excluded: tuple[Any, ...]
+    opening: datetime | None = None
+    """The first time of all; None for a rule that never comes, which is not searched again."""
 
     def after(self, moment: datetime, number: int) -> list[datetime]:
         """Return the next times after a moment, in the rule's zone; at most ``number``."""
+        if self.opening is None:
+            return []
+        return self.search(moment, number)
+
+    def search(self, moment: datetime, number: int) -> list[datetime]:
+        """Return the same of a rule of which it is not known whether it ever comes."""
         found: list[datetime] = []
         for rule in self.rules:
             found += _times(rule, moment, number * (1 + 9 * len(self.excluded)))
@@ -80,19 +99,22 @@ class Recurrence(Struct, frozen=True, kw_only=True):
 
     def next_run(self, now: datetime) -> datetime | None:
         """Return the first time after now, in UTC."""
+        if self.opening is None or self.opening > now:
+            return self.first()
         return next((each.astimezone(UTC) for each in self.after(now, 1)), None)
 
     def first(self) -> datetime | None:
         """Return the first time of all, in UTC."""
-        return self.next_run(self.start - timedelta(seconds=1))
+        return None if self.opening is None else self.opening.astimezone(UTC)
 
     def last(self) -> datetime | None:
         """Return the last time of all, in UTC; None when there is no end."""
-        ends = [_end(rule) for rule in self.rules]
+        ends = [_end(rule) for rule in self.rules] if self.opening is not None else []
         known = [each for each in ends if each is not None]
-        return max(known).astimezone(UTC) if len(known) == len(ends) else None
+        return max(known).astimezone(UTC) if known and len(known) == len(ends) else None
 
 
+@functools.lru_cache(4096)
 def read(text: str) -> Recurrence:
     """Read a schedule's rule; raises Unruly."""
     if messages := _refusals(text):
@@ -115,10 +137,18 @@ def read(text: str) -> Recurrence:
                 rules=rules,
                 excluded=excluded,
             )
-            recurrence.after(begin, 1)
+            opening = _opening(recurrence)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:
         raise Unruly(f"{UNPARSED}{error}") from error
-    return recurrence
+    return msgspec.structs.replace(recurrence, opening=opening)
+
+
+def _opening(rule: Recurrence) -> datetime | None:
+    """Return the first time of all; raises ValueError for a start too early to count from."""
+    if rule.start.year < EARLIEST_YEAR:
+        message = f"year {rule.start.year} is out of range"
+        raise ValueError(message)
+    return next(iter(rule.search(rule.start - timedelta(seconds=1), 1)), None)
 
 
 def _refusals(text: str) -> list[str]:
@@ -136,6 +166,8 @@ def _refusals(text: str) -> list[str]:
         found.append("Multiple DTSTART is not supported.")
     if not rules:
         found.append("One or more rule required in rrule.")
+    if len(rules) > RULES_MAX:
+        found.append(f"More than {RULES_MAX} rules are not supported.")
     banned = [word for word in ("RDATE", "EXDATE") if word in text.upper()]
     found += [f"{word} not allowed in rrule." for word in banned]
     for rule in rules:
@@ -152,6 +184,8 @@ def _refusals_of_rule(rule: str) -> Iterator[str]:
         yield f"{UNPARSED}not supported"
     elif "BYSETPOS" in rule.upper() and _CLOCK.search(rule):
         yield f"{UNPARSED}BYSETPOS needs a frequency of days or longer"
+    if math.prod(each.count(",") + 1 for each in _TIMES.findall(rule)) > TIMES_MAX:
+        yield f"{UNPARSED}more than {TIMES_MAX} times a day are not supported"
     if _NUMBERED_DAY.search(rule):
         yield "BYDAY with numeric prefix not supported"
     if "COUNT" in rule and "UNTIL" in rule:
@@ -222,8 +256,8 @@ def _walk(rule: Any, moment: datetime) -> Iterator[datetime]:
 def _near_the_end(rule: Any, start: datetime, changes: dict[str, Any]) -> Iterator[datetime]:
     """Walk a rule by days or more as though it were centuries later.
 
-    What never comes is looked for to the last year there is: so that this is not far. The calendar
-    repeats itself every 400 years.
+    What never comes is looked for to the last year there is, or for as long as a time can keep
+    away: so that this is not far. The calendar repeats itself every 400 years.
     """
     years = max(0, (LAST_YEAR - start.year) // CYCLE_YEARS * CYCLE_YEARS)
     until = changes["until"]
@@ -234,6 +268,11 @@ def _near_the_end(rule: Any, start: datetime, changes: dict[str, Any]) -> Iterat
             if last > start.year + years
             else until + (_in_year(start, start.year + years) - start)
         )
+    interval = changes.get("interval", rule._interval)  # noqa: SLF001
+    far = start.year + years + HORIZON_YEARS * max(1, interval)
+    near = rule._count is None and rule._freq in _EVEN  # noqa: SLF001 - it starts near the moment
+    if near and until is None and far < LAST_YEAR:
+        until = _in_year(start, far)
     shifted = {**changes, "dtstart": _in_year(start, start.year + years), "until": until}
     for each in _replaced(rule, **shifted):
         yield _in_year(each, each.year - years)

@@ -72,6 +72,20 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
         {"messages": ["Field 'zz' unavailable", "Field 'password' unavailable"]},
     ),
     (
+        "a constant that nobody works out",
+        {"messages": {"error": {"body": "{{ '%9999999999d' % 3 }}{{ 9 ** 9 ** 9 }}{{ zz }}"}}},
+        {"messages": ["Field 'zz' unavailable"]},
+    ),
+    (
+        "an unknown filter",
+        {"messages": {"error": {"message": "{{ job|shout }}"}}},
+        {
+            "messages": [
+                "Unable to render message '{{ job|shout }}': No filter or test named 'shout'.\n  line 1"
+            ]
+        },
+    ),
+    (
         "templates that take long to read",
         {"messages": {"error": {"body": "{{ job }}" * 3000}}},
         {"messages": ["Messages with more than 20000 characters of templates are not allowed"]},

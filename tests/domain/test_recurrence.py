@@ -147,3 +147,37 @@ def test_what_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(Unruly) as refused:
         recurrence.read(text)
     assert refused.value.messages[0].startswith("rrule parsing failed validation: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DTSTART:00010101T000000Z RRULE:FREQ=MINUTELY;INTERVAL=1;COUNT=9",
+        "DTSTART:20300101T000000Z" + " RRULE:FREQ=DAILY;INTERVAL=1;BYMONTH=2;BYMONTHDAY=30" * 60,
+        "DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1"
+        + "".join(f";BY{of}={','.join(map(str, range(60)))}" for of in ("MINUTE", "SECOND")),
+    ],
+)
+def test_rules_that_cost_much_are_refused(text: str) -> None:
+    """A start before all counting, rules by the dozen and every second of a day are no rules."""
+    with pytest.raises(recurrence.Unruly):
+        recurrence.read(text)
+
+
+def test_a_rule_that_never_comes_is_searched_once() -> None:
+    """Whoever lists schedules asks again and again for the next time of each."""
+    rule = recurrence.read("DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1;BYSETPOS=366")
+    assert (rule.opening, rule.first(), rule.last()) == (None, None, None)
+    assert rule.after(rule.start, 5) == []
+    assert recurrence.read(rule.text) is rule
+
+
+def test_a_rare_day_is_found() -> None:
+    """A 29 February that is a Sunday is found from whatever day it is looked for."""
+    rule = recurrence.read(
+        "DTSTART:18800101T000000Z RRULE:FREQ=DAILY;INTERVAL=1;BYMONTH=2;BYMONTHDAY=29;BYDAY=SU"
+    )
+    found = [
+        rule.next_run(datetime(year, 3, 1, tzinfo=UTC)) for year in (1880, 2026, 2032, 2088, 2200)
+    ]
+    assert [each and each.year for each in found] == [1920, 2032, 2060, 2128, 2224]
