@@ -83,6 +83,8 @@ class Ordering(Struct, frozen=True, kw_only=True):
     path: tuple[Relation, ...]
     column: Column
     descending: bool
+    limits: tuple[Where, ...] = ()
+    """For each relation which rows there may decide the order; empty where all may."""
 
 
 def condition(table: Table, pairs: Pairs, role_level: RoleLevel | None = None) -> Where:

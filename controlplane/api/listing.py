@@ -68,7 +68,9 @@ async def find(
         asked = AllOf(parts=(asked, _filtered(text)))
     everything = AllOf(parts=(*parts, seen_filters.seen(call.who, asked)))
     page = pagination.read(call.pairs, call.path)
-    order = filters.orderings(table, call.pairs)
+    order = tuple(
+        seen_filters.ordering(call.who, key) for key in filters.orderings(table, call.pairs)
+    )
     named = any(name in ("order_by", "order") for name, _ in call.pairs)
     first = "" if within is None or named else within.first
     writing = _Writing(table, everything, (first, order), page)
@@ -146,9 +148,10 @@ def _order_key(statement: Statement, key: Ordering) -> str:
     expression = key.column.sql
     alias = "t"
     wrappers: list[tuple[str, str]] = []
-    for relation in key.path:
+    limits = key.limits or (AllOf(parts=()),) * len(key.path)
+    for relation, limit in zip(key.path, limits, strict=True):
         far = statement.alias()
-        join = relation.on.format(near=alias, far=far)
+        join = f"{relation.on.format(near=alias, far=far)} and {statement.condition(limit, far)}"
         wrappers.append((f"{table_of(relation.table).source} {far}", join))
         alias = far
     sql = expression.format(t=alias)

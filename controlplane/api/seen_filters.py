@@ -1,4 +1,4 @@
-"""What a filter may look at: the related rows that its caller may read, and what is shown anyway.
+"""What filters and orders look at: related rows that the caller may read, and what is shown anyway.
 
 Whether a list is empty answers a question about whatever its filter looks at, letter by letter.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from controlplane.api import visibility
+from controlplane.api.filters import Ordering
+from controlplane.api.tables import Column, Relation
 from controlplane.api.where import AllOf, AnyOf, Compare, Related, Where, Without
 from controlplane.domain.access import Principal
 from schemas.resource import RESOURCES
@@ -19,6 +21,16 @@ _LISTED = frozenset({"labels", "credentials"})
 def seen(who: Principal, where: Where) -> Where:
     """Return a request's condition with each related row limited to those that the caller sees."""
     return where if who.superuser or who.auditor else _limited(who, where, near=True)
+
+
+def ordering(who: Principal, key: Ordering) -> Ordering:
+    """Return a request's sort key with the rows that it follows limited in the same way."""
+    shown = len(key.path) == 1 and _tells(key.path[0], key.column)
+    if shown or who.superuser or who.auditor:
+        return key
+    return replace(
+        key, limits=tuple(visibility.visible(who, relation.table) for relation in key.path)
+    )
 
 
 def _limited(who: Principal, where: Where, *, near: bool) -> Where:
@@ -38,16 +50,20 @@ def _limited(who: Principal, where: Where, *, near: bool) -> Where:
 
 def _is_shown(where: Related) -> bool:
     """Return whether an answer tells what a condition asks: names of what a row refers to."""
-    relation = where.relation
-    if relation.table not in RESOURCES or (relation.many and relation.name not in _LISTED):
-        return False
-    return _asks_only(where.where, frozenset({"id", *RESOURCES[relation.table].summary}))
+    return _asks_only(where.relation, where.where)
 
 
-def _asks_only(where: Where, names: frozenset[str]) -> bool:
+def _asks_only(relation: Relation, where: Where) -> bool:
     match where:
         case AllOf(parts=parts) | AnyOf(parts=parts):
-            return all(_asks_only(each, names) for each in parts)
+            return all(_asks_only(relation, each) for each in parts)
         case Compare(column=column):
-            return column.name in names
+            return _tells(relation, column)
     return False
+
+
+def _tells(relation: Relation, column: Column) -> bool:
+    """Return whether a row's summaries hold a column of what it refers to."""
+    if relation.table not in RESOURCES or (relation.many and relation.name not in _LISTED):
+        return False
+    return column.name in ("id", *RESOURCES[relation.table].summary)

@@ -182,3 +182,29 @@ async def test_a_filter_tells_nothing_about_what_is_not_seen(stack: Stack) -> No
         assert mine["count"] == expected, query
         everything = (await stack.client.get(path)).json()
         assert everything["count"] == (0 if query.startswith("not__") else 1), query
+
+
+async def test_an_order_tells_nothing_about_what_is_not_seen(stack: Stack) -> None:
+    """Rows that a reader sees are not ordered by what it does not: that would tell it by halves."""
+    home = await stack.make("organizations", name="ordered")
+    emails = {"a-maker": "z@e.com", "z-maker": "a@e.com"}
+    for username, email in emails.items():
+        maker = await stack.add_user(username, email=email)
+        role = home["summary_fields"]["object_roles"]["inventory_admin_role"]["id"]
+        await stack.client.post(f"/api/v2/users/{maker}/roles/", json={"id": role})
+    reader = await stack.add_user("ordering")
+    for username in emails:
+        body = {"name": f"by-{username}", "organization": home["id"]}
+        made = (await stack.as_user(username).post("/api/v2/inventories/", json=body)).json()
+        role = made["summary_fields"]["object_roles"]["read_role"]["id"]
+        await stack.client.post(f"/api/v2/users/{reader}/roles/", json={"id": role})
+    by_name, by_email = ["by-a-maker", "by-z-maker"], ["by-z-maker", "by-a-maker"]
+    for client, key, expected in (
+        (stack.client, "created_by__email", by_email),
+        (stack.as_user("ordering"), "created_by__email", by_name),
+        (stack.as_user("ordering"), "-created_by__email", by_name),
+        (stack.as_user("ordering"), "-created_by__username", by_email),
+    ):
+        path = f"/api/v2/inventories/?name__startswith=by-&order_by={key},name"
+        listed = (await client.get(path)).json()["results"]
+        assert [each["name"] for each in listed] == expected, key
