@@ -81,8 +81,10 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, list[str]]]] = [
         {"messages": {"error": {"message": "{{ job|shout }}"}}},
         {
             "messages": [
-                "Unable to render message '{{ job|shout }}': No filter or test named 'shout'."
-                "\n  line 1"
+                (
+                    "Unable to render message '{{ job|shout }}': No filter or test named 'shout'."
+                    "\n  line 1"
+                )
             ]
         },
     ),
