@@ -13,6 +13,10 @@ DEPTH_MAX = 200
 VALUES_MAX = 1_000_000
 CHARACTERS_MAX = 64 * 1024 * 1024
 """What a text may grow to once its YAML aliases are written out; they multiply, and may recur."""
+YAML_VALUES_MAX = 200_000
+"""Values that a YAML text may seem to have: each takes microseconds, and everybody waits."""
+_SEPARATORS = (",", ":", "\n", "[", "{", "- ", "? ")
+"""What stands between any two values of a YAML text."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -36,6 +40,7 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         json_error = str(error)
     try:
+        _check_number(text)
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where built
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         message = f"Cannot parse as JSON (error: {json_error}) or YAML (error: {error})."
@@ -74,6 +79,13 @@ def _object(value: Any) -> dict[str, Any]:
         message = f"Cannot be written as JSON (error: {error})."
         raise NotVariables(message) from error
     return found
+
+
+def _check_number(text: str) -> None:
+    """Raise ValueError for a YAML text that would take long to read."""
+    if sum(map(text.count, _SEPARATORS)) > YAML_VALUES_MAX:
+        message = f"more than {YAML_VALUES_MAX} values are taken as JSON only"
+        raise ValueError(message)
 
 
 def _check_extent(value: Any) -> None:

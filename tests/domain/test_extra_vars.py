@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -78,3 +79,14 @@ def test_a_lone_surrogate_is_refused() -> None:
     for variables in ({"a": ["\ud800"]}, "\ud800", '{"a": "\ud800"}', "a: \ud800"):
         with pytest.raises(extra_vars.NotVariables, match="surrogates"):
             extra_vars.parse(variables)
+
+
+@pytest.mark.parametrize("text", ["a: [" + "1," * 250_000 + "]", "- " * 250_000, "a:\n" * 250_000])
+def test_yaml_of_very_many_values_is_not_read(text: str) -> None:
+    """Everybody would wait while it is; as JSON such variables are taken."""
+    with pytest.raises(
+        extra_vars.NotVariables, match="more than 200000 values are taken as JSON only"
+    ):
+        extra_vars.parse(text)
+    many = ["1"] * 250_000
+    assert extra_vars.parse(json.dumps({"a": many})) == {"a": many}
