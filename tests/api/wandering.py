@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+import schemas.resources  # noqa: F401 - declares every kind
 from schemas.resource import RESOURCES, Resource
 
 RULE = "DTSTART:20300101T000000Z RRULE:FREQ=DAILY;INTERVAL=1;COUNT=3"
