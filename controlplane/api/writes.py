@@ -37,6 +37,7 @@ GUARDED: dict[str, dict[str, tuple[str, str]]] = {
     "inventory": {"host_filter": ("organization", "add_inventory")}
 }
 """Fields whose change needs a right on what another field refers to: its name and the verb."""
+_OWNER = "organization"
 _FALSE = (None, False, 0, "", "0", "false", "False", "f", "no", "off")
 
 
@@ -121,6 +122,7 @@ async def check_update(
     for name, (field, verb) in GUARDED.get(resource.kind, {}).items():
         if name in body and body[name] != row.get(name):
             await _check_reference(view, who, resource, field, (row.get(field), verb))
+    await _check_owner(view, who, resource, body, row)
     await _check_references(view, who, resource, body, row)
 
 
@@ -135,6 +137,17 @@ async def _check_references(
         if known(ref.kind) and -(2**63) < target < 2**63:
             verb = access.ref_verb(resource.kind, field.name, ref.kind)
             await _check_reference(view, who, resource, field.name, (target, verb))
+
+
+async def _check_owner(
+    view: View, who: Principal, resource: Resource, body: Mapping[str, Any], row: Row
+) -> None:
+    """Raise 403 unless the caller may take the object away from the organization that has it."""
+    name = _OWNER
+    owned = name in access.OWNER_FIELDS.get(resource.kind, ()) and row.get(name) is not None
+    if owned and name in body and reference(body[name]) != row[name]:
+        verb = access.ref_verb(resource.kind, name, _OWNER)
+        await _check_reference(view, who, resource, name, (row[name], verb))
 
 
 async def _check_reference(

@@ -136,6 +136,37 @@ async def test_prompts_name_only_what_may_be_used(stack: Stack, template: dict[s
     assert (await client.get(path)).status_code == 200
 
 
+async def test_who_administers_an_object_does_not_take_it_away(stack: Stack) -> None:
+    """An object leaves its organization only by who may add such objects there."""
+    home, away = [await stack.make("organizations", name=f"moving-{n}") for n in "12"]
+    number = home["id"]
+    cases: dict[str, dict[str, Any]] = {
+        "credentials": {"credential_type": 1, "inputs": {}},
+        "projects": {"scm_type": "git", "scm_url": "https://e.com/x.git"},
+        "inventories": {},
+        "workflow_job_templates": {},
+    }
+    user = await stack.add_user("mover")
+    for role in ("credential_admin", "project_admin", "inventory_admin", "workflow_admin"):
+        await grant(stack, user, away, role)
+    await grant(stack, user, home, "member")
+    client = stack.as_user("mover")
+    for plural, more in cases.items():
+        made = await stack.make(plural, name=f"moved-{plural}", organization=number, **more)
+        await grant(stack, user, made, "admin")
+        for body in ({"organization": away["id"]}, {"organization": None}, {"organization": ""}):
+            refused = await client.patch(made["url"], json=body)
+            assert refused.status_code == 403, (plural, body)
+        same = await client.patch(made["url"], json={"organization": str(number)})
+        assert same.status_code == 200, same.text
+        whole = await client.put(made["url"], json={"name": f"put-{plural}", **more})
+        assert (await stack.client.get(made["url"])).json()["organization"] == number, whole.text
+    for role in ("credential_admin", "project_admin", "inventory_admin", "workflow_admin"):
+        await grant(stack, user, home, role)
+    moved = await client.patch(made["url"], json={"organization": away["id"]})
+    assert moved.status_code == 200, moved.text
+
+
 async def test_a_copy_borrows_no_credential(stack: Stack, template: dict[str, Any]) -> None:
     """A template is copied by who may use its credentials, and only by them."""
     number = template["organization"]
