@@ -144,12 +144,15 @@ async def show_activity(call: Call) -> Response[Any]:
 
 
 async def change(call: Call) -> Response[Any]:
-    """Change a token's description or scope."""
+    """Change a token's description or scope; nobody widens what another user has allowed."""
     body = await call.body()
     async with call.read() as view:
         row = await _token(call, view, "edit")
     description = tokens.text(body, "description", row["description"])
     scope = tokens.scope_of(body, row["scope"])
+    own = call.who.superuser or row["user_id"] == call.who.id
+    if not own and not set(scope.split()) <= set(row["scope"].split()):
+        raise PermissionDenied
     appended = await submit(call, token_commands.update_token(row["id"], description, scope))
     await caught_up(call, appended)
     changed = {**row, "description": description, "scope": scope}

@@ -253,6 +253,28 @@ async def test_tokens_of_an_application_are_looked_after(stack: Stack) -> None:
     assert (await admin.get(personal["url"])).status_code == 403
 
 
+async def test_nobody_widens_what_another_user_allowed(stack: Stack) -> None:
+    """Who looks after an application may narrow a user's token of it, and end it, no more."""
+    made = await application(stack, "narrow")
+    home = (await stack.client.get(f"/api/v2/organizations/{made['organization']}/")).json()
+    user = await stack.add_user("narrow-boss")
+    role = home["summary_fields"]["object_roles"]["admin_role"]["id"]
+    given = await stack.client.post(f"/api/v2/users/{user}/roles/", json={"id": role})
+    assert given.status_code == 204, given.text
+    boss, body = stack.as_user("narrow-boss"), {"scope": "read"}
+    token = (await stack.client.post(made["related"]["tokens"], json=body)).json()
+    for scope in ("write", "read write"):
+        refused = await boss.patch(token["url"], json={"scope": scope})
+        assert refused.status_code == 403, scope
+    assert (await boss.patch(token["url"], json={"description": "seen"})).status_code == 200
+    shown = (await stack.client.get(token["url"])).json()
+    assert (shown["scope"], shown["description"]) == ("read", "seen")
+    own = await stack.client.patch(token["url"], json={"scope": "read write"})
+    assert own.json()["scope"] == "read write"
+    narrowed = await boss.patch(token["url"], json=body)
+    assert narrowed.json()["scope"] == "read"
+
+
 async def test_tokens_die_with_their_application_and_its_organization(stack: Stack) -> None:
     """At once, and their details with them."""
     for name, victim in (("mortal", "applications"), ("mortal-too", "organizations")):
