@@ -110,19 +110,21 @@ async def _survey(view: View, rows: Sequence[Row]) -> ByID:
 
 
 async def _schedule(view: View, rows: Sequence[Row]) -> ByID:
-    """What follows from the rule and the present moment; rules are as they were checked."""
+    """What follows from the rule and the present moment.
+
+    A rule that was stored when more was allowed is shown, and has no next time.
+    """
     del view
-    found: ByID = {}
-    for row in rows:
+    return {row["id"]: {**_without_answers(row), **_times_of(row)} for row in rows}
+
+
+def _times_of(row: Row) -> dict[str, Any]:
+    try:
         rule = recurrence.read(row["rrule"])
-        following = rule.next_run(clock.now()) if row["enabled"] else None
-        found[row["id"]] = {
-            **_without_answers(row),
-            "next_run": following,
-            "timezone": rule.zone,
-            "until": rule.until,
-        }
-    return found
+    except recurrence.Unruly:
+        return {"next_run": None, "timezone": "", "until": ""}
+    following = rule.next_run(clock.now()) if row["enabled"] else None
+    return {"next_run": following, "timezone": rule.zone, "until": rule.until}
 
 
 async def _host(view: View, rows: Sequence[Row]) -> ByID:

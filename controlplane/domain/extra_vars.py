@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any
@@ -17,6 +18,8 @@ YAML_VALUES_MAX = 200_000
 """Values that a YAML text may seem to have: each takes microseconds, and everybody waits."""
 _SEPARATORS = (",", ":", "\n", "[", "{", "- ", "? ")
 """What stands between any two values of a YAML text."""
+_SIXTIETHS = re.compile(r"(?::[0-5]?[0-9]){16}")
+"""A number in base 60, as YAML 1.1 has it: reading a long one takes the square of its length."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -85,6 +88,9 @@ def _check_number(text: str) -> None:
     """Raise ValueError for a YAML text that would take long to read."""
     if sum(map(text.count, _SEPARATORS)) > YAML_VALUES_MAX:
         message = f"more than {YAML_VALUES_MAX} values are taken as JSON only"
+        raise ValueError(message)
+    if _SIXTIETHS.search(text):
+        message = "a number in base 60 is too long"
         raise ValueError(message)
 
 

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
+from controlplane.api.writes import context_of
 from ops.cli import unrun
+from schemas import subjects
+from schemas.envelope import SYSTEM
+from schemas.events.resource import ResourceUpdated
 from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -245,3 +249,17 @@ async def test_system_templates_are_there_from_the_start(stack: Stack) -> None:
     ]
     assert (await stack.client.post("/api/v2/system_job_templates/", json={})).status_code == 405
     assert (await stack.client.delete("/api/v2/system_job_templates/1/")).status_code == 405
+
+
+async def test_a_rule_of_other_days_is_shown(stack: Stack) -> None:
+    """A log may hold a rule that is refused by now: it has no next time and breaks no list."""
+    made = await template(stack, "older")
+    schedule = await stack.make("schedules", name="o", unified_job_template=made["id"], rrule=RULE)
+    rule = "DTSTART:00010101T000000Z RRULE:FREQ=DAILY;INTERVAL=1"
+    event = ResourceUpdated(kind="schedule", id=schedule["id"], changes={"rrule": rule}, was={})
+    subject = subjects.config("schedule", schedule["id"])
+    position = await stack.services.store.append(subject, context_of(SYSTEM), (event,))
+    assert await stack.services.catch_up.wait("config", position, 20)
+    listed = await stack.client.get(f"{made['url']}schedules/")
+    shown = listed.json()["results"][0]
+    assert (shown["rrule"], shown["next_run"], shown["timezone"]) == (rule, None, "")

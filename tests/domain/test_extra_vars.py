@@ -90,3 +90,13 @@ def test_yaml_of_very_many_values_is_not_read(text: str) -> None:
         extra_vars.parse(text)
     many = ["1"] * 250_000
     assert extra_vars.parse(json.dumps({"a": many})) == {"a": many}
+
+
+def test_long_number_in_base_60_is_not_read() -> None:
+    """It would take the square of its length; what looks like a time or an address is taken."""
+    with pytest.raises(extra_vars.NotVariables, match="a number in base 60 is too long"):
+        extra_vars.parse("a: 1" + ":59" * 60_000)
+    assert extra_vars.parse("a: 1:30\nb: '10:20:30:40:50:59'\n") == {
+        "a": 90,
+        "b": "10:20:30:40:50:59",
+    }
