@@ -13,6 +13,8 @@ from msgspec import Struct
 
 DEPTH_MAX = 50
 TERMS_MAX = 500
+VALUE_MAX = 1024
+"""Characters of a value, lists of alternatives apart: each host's texts are searched for it."""
 _TOKEN = re.compile(r'\s*(?:([()=])|"([^"]*)"|([^\s()="]+))')
 FACTS = "ansible_facts"
 _FACT_LOOKUP = re.compile(
@@ -110,6 +112,8 @@ class _Parser:
         if value is None or value.sign or (bare and self._continues()):
             return self._checked(Term(name.text, ""))
         self._at += 1
+        if len(value.text) > VALUE_MAX and not name.text.endswith("__in"):
+            raise self._wrong()
         return self._checked(Term(name.text, value.text))
 
     def _checked(self, term: Term) -> Term:

@@ -78,6 +78,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert isinstance(parse(text), Term | Every | Some)
 
 
+def test_a_value_that_is_long_to_search_for_is_refused() -> None:
+    """One such smart inventory kept whoever listed inventories waiting; lists of ids are taken."""
+    with pytest.raises(NotAFilter):
+        parse("search=" + "a" * 1025)
+    assert parse("search=" + "a" * 1024) == Term("search", "a" * 1024)
+    ids = ",".join(map(str, range(2000)))
+    assert parse(f"id__in={ids}") == Term("id__in", ids)
+
+
 WORDS = st.text(alphabet="abcé._-1", min_size=1, max_size=5)
 TERMS = st.builds(Term, WORDS, st.text(alphabet="ab 1()=é", max_size=5))
 
