@@ -16,9 +16,11 @@ import logging
 import re
 import sys
 import threading
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import TextIO
 
 import structlog
 from msgspec import Struct
@@ -66,6 +68,20 @@ def setup_logging(role: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+    warnings.showwarning = _log_warning
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Log what a library warns of: a plain line would be none of the role's."""
+    del filename, lineno, file, line
+    structlog.get_logger().warning(str(message), category=category.__name__)
 
 
 def current() -> str | None:

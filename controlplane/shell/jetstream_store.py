@@ -39,6 +39,8 @@ log = structlog.get_logger()
 ACK_WITHIN_S = 5.0
 RETRY_S = 0.1
 _WRONG_LAST = frozenset({10071, 10164})
+_BESIDE = "access."
+"""Subjects of what is noted beside a command: dying there says nothing about the command."""
 _STREAMS = {"config": CONFIG.name, "job": JOBS.name, "access": ACCESS.name}
 
 
@@ -98,7 +100,8 @@ class JetStreamStore:
                 uncertain = True
                 await asyncio.sleep(RETRY_S)
                 continue
-            signals.reach(signals.Point.APPEND_BEFORE_ACK)
+            if not subject.startswith(_BESIDE):
+                signals.reach(signals.Point.APPEND_BEFORE_ACK)
             sequence = await self._outcome(
                 msgspec.json.decode(answer.data), subject, context.id, expect
             )
