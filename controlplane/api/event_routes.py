@@ -30,6 +30,8 @@ from schemas.output import event_id
 STDOUT_PAGE = 1000
 _FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
 _OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
+_IN_TURN = frozenset({"start_line", "counter", "id"})
+"""Orders that are one: lines are numbered as events come, and so are the events' ids."""
 _CHILDREN = _OF_ATTEMPT + ' and {t}."parent_uuid" = {3}'
 _OF_GROUP = '{t}."host" in (select l."target" from "group_hosts" l where l."id" = {0})'
 
@@ -208,7 +210,9 @@ async def _events_of(view: View, job: Row, condition: str, *more: Any) -> Within
     if state is None:
         return None
     first, last = _ids(job)
-    return Within(where=Sql(text=condition, values=(first, last, state["job_day"], *more)))
+    where = Sql(text=condition, values=(first, last, state["job_day"], *more))
+    count = state["events"] if condition == _OF_ATTEMPT else None
+    return Within(where=where, first='t."id"', same=_IN_TURN, count=count)
 
 
 def _ids(job: Row) -> tuple[int, int]:

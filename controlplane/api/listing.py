@@ -32,6 +32,10 @@ class Within(Struct, frozen=True, kw_only=True):
     """``where`` says alone who sees what, as for one's own tokens."""
     first: str = ""
     """SQL that the rows are ordered by unless the request names an order; empty for none."""
+    same: frozenset[str] = frozenset()
+    """Values of ``order_by`` that come to the order of ``first`` among these rows."""
+    count: int | None = None
+    """How many rows that is, where it is known without counting; of no use once filtered."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -66,18 +70,21 @@ async def find(
     )
     if kind == "host" and (text := call.parameter("host_filter")):
         asked = AllOf(parts=(asked, _filtered(text)))
+    known = within.count if within is not None and asked == AllOf(parts=()) else None
     everything = AllOf(parts=(*parts, seen_filters.seen(call.who, asked)))
     page = pagination.read(call.pairs, call.path)
     order = tuple(
         seen_filters.ordering(call.who, key) for key in filters.orderings(table, call.pairs)
     )
-    named = any(name in ("order_by", "order") for name, _ in call.pairs)
-    first = "" if within is None or named else within.first
+    first = "" if within is None else within.first
+    same = within.same if within is not None else ()
+    if any(name in ("order_by", "order") and value not in same for name, value in call.pairs):
+        first = ""
     writing = _Writing(table, everything, (first, order), page)
     try:
         if writing.regex:
             await view.limit(REGEX_TIMEOUT_MS)
-        found = await writing.read(view)
+        found = await writing.read(view, known)
         if writing.regex:
             await view.limit(STATEMENT_TIMEOUT_MS)
     except REFUSED as error:
@@ -102,40 +109,54 @@ class _Writing:
     def __init__(
         self, table: Table, where: Where, order: tuple[str, tuple[Ordering, ...]], page: Page
     ) -> None:
+        self._table = table
+        self._where = where
+        self._order = order
         self._page = page
         self._counting = Statement()
         condition = self._counting.condition(where, "t")
         self._count = f"select count(*) from {table.source} t where {condition}"  # noqa: S608 - values are bound
-        self._reading = Statement()
-        self._rows = _rows(self._reading, table, where, order, page)
 
     @property
     def regex(self) -> bool:
         """Whether a regular expression of the caller's is matched."""
-        return self._reading.regex
+        return self._counting.regex
 
-    async def read(self, view: View) -> Found:
-        """Return the page."""
-        count = 0
-        if self._page.counted:
+    async def read(self, view: View, known: int | None = None) -> Found:
+        """Return the page; ``known`` is how many rows there are, where nobody need count.
+
+        A page behind the middle is read from the end, so that no page skips more than half.
+        """
+        page, count = self._page, known or 0
+        if page.counted and known is None:
             count = await view.value(self._count, *self._counting.args)
-        rows = await view.fetch(self._rows, *self._reading.args)
-        return Found(page=self._page, count=count, rows=rows)
+        size, skipped, backwards = page.size, page.offset, False
+        if count // 2 < page.offset < count:
+            size = min(page.size, count - page.offset)
+            skipped, backwards = count - page.offset - size, True
+        statement = Statement()
+        sql = self._rows(statement, f"limit {size} offset {skipped}", backwards=backwards)
+        rows = await view.fetch(sql, *statement.args)
+        return Found(page=page, count=count, rows=rows[::-1] if backwards else rows)
+
+    def _rows(self, statement: Statement, bounds: str, *, backwards: bool) -> str:
+        condition = statement.condition(self._where, "t")
+        return _rows(statement, self._table, condition, (*self._order, backwards), bounds)
 
 
 def _rows(
     statement: Statement,
     table: Table,
-    where: Where,
-    order: tuple[str, tuple[Ordering, ...]],
-    page: Page,
+    condition: str,
+    order: tuple[str, tuple[Ordering, ...], bool],
+    bounds: str,
 ) -> str:
-    condition = statement.condition(where, "t")
-    keys = [order[0]] if order[0] else []
-    keys += [_order_key(statement, key) for key in order[1]]
+    first, named, backwards = order
+    keys = [f"{first} desc" if backwards else first] if first else []
+    keys += [_order_key(statement, key, backwards=backwards) for key in named]
     order_by = ", ".join(keys)
-    facts = visibility.fact_columns(table.kind)
-    cut = f" order by {order_by} limit {page.size} offset {page.offset}"
+    facts = "" if table.wide else visibility.fact_columns(table.kind)
+    cut = f" order by {order_by} {bounds}"
     picked = condition
     if table.wide:
         ids = f'select t."id" from {table.source} t where {condition}{cut}'  # noqa: S608 - as below
@@ -143,8 +164,11 @@ def _rows(
     return f"select t.*{facts} from {table.source} t where {picked}{cut}"  # noqa: S608 - values are bound
 
 
-def _order_key(statement: Statement, key: Ordering) -> str:
-    """Return one sort key; the smallest related value where there are several."""
+def _order_key(statement: Statement, key: Ordering, *, backwards: bool) -> str:
+    """Return one sort key; the smallest related value where there are several.
+
+    ``backwards`` turns it round, empty values too: Postgres has these last, or first of ``desc``.
+    """
     expression = key.column.sql
     alias = "t"
     wrappers: list[tuple[str, str]] = []
@@ -158,4 +182,4 @@ def _order_key(statement: Statement, key: Ordering) -> str:
     for index, (source, join) in enumerate(reversed(wrappers)):
         picked = f"min({sql})" if index == 0 else sql
         sql = f"(select {picked} from {source} where {join} limit 1)"  # noqa: S608 - names from declarations
-    return f"{sql} desc" if key.descending else sql
+    return f"{sql} desc" if key.descending != backwards else sql

@@ -49,7 +49,10 @@ class Table(Struct, frozen=True, kw_only=True):
     polymorphic: bool = False
     """True where ``type`` tells rows of several kinds apart and picks some of them."""
     wide: bool = False
-    """True where rows are large and many: a page is found by ids alone, then its rows are read."""
+    """True where rows are large and many: a page is found by ids alone, then its rows are read.
+
+    Nothing is asked of them beyond their list, so they carry no facts for the access rules.
+    """
 
 
 _LAST_LOGIN = (

@@ -125,7 +125,8 @@ order by e."id" limit $4
 select * from "job_event" where "id" = $1 limit 1
 
 -- name: job_output_state
-select * from "job_output" where "job" = $1 and "attempt" = $2
+select o.*, (select coalesce(sum(upper(r) - lower(r)), 0)::int from unnest(o."stored") r) as "events"
+from "job_output" o where "job" = $1 and "attempt" = $2
 
 -- name: job_host_summary_by_id
 select * from "job_host_summary" where "id" = $1

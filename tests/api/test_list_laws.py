@@ -251,7 +251,7 @@ async def test_every_column_orders(world: World, kind: str) -> None:
         for sign in ("", "-"):
             statement = Statement()
             order = filters.orderings(table, [("order_by", f"{sign}{key}")])
-            by = ", ".join(listing._order_key(statement, each) for each in order)
+            by = ", ".join(listing._order_key(statement, each, backwards=False) for each in order)
             found = [
                 row["id"]
                 for row in await world.connection.fetch(

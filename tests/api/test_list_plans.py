@@ -61,9 +61,10 @@ def statement(kind: str, query: list[tuple[str, str]]) -> tuple[str, list[Any]]:
     table = table_of(kind)
     where = filters.condition(table, query)
     order = ("", filters.orderings(table, query))
-    writing = Statement()
-    sql = listing._rows(writing, table, where, order, pagination.read(query))
-    return sql, writing.args
+    page, asked = pagination.read(query), Statement()
+    bounds = f"limit {page.size} offset {page.offset}"
+    writing = listing._Writing(table, where, order, page)
+    return writing._rows(asked, bounds, backwards=False), asked.args
 
 
 async def plan(connection: Connection, sql: str, values: list[Any]) -> dict[str, Any]:

@@ -260,3 +260,18 @@ async def test_the_list_of_hosts_says_it_in_its_own_way(
     """AWX's list of hosts answers a page that is not there with 400 and ``error``."""
     answered = await stack.client.get(f"/api/v2/hosts/?page={page}")
     assert (answered.status_code, answered.json()) == (400, {"error": "Invalid page."})
+
+
+@pytest.mark.parametrize("order", ["", "name", "-name", "-created", "description,-id"])
+async def test_pages_behind_the_middle_follow_those_before(stack: Stack, order: str) -> None:
+    """All pages one after another are the list, though the later half is read from its end."""
+    word = f"paged-{order.replace(',', '')}"
+    for number in range(7):
+        await stack.make("organizations", name=f"{word} {number}", description="ab"[number % 2])
+    asked = f"/api/v2/organizations/?name__startswith={word} &order_by={order}"
+    whole = (await stack.client.get(f"{asked}&page_size=200")).json()
+    pages = [(await stack.client.get(f"{asked}&page_size=2&page={n}")).json() for n in range(1, 5)]
+    listed = [each["id"] for page in pages for each in page["results"]]
+    assert listed == [each["id"] for each in whole["results"]]
+    assert len(listed) == 7
+    assert {page["count"] for page in pages} == {7}

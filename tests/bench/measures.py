@@ -35,8 +35,8 @@ class Sizes(Struct, frozen=True, kw_only=True):
     ingested: int = 180_000
     writes: int = 400
     batch_of_jobs: int = 40
-    listed_jobs: int = 2_000
-    listed_events: int = 20_000
+    listed_jobs: int = 10_000
+    listed_events: int = 100_000
     users: int = 50
 
 
