@@ -126,7 +126,7 @@ def test_names_parents_and_deletions_hold_under_fire(
     assert "identical" in deployment.playlog("projections", "rebuild", "config", "--verify")
 
 
-@pytest.mark.parametrize(("crossings", "running"), [(900, False), (100, True)])
+@pytest.mark.parametrize(("crossings", "running"), [(400, False), (100, True)])
 def test_launches_crossed_with_deletions_leave_nothing_running(
     deployment: Deployment, second_api: str, crossings: int, *, running: bool
 ) -> None:
