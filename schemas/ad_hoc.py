@@ -7,16 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from schemas.resource import Choices, Ref, fields_of
-
-JOB_TYPES = (("run", "Run"), ("check", "Check"))
-VERBOSITIES = (
-    (0, "0 (Normal)"),
-    (1, "1 (Verbose)"),
-    (2, "2 (More Verbose)"),
-    (3, "3 (Debug)"),
-    (4, "4 (Connection Debug)"),
-    (5, "5 (WinRM Debug)"),
-)
+from schemas.resources.choices import JOB_TYPES, VERBOSITIES
 
 
 class AdHocRequest(Struct, frozen=True, kw_only=True):

@@ -73,14 +73,9 @@ async def ask(call: Call) -> Response[Any]:
     if call.way != "session":
         return _to_login(call)
     fields = dict(call.pairs)
-    try:
-        asked = await _asked(call, fields)
-    except OAuthError as problem:
-        return _page_of(problem)
-    try:
-        _check(asked)
-    except OAuthError as problem:
-        return _back(asked, {"error": problem.error, "error_description": problem.description})
+    asked = await _read(call, fields)
+    if isinstance(asked, Response):
+        return asked
     if asked.application["skip_authorization"]:
         return await _allow(call, asked)
     return _consent(call, asked)
@@ -93,6 +88,16 @@ async def decide(call: Call) -> Response[Any]:
         return _to_login(call)
     if not token_fits(call, fields):
         return html_page("<!doctype html><h1>Forbidden</h1><p>CSRF verification failed.</p>", 403)
+    asked = await _read(call, fields)
+    if isinstance(asked, Response):
+        return asked
+    if not fields.get("allow"):
+        return _back(asked, {"error": "access_denied"})
+    return await _allow(call, asked)
+
+
+async def _read(call: Call, fields: Mapping[str, str]) -> Asked | Response[Any]:
+    """Return what is asked, or the answer to what may not be: a page while nobody is named."""
     try:
         asked = await _asked(call, fields)
     except OAuthError as problem:
@@ -101,9 +106,7 @@ async def decide(call: Call) -> Response[Any]:
         _check(asked)
     except OAuthError as problem:
         return _back(asked, {"error": problem.error, "error_description": problem.description})
-    if not fields.get("allow"):
-        return _back(asked, {"error": "access_denied"})
-    return await _allow(call, asked)
+    return asked
 
 
 async def _asked(call: Call, fields: Mapping[str, str]) -> Asked:

@@ -16,7 +16,7 @@ from controlplane.api.errors import BadRequest
 from controlplane.api.guards import LOGIN
 from controlplane.api.role_routes import DEPRECATED
 from controlplane.api.routing import routes
-from controlplane.api.tables import known, table_of
+from controlplane.api.tables import table_of
 from controlplane.api.where import AllOf, Sql, Statement, Where
 from controlplane.domain.access import Principal
 from ops import clock
@@ -65,11 +65,11 @@ async def show(call: Call) -> Response[Any]:
     counts = _Counts(call.who)
     for kind in ("inventory", "group", "host", "project", *COUNTED):
         counts.add(kind, kind)
-    counts.add("inventory_with_source", "inventory", _HAS_SOURCE, needs=SOURCE)
+    counts.add("inventory_with_source", "inventory", _HAS_SOURCE)
     counts.add("inventory_job_failed", "inventory", _JOB_FAILED)
-    counts.add("inventory_source_failed", "inventory", _SOURCE_FAILED, needs=SOURCE)
-    counts.add("ec2", SOURCE, _EC2, needs=SOURCE)
-    counts.add("ec2_failed", SOURCE, _EC2, _UPDATE_FAILED, needs=SOURCE)
+    counts.add("inventory_source_failed", "inventory", _SOURCE_FAILED)
+    counts.add("ec2", SOURCE, _EC2)
+    counts.add("ec2_failed", SOURCE, _EC2, _UPDATE_FAILED)
     counts.add("host_failed", "host", _HOST_FAILED)
     counts.add("project_failed", "project", _UPDATE_FAILED)
     for scm, _label in SCM_TYPES:
@@ -78,7 +78,7 @@ async def show(call: Call) -> Response[Any]:
         counts.add(f"{scm}_failed", "project", of_type, _UPDATE_FAILED)
     async with call.read() as view:
         found = await view.row(counts.sql, *counts.args) or {}
-    return answer(_body({**dict.fromkeys(counts.absent, 0), **found}), 200, DEPRECATED)
+    return answer(_body(dict(found)), 200, DEPRECATED)
 
 
 async def show_jobs(call: Call) -> Response[Any]:
@@ -114,8 +114,6 @@ class _Counts:
         self._who = who
         self._statement = Statement()
         self._columns: list[str] = []
-        self.absent: list[str] = []
-        """Names of what is counted in tables that are not there: none."""
 
     @property
     def sql(self) -> str:
@@ -125,11 +123,8 @@ class _Counts:
     def args(self) -> list[Any]:
         return self._statement.args
 
-    def add(self, name: str, kind: str, *conditions: str, needs: str = "") -> None:
+    def add(self, name: str, kind: str, *conditions: str) -> None:
         """Count the visible rows of a kind that meet the conditions."""
-        if needs and not known(needs):
-            self.absent.append(name)
-            return
         parts: list[Where] = [visibility.visible(self._who, kind)]
         parts += [Sql(text=each) for each in conditions]
         where = self._statement.condition(AllOf(parts=tuple(parts)), "t")

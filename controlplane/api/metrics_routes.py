@@ -18,7 +18,6 @@ from controlplane.api.installation import install_uuid
 from controlplane.api.routing import routes
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.settings_store import SettingsStore
-from schemas.resource import RESOURCES
 
 TEXT = "text/plain"
 _READERS = {
@@ -137,11 +136,8 @@ async def _metrics(settings: SettingsStore, view: View) -> list[Metric]:
 
 
 def _totals() -> str:
-    """Return the query that counts everything; of what is not declared there is nothing."""
-    counts = [
-        f'(select count(*) from "{kind}") as "{name}"' if kind in RESOURCES else f'0 as "{name}"'  # noqa: S608 - declared kinds
-        for name, kind in _COUNTED
-    ]
+    """Return the query that counts everything."""
+    counts = [f'(select count(*) from "{kind}") as "{name}"' for name, kind in _COUNTED]  # noqa: S608 - declared kinds
     hosts = '(select count(*) from "host") as "hosts"'
     active = '(select count(*) from "host" where "enabled") as "active_hosts"'
     return f"select {', '.join((*counts, hosts, active))}"

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from controlplane.api import listing, options, pagination, render, smart_hosts
 from controlplane.api.call import Call, answer
 from controlplane.api.copying import copy_info, copy_object
-from controlplane.api.errors import BadRequest, Missing
+from controlplane.api.errors import Missing
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.resource_writes import (
     create_object,
@@ -37,8 +37,6 @@ COMPUTED: dict[tuple[str, str], Callable[[Call], Awaitable[Where | None]]] = {
     ("inventory", "hosts"): smart_hosts.members,
 }
 """(kind, sub-list) to which rows stand there; None for objects that keep them."""
-ALL_ERRORS_400 = frozenset({"host"})
-"""Kinds whose list answers a page that is not there with 400 and ``error``."""
 
 
 def resource_handlers() -> list[HTTPRouteHandler]:
@@ -59,12 +57,7 @@ def resource_handlers() -> list[HTTPRouteHandler]:
 
 def _list_routes(resource: Resource, path: str) -> list[HTTPRouteHandler]:
     async def show(call: Call) -> Response[Any]:
-        try:
-            return await page_of(call, resource.kind)
-        except Missing as error:
-            if resource.kind in ALL_ERRORS_400:
-                raise BadRequest({"error": error.body["detail"]}) from error
-            raise
+        return await page_of(call, resource.kind)
 
     async def create(call: Call) -> Response[Any]:
         return await create_object(call, resource, await call.body())
