@@ -275,7 +275,12 @@ class ConfigWriter:
         return command.prepared
 
     async def _append(self, chosen: list[_Command], position: int) -> set[_Command]:
-        """Append prepared commands in order; returns those to prepare again."""
+        """Append prepared commands in order; returns those to prepare again.
+
+        One after another: an append that is under way behind another one would follow whatever
+        comes to stand where that one was to stand, and a message of another writer there may have
+        taken away what the command hangs on.
+        """
         again: set[_Command] = set()
         expected = position
         queue = []
@@ -286,58 +291,35 @@ class ConfigWriter:
             elif prepared is not None:
                 command.succeed(prepared, position)
         while queue := [command for command in queue if not command.answer.done()]:
-            expected, conflict = await self._append_all(queue, expected)
-            if not conflict:
-                continue
-            expected, touched = await self._written_since(expected)
-            queue = [command for command in queue if not command.answer.done()]
-            for each in queue:
-                each.sent = False
-                each.conflicts += 1
-            hit = [each for each in queue if _touches(each, touched)]
-            again.update(hit)
-            queue = [each for each in queue if each not in again]
+            try:
+                expected = await self._append_one(queue[0], expected)
+            except Conflict:
+                queue[0].sent = False
+                expected, touched = await self._written_since(expected)
+                for each in queue:
+                    each.conflicts += 1
+                again.update(each for each in queue if _touches(each, touched))
+                queue = [each for each in queue if each not in again]
+            except Rejected as error:
+                queue[0].fail(error)
         return again
-
-    async def _append_all(self, queue: list[_Command], expected: int) -> tuple[int, bool]:
-        """Append commands behind ``expected``, all under way at once and each on the one before.
-
-        Returns where the last that took effect stands, and whether another writer was in between;
-        one that was not taken leaves those behind it without effect, and unanswered.
-        """
-        self._appending_since = clock.monotonic()
-        try:
-            outcomes = await asyncio.gather(
-                *(self._append_one(each, expected + place) for place, each in enumerate(queue)),
-                return_exceptions=True,
-            )
-        finally:
-            self._appending_since = None
-        for command, outcome in zip(queue, outcomes, strict=True):
-            match outcome:
-                case int():
-                    expected = outcome
-                case Conflict():
-                    return expected, True
-                case Rejected():
-                    command.fail(outcome)
-                    return expected, False
-                case BaseException():
-                    raise outcome
-        return expected, False
 
     async def _append_one(self, command: _Command, expected: int) -> int:
         prepared = command.prepared
         if prepared is None:
             raise ValueError("a command is appended once it is prepared")
         command.sent = True
-        position = await self._store.append(
-            prepared.subject,
-            command.context,
-            prepared.events,
-            keys=sorted(prepared.writes),
-            expect=StreamPosition(expected),
-        )
+        self._appending_since = clock.monotonic()
+        try:
+            position = await self._store.append(
+                prepared.subject,
+                command.context,
+                prepared.events,
+                keys=sorted(prepared.writes),
+                expect=StreamPosition(expected),
+            )
+        finally:
+            self._appending_since = None
         command.succeed(prepared, position)
         return position
 
