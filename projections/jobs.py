@@ -5,7 +5,7 @@ And what templates and projects show of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,8 @@ from projections.projection import RawMessage, Run, Statement
 from schemas import registry
 from schemas.envelope import Recorded
 from schemas.events.job import (
+    AdHocLaunch,
+    InventoryUpdateLaunch,
     JobCancelRequested,
     JobClaimed,
     JobDeleted,
@@ -27,8 +29,11 @@ from schemas.events.job import (
     JobRecovered,
     JobRequeued,
     JobStarted,
+    LaunchRecord,
     PlaybookLaunch,
     ProjectUpdateLaunch,
+    SystemJobLaunch,
+    WorkflowLaunch,
     kind_of,
 )
 from schemas.status import FAILED, Status
@@ -95,6 +100,21 @@ _COLUMNS = (
     "cancel_flag boolean NOT NULL DEFAULT false",
     "created_by bigint",
     "relaunch_of bigint",
+    "workflow_job_id bigint",
+    "workflow_job_template_id bigint",
+    "is_sliced_job boolean NOT NULL DEFAULT false",
+    "module_name text NOT NULL DEFAULT ''",
+    "module_args text NOT NULL DEFAULT ''",
+    "source text NOT NULL DEFAULT ''",
+    "source_path text NOT NULL DEFAULT ''",
+    "source_vars text NOT NULL DEFAULT ''",
+    "enabled_var text NOT NULL DEFAULT ''",
+    "enabled_value text NOT NULL DEFAULT ''",
+    "host_filter text NOT NULL DEFAULT ''",
+    "overwrite boolean NOT NULL DEFAULT false",
+    "overwrite_vars boolean NOT NULL DEFAULT false",
+    "source_project_id bigint",
+    "source_project_update_id bigint",
     "position bigint NOT NULL",
 )
 _DDL = (
@@ -162,7 +182,7 @@ class Jobs:
     name = "jobs"
     stream = "JOBS"
     enveloped = True
-    version = 1
+    version = 2
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes."""
@@ -288,6 +308,7 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
         "impact": event.impact,
         "created_by": event.created_by,
         "relaunch_of": event.relaunch_of,
+        "workflow_job_id": event.workflow_job,
         "position": message.sequence,
         **_record(event.record),
     }
@@ -300,35 +321,53 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
         yield Run(sql=_NEW_STATUS, args=(event.template, event.id, str(Status.PENDING)))
 
 
-def _record(record: PlaybookLaunch | ProjectUpdateLaunch) -> dict[str, Any]:
-    match record:
-        case PlaybookLaunch():
-            same: tuple[str, ...] = (
-                *("playbook", "inventory_content", "job_type", "scm_branch", "forks", "verbosity"),
-                *("extra_vars", "job_tags", "skip_tags", "start_at_task", "force_handlers"),
-                *("become_enabled", "diff_mode", "use_fact_cache", "allow_simultaneous"),
-                *("job_slice_number", "job_slice_count"),
-            )
-            return {
-                "job_template_id": record.job_template,
-                "inventory_id": record.inventory,
-                "project_id": record.project,
-                "execution_environment_id": record.execution_environment,
-                "limit_": record.limit,
-                "credentials": list(record.credentials),
-                "labels": list(record.labels),
-                **{name: getattr(record, name) for name in same},
-            }
-        case ProjectUpdateLaunch():
-            same = (
-                *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),
-                *("scm_track_submodules", "scm_delete_on_update"),
-            )
-            return {
-                "project_id": record.project,
-                "credential_id": record.credential,
-                **{name: getattr(record, name) for name in same},
-            }
+_COPIED: Mapping[type, tuple[str, ...]] = {
+    PlaybookLaunch: (
+        *("playbook", "inventory_content", "job_type", "scm_branch", "forks", "verbosity"),
+        *("extra_vars", "job_tags", "skip_tags", "start_at_task", "force_handlers"),
+        *("become_enabled", "diff_mode", "use_fact_cache", "allow_simultaneous"),
+        *("job_slice_number", "job_slice_count"),
+    ),
+    ProjectUpdateLaunch: (
+        *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),
+        *("scm_track_submodules", "scm_delete_on_update"),
+    ),
+    AdHocLaunch: (
+        *("inventory_content", "job_type", "module_name", "module_args", "forks", "verbosity"),
+        *("extra_vars", "become_enabled", "diff_mode"),
+    ),
+    InventoryUpdateLaunch: (
+        *("source", "source_path", "source_vars", "scm_branch", "enabled_var", "enabled_value"),
+        *("host_filter", "overwrite", "overwrite_vars", "verbosity"),
+    ),
+    SystemJobLaunch: ("job_type", "extra_vars"),
+    WorkflowLaunch: (
+        *("scm_branch", "job_tags", "skip_tags", "extra_vars", "allow_simultaneous"),
+        "is_sliced_job",
+    ),
+}
+"""Fields of a launch record that are columns of the same name."""
+_RENAMED = {
+    "limit": "limit_",
+    **{
+        name: f"{name}_id"
+        for name in (
+            *("job_template", "workflow_job_template", "inventory", "project", "credential"),
+            *("execution_environment", "source_project", "source_project_update"),
+        )
+    },
+}
+"""Fields that stand in a column of another name, where a record has them."""
+_LISTED = ("credentials", "labels")
+
+
+def _record(record: LaunchRecord) -> dict[str, Any]:
+    """Return a launch record as columns."""
+    fields = msgspec.structs.asdict(record)
+    columns = {name: fields[name] for name in _COPIED[type(record)]}
+    columns |= {column: fields[name] for name, column in _RENAMED.items() if name in fields}
+    columns |= {name: list(fields[name]) for name in _LISTED if name in fields}
+    return columns
 
 
 def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[Statement]:

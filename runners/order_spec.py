@@ -7,7 +7,14 @@ from typing import assert_never
 import msgspec
 
 from runners.spec import JobSpec, Secrets
-from schemas.work import JobSecrets, PlaybookRun, ProjectSync, WorkOrder
+from schemas.work import (
+    AdHocRun,
+    InventorySync,
+    JobSecrets,
+    PlaybookRun,
+    ProjectSync,
+    WorkOrder,
+)
 
 _object = msgspec.json.Decoder(dict[str, object])
 
@@ -16,11 +23,24 @@ def spec_of(order: WorkOrder) -> JobSpec:
     """Return the specification of an order's attempt. Raises msgspec.DecodeError."""
     match order.payload:
         case PlaybookRun():
-            return _playbook(order, order.payload)
+            told = _playbook(order.payload)
         case ProjectSync():
-            return _sync(order, order.payload)
+            told = _sync(order.payload)
+        case AdHocRun():
+            told = _command(order.payload)
+        case InventorySync():
+            told = _inventory(order.payload)
         case _:
             assert_never(order.payload)
+    return msgspec.structs.replace(
+        told,
+        job=order.job,
+        attempt=order.attempt,
+        org=order.organization,
+        timeout_s=order.timeout_s,
+        idle_timeout_s=order.idle_timeout_s,
+        env=order.env,
+    )
 
 
 def secrets_of(told: JobSecrets) -> Secrets:
@@ -42,15 +62,9 @@ def secrets_of(told: JobSecrets) -> Secrets:
     )
 
 
-def _playbook(order: WorkOrder, run: PlaybookRun) -> JobSpec:
+def _playbook(run: PlaybookRun) -> JobSpec:
     return JobSpec(
         kind="job",
-        job=order.job,
-        attempt=order.attempt,
-        org=order.organization,
-        timeout_s=order.timeout_s,
-        idle_timeout_s=order.idle_timeout_s,
-        env=order.env,
         playbook=run.playbook,
         inventory=run.inventory,
         project_revision=run.scm_revision,
@@ -70,20 +84,43 @@ def _playbook(order: WorkOrder, run: PlaybookRun) -> JobSpec:
     )
 
 
-def _sync(order: WorkOrder, sync: ProjectSync) -> JobSpec:
+def _sync(sync: ProjectSync) -> JobSpec:
     return JobSpec(
         kind="project_update",
-        job=order.job,
-        attempt=order.attempt,
-        org=order.organization,
-        timeout_s=order.timeout_s,
-        idle_timeout_s=order.idle_timeout_s,
-        env=order.env,
         project=sync.project,
         scm_url=sync.scm_url,
         scm_branch=sync.scm_branch,
         scm_refspec=sync.scm_refspec,
         scm_submodules=sync.scm_track_submodules,
+    )
+
+
+def _command(run: AdHocRun) -> JobSpec:
+    return JobSpec(
+        kind="ad_hoc_command",
+        inventory=run.inventory,
+        module_name=run.module_name,
+        module_args=run.module_args,
+        job_type="check" if run.job_type == "check" else "run",
+        forks=run.forks,
+        limit=run.limit,
+        verbosity=run.verbosity,
+        extra_vars=_variables(run.extra_vars),
+        become_enabled=run.become_enabled,
+        diff_mode=run.diff_mode,
+    )
+
+
+def _inventory(sync: InventorySync) -> JobSpec:
+    return JobSpec(
+        kind="inventory_update",
+        inventory=sync.inventory,
+        project_revision=sync.scm_revision,
+        limit=sync.limit,
+        verbosity=sync.verbosity,
+        source=sync.source,
+        source_path=sync.source_path,
+        source_vars=sync.source_vars,
     )
 
 

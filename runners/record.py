@@ -17,7 +17,7 @@ from runners import order_spec
 from runners.spec import SPEC_FILE, write_private, write_spec
 from schemas import subjects
 from schemas.output import Phase
-from schemas.work import ProjectSync, WorkOrder
+from schemas.work import WorkOrder
 
 RECORD_FILE = "order.json"
 JOBS_DIR = "jobs"
@@ -48,7 +48,7 @@ class Record(Struct, frozen=True, kw_only=True):
     @property
     def kind(self) -> str:
         """Return the unified job's AWX type."""
-        return "project_update" if isinstance(self.order.payload, ProjectSync) else "job"
+        return str(self.order.payload.__struct_config__.tag)
 
     @property
     def attempt(self) -> subjects.Attempt:

@@ -25,7 +25,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-Kind = Literal["job", "project_update"]
+Kind = Literal["job", "project_update", "ad_hoc_command", "inventory_update"]
 
 SPEC_FILE = "spec.json"
 SUPERVISOR_FILE = "supervisor.json"
@@ -46,9 +46,9 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     """One attempt, resolved and free of secrets; times in seconds, 0 for no limit."""
 
     kind: Kind
-    job: int
-    attempt: int
-    org: int
+    job: int = 0
+    attempt: int = 0
+    org: int = 0
     timeout_s: int = 0
     idle_timeout_s: int = 0
     cancel_grace_s: float = 10.0
@@ -74,6 +74,13 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     become_enabled: bool = False
     diff_mode: bool = False
     use_fact_cache: bool = False
+
+    module_name: str = ""
+    module_args: str = ""
+
+    source: str = ""
+    source_path: str = ""
+    source_vars: str = ""
 
     project: int | None = None
     scm_url: str = ""

@@ -15,7 +15,7 @@ from runners.site import Site
 from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
 from runners.zygote_client import SupervisorLost
 from schemas.output import Phase
-from schemas.work import PlaybookRun
+from schemas.work import AdHocRun, InventorySync, Payload, PlaybookRun
 
 CANCELED = "Canceled before it was started"
 
@@ -54,11 +54,7 @@ def found(site: Site, held: HeldAttempt) -> bool:
 
 
 async def _fetch(site: Site, held: HeldAttempt) -> None:
-    payload = held.record.order.payload
-    if not isinstance(payload, PlaybookRun):
-        return
-    needed = ((payload.project_content, CONTENT_FILE), (payload.inventory_content, INVENTORY_FILE))
-    for digest, name in needed:
+    for digest, name in _needed(held.record.order.payload):
         target = held.directory / name
         try:
             await insist("content", functools.partial(site.content.place, digest, target))
@@ -66,8 +62,24 @@ async def _fetch(site: Site, held: HeldAttempt) -> None:
             raise Unstarted("error", f"{_named(name)}: {error}") from error
 
 
+def _needed(payload: Payload) -> tuple[tuple[str, str], ...]:
+    """Return (digest, file) of what an attempt reads."""
+    match payload:
+        case PlaybookRun():
+            return (
+                (payload.project_content, CONTENT_FILE),
+                (payload.inventory_content, INVENTORY_FILE),
+            )
+        case AdHocRun():
+            return ((payload.inventory_content, INVENTORY_FILE),)
+        case InventorySync(project_content=digest) if digest:
+            return ((digest, CONTENT_FILE),)
+        case _:
+            return ()
+
+
 async def _turn(site: Site, held: HeldAttempt) -> None:
-    if isinstance(held.record.order.payload, PlaybookRun):
+    if isinstance(held.record.order.payload, PlaybookRun | AdHocRun):
         held.turn = await site.gate.turn()
 
 

@@ -97,6 +97,8 @@ def _perform(job: Preparation, journal: JournalWriter, ending: Ending) -> Outcom
         journal.control(STATUS, status="running", job_cwd=str(job.dir))
         result = project_sync.sync(job, journal, ending)
         return Outcome(**msgspec.structs.asdict(result))
+    if job.spec.kind != "job":
+        raise Unrunnable(f"This runner runs no {job.spec.kind.replace('_', ' ')}")
     steps.prepare(job)
     return _run_playbook(job, journal, ending)
 

@@ -60,7 +60,41 @@ class ProjectSync(Struct, frozen=True, kw_only=True, tag="project_update", tag_f
     scm_track_submodules: bool = False
 
 
-Payload = PlaybookRun | ProjectSync
+class AdHocRun(Struct, frozen=True, kw_only=True, tag="ad_hoc_command", tag_field="kind"):
+    """One module to run on hosts of an inventory, without a project."""
+
+    inventory_content: str
+    """sha256 of the inventory script's JSON in BLOBS (hosts carry ``remote_tower_id``)."""
+    inventory: int | None = None
+    module_name: str
+    module_args: str = ""
+    job_type: str = "run"
+    forks: int = 0
+    limit: str = ""
+    verbosity: int = 0
+    extra_vars: str = ""
+    """JSON object as text."""
+    become_enabled: bool = False
+    diff_mode: bool = False
+
+
+class InventorySync(Struct, frozen=True, kw_only=True, tag="inventory_update", tag_field="kind"):
+    """An inventory source to read; the result is its content by digest in BLOBS."""
+
+    inventory: int
+    source: str
+    source_path: str = ""
+    source_vars: str = ""
+    limit: str = ""
+    verbosity: int = 1
+    project_content: str = ""
+    """sha256 of the source project's tar in BLOBS, where it reads one."""
+    scm_revision: str = ""
+    inputs: tuple[str, ...] = ()
+    """Constructed: sha256 of each input inventory's content in BLOBS, in order."""
+
+
+Payload = PlaybookRun | ProjectSync | AdHocRun | InventorySync
 
 
 class WorkOrder(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from controlplane.api.call import Call, answer
 from controlplane.api.errors import Refusal
 from controlplane.api.guards import needs
 from controlplane.api.job_lists import describe_list, describe_one
-from controlplane.api.job_render import render_event, render_host_summary
+from controlplane.api.job_render import PLURAL, render_event, render_host_summary
 from controlplane.api.listing import Within, find
 from controlplane.api.negotiation import rendering
 from controlplane.api.routing import Endpoint, routes
@@ -26,7 +26,10 @@ from controlplane.domain.event_tree import Line
 from controlplane.shell.read_model import Row, View
 from ops.blobs import Blobs
 from schemas.output import event_id
+from schemas.status import JobKind
 
+EVENT_KINDS = tuple(kind for kind in JobKind if kind is not JobKind.WORKFLOW_JOB)
+"""Kinds of jobs with events; a workflow job's are those of its jobs."""
 STDOUT_PAGE = 1000
 _FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
 _OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
@@ -40,13 +43,13 @@ def event_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of events, host summaries and stdout."""
     handlers: list[HTTPRouteHandler] = []
     events, recap = describe_list("job_event"), describe_list("job_host_summary")
-    for kind, plural, name in (
-        ("job", "jobs", "job_events"),
-        ("project_update", "project_updates", "events"),
-    ):
-        read = needs("read", kind)
-        base = f"/api/v2/{plural}/{{key:str}}"
+    for job_kind in EVENT_KINDS:
+        read = needs("read", job_kind)
+        base = f"/api/v2/{PLURAL[job_kind]}/{{key:str}}"
+        name = "job_events" if job_kind is JobKind.JOB else "events"
         handlers += routes(f"{base}/{name}", {"GET": (read, show_events)}, (read, events))
+        if job_kind is JobKind.SYSTEM_JOB:
+            continue
         written = rendering(read, "text/html", "text/plain", "application/json")
         handlers += routes(f"{base}/stdout", {"GET": (written, show_stdout)}, "Job Stdout")
     job = needs("read", "job")

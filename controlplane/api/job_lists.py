@@ -244,6 +244,7 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
         ids("execution_environment_id"),
         ids("job_template_id"),
         ids("instance_group_id"),
+        ids("unified_job_template_id"),
     )
     for row in plain:
         shown = {"id": row["id"], "name": row["name"]}
@@ -256,8 +257,10 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
         values = dict(row)
         values["organization_id"] = values.pop("organization")
         found["inventory", row["id"]] = values
-    for row in await view.of_ids("projects_of", ids("project_id")):
+    for row in await view.of_ids("projects_of", ids("project_id", "source_project_id")):
         found["project", row["id"]] = dict(row)
+    for row in await view.of_ids("inventory_sources_of", ids("unified_job_template_id")):
+        found["inventory_source", row["id"]] = dict(row)
     for row in await view.of_ids("users_of", ids("created_by")):
         found["user", row["id"]] = dict(row)
     for row in await view.of_ids("credentials_of", ids("credential_id")):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 STDOUT_DISPLAY_MAX = 1024
 """Characters of an event's stdout in lists unless it is set otherwise, or ``no_truncate``."""
-PLURAL = {JobKind.JOB: "jobs", JobKind.PROJECT_UPDATE: "project_updates"}
+PLURAL = {kind: f"{kind}s" for kind in JobKind}
 _SUBPATHS = {
     JobKind.JOB: (
         "labels",
@@ -41,8 +41,36 @@ _SUBPATHS = {
         "notifications",
         "events",
     ),
+    JobKind.INVENTORY_UPDATE: ("stdout", "cancel", "notifications", "events", "credentials"),
+    JobKind.AD_HOC_COMMAND: (
+        *("stdout", "events", "activity_stream", "notifications", "cancel", "relaunch"),
+    ),
+    JobKind.SYSTEM_JOB: ("cancel", "notifications", "events"),
+    JobKind.WORKFLOW_JOB: (
+        *("workflow_nodes", "labels", "activity_stream", "relaunch", "cancel", "notifications"),
+    ),
 }
-_TEMPLATE = {JobKind.JOB: "job_templates", JobKind.PROJECT_UPDATE: "projects"}
+_TEMPLATE = {
+    JobKind.JOB: ("job_templates", "job_template"),
+    JobKind.PROJECT_UPDATE: ("projects", "project"),
+    JobKind.INVENTORY_UPDATE: ("inventory_sources", "inventory_source"),
+    JobKind.SYSTEM_JOB: ("system_job_templates", "system_job_template"),
+    JobKind.WORKFLOW_JOB: ("workflow_job_templates", "workflow_job_template"),
+}
+"""Kind of job to its templates' plural and kind; ad hoc commands have none."""
+_WITHOUT = {
+    JobKind.AD_HOC_COMMAND: ("description", "unified_job_template"),
+    JobKind.WORKFLOW_JOB: ("execution_environment", "execution_node", "controller_node"),
+}
+"""Common fields that a kind does not have."""
+_WITHOUT_IN_DETAIL = {
+    JobKind.INVENTORY_UPDATE: ("host_status_counts", "playbook_counts"),
+    JobKind.AD_HOC_COMMAND: ("playbook_counts",),
+    JobKind.SYSTEM_JOB: ("host_status_counts", "playbook_counts"),
+    JobKind.WORKFLOW_JOB: (
+        *("event_processing_finished", "host_status_counts", "playbook_counts"),
+    ),
+}
 
 
 class JobExtras(Struct, frozen=True, kw_only=True):
@@ -78,7 +106,9 @@ def render_job(row: Row, extras: JobExtras, *, detail: bool) -> dict[str, Any]:
         "summary_fields": _summary(kind, row, extras),
         **_common(row),
     }
-    body |= _playbook_fields(row, extras) if kind is JobKind.JOB else _update_fields(row)
+    for name in _WITHOUT.get(kind, ()):
+        del body[name]
+    body |= _FIELDS[kind](row, extras)
     if detail:
         body |= _detail(kind, row, extras)
     return body
@@ -163,7 +193,7 @@ def _playbook_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
     }
 
 
-def _update_fields(row: Row) -> dict[str, Any]:
+def _update_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
     return {
         "local_path": f"_{row['project_id']}__project",
         "scm_type": row["scm_type"],
@@ -180,6 +210,87 @@ def _update_fields(row: Row) -> dict[str, Any]:
         "job_type": row["job_type"],
         "job_tags": "update_git",
     }
+
+
+def _inventory_update_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
+    return {
+        "source": row["source"],
+        "source_path": row["source_path"],
+        "source_vars": row["source_vars"],
+        "scm_branch": row["scm_branch"],
+        "credential": row["credential_id"],
+        "enabled_var": row["enabled_var"],
+        "enabled_value": row["enabled_value"],
+        "host_filter": row["host_filter"],
+        "overwrite": row["overwrite"],
+        "overwrite_vars": row["overwrite_vars"],
+        "custom_virtualenv": None,
+        "timeout": row["timeout"],
+        "verbosity": row["verbosity"],
+        "limit": row["limit_"],
+        "inventory": row["inventory_id"],
+        "inventory_source": row["unified_job_template_id"],
+        "license_error": False,
+        "org_host_limit_error": False,
+        "source_project_update": row["source_project_update_id"],
+        "instance_group": row["instance_group_id"],
+        "scm_revision": row["scm_revision"],
+    }
+
+
+def _command_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
+    return {
+        "job_type": row["job_type"],
+        "inventory": row["inventory_id"],
+        "limit": row["limit_"],
+        "credential": row["credential_id"],
+        "module_name": row["module_name"],
+        "module_args": row["module_args"],
+        "forks": row["forks"],
+        "verbosity": row["verbosity"],
+        "extra_vars": row["extra_vars"],
+        "become_enabled": row["become_enabled"],
+        "diff_mode": row["diff_mode"],
+    }
+
+
+def _system_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
+    result = extras.results.get(row["id"], {})
+    return {
+        "system_job_template": row["unified_job_template_id"],
+        "job_type": row["job_type"],
+        "extra_vars": row["extra_vars"],
+        "result_stdout": result.get("result_stdout") or "",
+    }
+
+
+def _workflow_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
+    return {
+        "workflow_job_template": row["workflow_job_template_id"],
+        "extra_vars": row["extra_vars"],
+        "allow_simultaneous": row["allow_simultaneous"],
+        "job_template": row["job_template_id"],
+        "is_sliced_job": row["is_sliced_job"],
+        "inventory": row["inventory_id"],
+        "limit": row["limit_"],
+        "scm_branch": row["scm_branch"],
+        "webhook_service": "",
+        "webhook_credential": None,
+        "webhook_guid": "",
+        "skip_tags": row["skip_tags"],
+        "job_tags": row["job_tags"],
+    }
+
+
+_FIELDS: Mapping[JobKind, Callable[[Row, JobExtras], dict[str, Any]]] = {
+    JobKind.JOB: _playbook_fields,
+    JobKind.PROJECT_UPDATE: _update_fields,
+    JobKind.INVENTORY_UPDATE: _inventory_update_fields,
+    JobKind.AD_HOC_COMMAND: _command_fields,
+    JobKind.SYSTEM_JOB: _system_fields,
+    JobKind.WORKFLOW_JOB: _workflow_fields,
+}
+"""Kind to what its jobs show besides what all do."""
 
 
 def _detail(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
@@ -203,11 +314,14 @@ def _detail(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
         body["job_explanation"] = f"{row['job_explanation']} {missing}".lstrip()
     if kind is JobKind.JOB:
         body["custom_virtualenv"] = None
-    return body
+    return {
+        name: each for name, each in body.items() if name not in _WITHOUT_IN_DETAIL.get(kind, ())
+    }
 
 
 def _related(kind: JobKind, row: Row) -> dict[str, str]:
     base = url_of(kind, row["id"])
+    templates = {} if kind not in _TEMPLATE else {_TEMPLATE[kind][1]: _TEMPLATE[kind][0]}
     related = {path: f"{base}{path}/" for path in _SUBPATHS[kind]}
     links = {
         "created_by": ("users", row["created_by"]),
@@ -215,8 +329,14 @@ def _related(kind: JobKind, row: Row) -> dict[str, str]:
         "project": ("projects", row["project_id"]),
         "organization": ("organizations", row["organization_id"]),
         "credential": ("credentials", row["credential_id"]),
-        "unified_job_template": (_TEMPLATE[kind], row["unified_job_template_id"]),
+        **{
+            name: (plural, row["unified_job_template_id"])
+            for own, plural in templates.items()
+            for name in ("unified_job_template", own)
+        },
         "job_template": ("job_templates", row["job_template_id"]),
+        "source_project": ("projects", row["source_project_id"]),
+        "source_project_update": ("project_updates", row["source_project_update_id"]),
         "execution_environment": ("execution_environments", row["execution_environment_id"]),
     }
     related |= {
@@ -228,16 +348,17 @@ def _related(kind: JobKind, row: Row) -> dict[str, str]:
 
 
 def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
+    template = "" if kind not in _TEMPLATE else _TEMPLATE[kind][1]
+    own = (template, row["unified_job_template_id"])
     wanted = {
         "organization": ("organization", row["organization_id"]),
         "inventory": ("inventory", row["inventory_id"]),
         "execution_environment": ("execution_environment", row["execution_environment_id"]),
         "project": ("project", row["project_id"]),
         "job_template": ("job_template", row["job_template_id"]),
-        "unified_job_template": (
-            "job_template" if kind is JobKind.JOB else "project",
-            row["unified_job_template_id"],
-        ),
+        "unified_job_template": own,
+        template: own,
+        "source_project": ("project", row["source_project_id"]),
         "credential": ("credential", row["credential_id"]),
         "instance_group": ("instance_group", row["instance_group_id"]),
         "created_by": ("user", row["created_by"]),
@@ -256,9 +377,10 @@ def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
         "delete": row["id"] in extras.deletable,
         "start": row["id"] in extras.startable,
     }
-    if kind is JobKind.JOB:
+    if kind in (JobKind.JOB, JobKind.WORKFLOW_JOB):
         labels = extras.labels.get(row["id"], [])
         summary["labels"] = {"count": len(labels), "results": labels[:10]}
+    if kind in (JobKind.JOB, JobKind.INVENTORY_UPDATE):
         summary["credentials"] = extras.credentials.get(row["id"], [])
     return summary
 

@@ -26,7 +26,10 @@ _JOB_COLUMNS = (
     *(("start_at_task", "str"), ("timeout", "int"), ("use_fact_cache", "bool")),
     *(("diff_mode", "bool"), ("allow_simultaneous", "bool"), ("force_handlers", "bool")),
     *(("job_slice_number", "int"), ("job_slice_count", "int"), ("result_traceback", "str")),
-    ("cancel_flag", "bool"),
+    *(("cancel_flag", "bool"), ("is_sliced_job", "bool"), ("become_enabled", "bool")),
+    *(("module_name", "str"), ("module_args", "str"), ("source", "str"), ("source_path", "str")),
+    *(("source_vars", "str"), ("enabled_var", "str"), ("enabled_value", "str")),
+    *(("host_filter", "str"), ("overwrite", "bool"), ("overwrite_vars", "bool")),
 )
 _REFERENCES = (
     ("organization", "organization", "organization_id"),
@@ -39,6 +42,7 @@ _REFERENCES = (
     ("instance_group", "instance_group", "instance_group_id"),
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
+    ("source_project_update", "project_update", "source_project_update_id"),
     *(
         (name, name, f"{name}_id")
         for name in (
@@ -106,15 +110,9 @@ _HELD = (
     ("host", "job_host_summaries", "job_host_summary", "host"),
 )
 """Relations of declared kinds to jobs: kind, name, table, the column that points back."""
-_UNRUN = (
-    ("system_job", "SystemJob", "system_job_template"),
-    ("workflow_job", "WorkflowJob", "workflow_job_template"),
-    ("workflow_approval", "WorkflowApproval", "workflow_approval_template"),
-)
-"""Kinds of jobs that nothing starts yet: kind, name, kind of their templates."""
 _OWN_TEMPLATE = ", ".join(
-    f'case when j."kind" = \'{kind}\' then j."unified_job_template_id" end as "{template}_id"'
-    for kind, _, template in _UNRUN
+    f'case when j."kind" = \'{kind}\' then j."unified_job_template_id" end as "{kind}_template_id"'
+    for kind in ("system_job", "workflow_approval")
 )
 _SOURCE = "".join(
     (
@@ -161,7 +159,9 @@ def register_job_tables() -> None:
         ("unified_job", "UnifiedJob"),
         ("inventory_update", "InventoryUpdate"),
         ("ad_hoc_command", "AdHocCommand"),
-        *((kind, verbose) for kind, verbose, _ in _UNRUN),
+        ("system_job", "SystemJob"),
+        ("workflow_job", "WorkflowJob"),
+        ("workflow_approval", "WorkflowApproval"),
     ):
         register(_jobs(kind, verbose))
     register(

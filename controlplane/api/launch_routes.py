@@ -13,7 +13,7 @@ from controlplane.api import job_lists, options
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import PermissionDenied, Refusal
 from controlplane.api.guards import may, needs
-from controlplane.api.job_render import can_cancel, url_of
+from controlplane.api.job_render import PLURAL, can_cancel, url_of
 from controlplane.api.launch_options import LAUNCH_ACTIONS, RELAUNCH_ACTIONS, launch_info
 from controlplane.api.routing import routes
 from controlplane.api.writes import POSITION, context_of
@@ -55,7 +55,7 @@ def launch_handlers() -> list[HTTPRouteHandler]:
         {"GET": (needs("read", "job"), show_relaunch), "POST": (relaunch, relaunch_job)},
         (needs("read", "job", missing=True), describe_relaunch),
     )
-    for kind, plural in (("job", "jobs"), ("project_update", "project_updates")):
+    for kind, plural in PLURAL.items():
         base = f"/api/v2/{plural}/{{key:str}}"
         handlers += routes(
             base,

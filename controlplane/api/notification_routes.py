@@ -11,6 +11,7 @@ from controlplane.api import options
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest
 from controlplane.api.guards import needs
+from controlplane.api.job_render import PLURAL
 from controlplane.api.listing import Within
 from controlplane.api.resource_routes import page_of
 from controlplane.api.routing import routes
@@ -18,8 +19,6 @@ from controlplane.api.where import Sql
 from schemas.resource import RESOURCES
 
 NOT_SENT = "Playlog does not send notifications yet."
-NOTIFIED_JOBS = (("job", "jobs"), ("project_update", "project_updates"))
-"""(kind, plural) of the jobs that notifications are about."""
 
 
 def notification_handlers() -> list[HTTPRouteHandler]:
@@ -30,7 +29,7 @@ def notification_handlers() -> list[HTTPRouteHandler]:
         {"POST": (edit, refuse_test)},
         "Notification Template Test",
     )
-    for kind, plural in NOTIFIED_JOBS:
+    for kind, plural in PLURAL.items():
         read = needs("read", kind)
         handlers += routes(
             f"/api/v2/{plural}/{{key:str}}/notifications",

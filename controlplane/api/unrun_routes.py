@@ -25,39 +25,27 @@ _READ: tuple[Method, ...] = ("GET",)
 _ACT: tuple[Method, ...] = ("GET", "POST")
 _NODE_LISTS = ("success_nodes", "failure_nodes", "always_nodes", "credentials", "labels")
 _BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
-    "system_job": ("system_jobs", {"cancel": _ACT, "events": _READ, "notifications": _READ}),
-    "inventory_update": (
-        "inventory_updates",
-        {
-            **dict.fromkeys(("events", "notifications", "stdout", "credentials"), _READ),
-            "cancel": _ACT,
-        },
-    ),
-    "ad_hoc_command": (
-        "ad_hoc_commands",
-        {
-            **dict.fromkeys(("events", "notifications", "stdout"), _READ),
-            **dict.fromkeys(("cancel", "relaunch"), _ACT),
-        },
-    ),
+    "inventory_update": ("inventory_updates", {"credentials": _READ}),
+    "ad_hoc_command": ("ad_hoc_commands", {"relaunch": _ACT}),
     "workflow_job": (
         "workflow_jobs",
-        {
-            "workflow_nodes": _READ,
-            "labels": _READ,
-            "notifications": _READ,
-            "cancel": _ACT,
-            "relaunch": _ACT,
-        },
+        {"workflow_nodes": _READ, "labels": _READ, "relaunch": _ACT},
     ),
     "workflow_job_node": (
         "workflow_job_nodes",
         {**dict.fromkeys(_NODE_LISTS, _READ), "instance_groups": _ACT},
     ),
-    "workflow_approval": ("workflow_approvals", {"approve": _ACT, "deny": _ACT}),
+    "workflow_approval": (
+        "workflow_approvals",
+        {"approve": _ACT, "deny": _ACT},
+    ),
 }
 """Kind to its plural and the methods of what stands below one of it."""
-_DELETABLE = frozenset(_BELOW) - {"workflow_job_node"}
+_DETAILED: Mapping[str, tuple[Method, ...]] = {
+    "workflow_approval": ("GET", "DELETE"),
+    "workflow_job_node": _READ,
+}
+"""Kinds whose details stand here too, with their methods."""
 
 
 def unrun_handlers() -> list[HTTPRouteHandler]:
@@ -108,9 +96,10 @@ def _job_routes(kind: str) -> list[HTTPRouteHandler]:
     async def missing(_call: Call) -> Response[Any]:
         raise Missing(table_of(kind).verbose)
 
-    methods: tuple[Method, ...] = ("GET", "DELETE") if kind in _DELETABLE else _READ
-    described = (needs("read", kind, missing=True), describe_one(kind))
-    handlers = routes(base, dict.fromkeys(methods, (opt, missing)), described)
+    handlers: list[HTTPRouteHandler] = []
+    if kind in _DETAILED:
+        described = (needs("read", kind, missing=True), describe_one(kind))
+        handlers += routes(base, dict.fromkeys(_DETAILED[kind], (opt, missing)), described)
     for name, allowed in below.items():
         handlers += routes(f"{base}/{name}", dict.fromkeys(allowed, (opt, missing)))
     return handlers

@@ -25,11 +25,14 @@ from schemas.events.instance import (
     InstanceUnavailable,
 )
 from schemas.events.job import (
+    RUN_BY_RUNNERS,
     JobLaunched,
     JobPlaced,
     PlaybookLaunch,
     ProjectUpdateLaunch,
+    inventory_of,
     kind_of,
+    project_of,
 )
 from schemas.events.resource import ResourceCreated, ResourceDeleted
 from schemas.events.setting import SettingsChanged
@@ -45,6 +48,7 @@ JOB_SETTINGS = frozenset(
         "ALLOW_JINJA_IN_EXTRA_VARS",
         "AWX_TASK_ENV",
         "DEFAULT_JOB_IDLE_TIMEOUT",
+        "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
         "DEFAULT_JOB_TIMEOUT",
         "DEFAULT_PROJECT_UPDATE_TIMEOUT",
     }
@@ -185,7 +189,9 @@ class Board(Struct, kw_only=True):
     def pending(self) -> Iterator[tuple[int, JobState]]:
         """Yield the jobs that wait for placement."""
         for job, state in self.active.items():
-            if state.status is Status.PENDING and not state.cancel_requested:
+            if state.status is not Status.PENDING or state.cancel_requested:
+                continue
+            if kind_of(_launched(state).record) in RUN_BY_RUNNERS:
                 yield job, state
 
     def decisions(self, now: datetime) -> tuple[placement.Decision, ...]:
@@ -260,7 +266,8 @@ def waiting_of(state: JobState) -> Waiting:
         impact=launched.impact,
         groups=launched.instance_groups or default,
         template=launched.template,
-        project=record.project,
+        project=project_of(record),
+        inventory=inventory_of(record),
         allow_simultaneous=isinstance(record, PlaybookLaunch) and record.allow_simultaneous,
         waits_for=launched.waits_for,
     )
@@ -275,7 +282,8 @@ def held_of(state: JobState) -> Held:
         impact=launched.impact,
         runner=state.runner or (state.placed.runner if state.placed else None),
         template=launched.template,
-        project=launched.record.project,
+        project=project_of(launched.record),
+        inventory=inventory_of(launched.record),
         kind=str(kind_of(launched.record)),
     )
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from controlplane.domain import placement
 from controlplane.domain.board import Board
 from controlplane.domain.job import Fail, Hold, JobState, Place, RequestCancel, Withdraw
-from schemas.events.job import PlaybookLaunch
+from schemas.events.job import project_of
 from schemas.status import Status
 
 REPUBLISH_AFTER_S = 30.0
@@ -71,10 +71,8 @@ def _overdue(board: Board, job: int, now: datetime) -> str:
 
 
 def _place(board: Board, state: JobState, decision: placement.Placed) -> Place:
-    record = state.launched.record if state.launched else None
-    known = None
-    if isinstance(record, PlaybookLaunch) and record.project is not None:
-        known = board.projects.get(record.project)
+    project = project_of(state.launched.record) if state.launched else None
+    known = None if project is None else board.projects.get(project)
     return Place(
         group=decision.group,
         work_class=decision.work_class,

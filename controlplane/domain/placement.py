@@ -11,7 +11,7 @@ directly.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -19,6 +19,9 @@ from msgspec import Struct
 from schemas.work import work_class
 
 RESERVE_AFTER_S = 60.0
+CHANGING_INVENTORIES = frozenset({"inventory_update", "ad_hoc_command"})
+"""Kinds that other jobs on the inventory wait for (AWX 4.5)."""
+READING_INVENTORIES = frozenset({"job", "ad_hoc_command"})
 NO_CAPACITY = "This job is not ready to start because there is not enough available capacity."
 
 
@@ -41,6 +44,7 @@ class Held(Struct, frozen=True, kw_only=True):
     template: int | None
     project: int | None
     kind: str
+    inventory: int | None = None
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -54,6 +58,7 @@ class Waiting(Struct, frozen=True, kw_only=True):
     """Preferred groups; the first with room wins."""
     template: int | None
     project: int | None
+    inventory: int | None = None
     allow_simultaneous: bool = False
     waits_for: tuple[int, ...] = ()
 
@@ -106,6 +111,7 @@ class _Rules:
     def __init__(self, held: Iterable[Held], pending: Sequence[Waiting]) -> None:
         self._templates: dict[int, int] = {}
         self._updates: dict[int, int] = {}
+        self._inventories: dict[int, int] = {}
         self._active = {job.job for job in pending}
         self._kinds = {job.job: job.kind for job in pending}
         for job in held:
@@ -113,15 +119,20 @@ class _Rules:
             self._kinds[job.job] = job.kind
             self._note(job)
         self._queued_updates: dict[int, list[int]] = defaultdict(list)
+        self._queued_on: dict[int, list[int]] = defaultdict(list)
         for each in pending:
             if each.kind == "project_update" and each.project is not None:
                 self._queued_updates[each.project].append(each.job)
+            if each.kind in CHANGING_INVENTORIES and each.inventory is not None:
+                self._queued_on[each.inventory].append(each.job)
 
     def took(self, job: Waiting) -> None:
         """Remember a job that was placed in this round."""
         self._note(job)
 
     def _note(self, job: Held | Waiting) -> None:
+        if job.kind in CHANGING_INVENTORIES and job.inventory is not None:
+            self._inventories[job.inventory] = job.job
         if job.kind == "project_update" and job.project is not None:
             self._updates[job.project] = job.job
         elif job.template is not None:
@@ -133,26 +144,31 @@ class _Rules:
             if other in self._active:
                 return self._wait(job, other, "dependency")
         if job.project is not None:
-            update = self._update_before(job)
+            update = _before(job, job.project, self._updates, self._queued_updates)
             if update is not None:
                 return self._wait(job, update, "dependency")
+        if job.inventory is not None and job.kind in READING_INVENTORIES:
+            change = _before(job, job.inventory, self._inventories, self._queued_on)
+            if change is not None:
+                return self._wait(job, change, "dependency")
         if job.kind != "project_update" and not job.allow_simultaneous:
             running = self._templates.get(job.template or 0)
             if running is not None:
                 return self._wait(job, running, "concurrency")
         return None
 
-    def _update_before(self, job: Waiting) -> int | None:
-        project = job.project or 0
-        running = self._updates.get(project)
-        if running is not None:
-            return running
-        earlier = [each for each in self._queued_updates.get(project, ()) if each < job.job]
-        return min(earlier, default=None)
-
     def _wait(self, job: Waiting, other: int, rule: str) -> HeldBack:
         kind = self._kinds.get(other, "job").replace("_", "")
         return HeldBack(job=job.job, rule=rule, explanation=f"waiting for {kind}-{other} to finish")
+
+
+def _before(
+    job: Waiting, number: int, running: Mapping[int, int], queued: Mapping[int, Sequence[int]]
+) -> int | None:
+    """Return the job on a project or inventory that this one waits for: running, or earlier."""
+    if number in running:
+        return running[number]
+    return min((each for each in queued.get(number, ()) if each < job.job), default=None)
 
 
 class _Room:

@@ -9,12 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from controlplane.domain import extra_vars
-from schemas.events.job import JobLaunched, JobPlaced, PlaybookLaunch, ProjectUpdateLaunch
-from schemas.work import Payload, PlaybookRun, ProjectSync, WorkOrder
+from schemas.events.job import (
+    AdHocLaunch,
+    InventoryUpdateLaunch,
+    JobLaunched,
+    JobPlaced,
+    PlaybookLaunch,
+    ProjectUpdateLaunch,
+    SystemJobLaunch,
+    WorkflowLaunch,
+)
+from schemas.work import AdHocRun, InventorySync, Payload, PlaybookRun, ProjectSync, WorkOrder
 
 _DEFAULTS: dict[type, str] = {
     PlaybookLaunch: "DEFAULT_JOB_TIMEOUT",
     ProjectUpdateLaunch: "DEFAULT_PROJECT_UPDATE_TIMEOUT",
+    InventoryUpdateLaunch: "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
 }
 """The setting that holds for jobs whose template sets no time."""
 
@@ -83,6 +93,34 @@ def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
                 scm_refspec=record.scm_refspec,
                 scm_track_submodules=record.scm_track_submodules,
             )
+        case AdHocLaunch():
+            return AdHocRun(
+                inventory_content=record.inventory_content,
+                inventory=record.inventory,
+                module_name=record.module_name,
+                module_args=record.module_args,
+                job_type=record.job_type,
+                forks=record.forks,
+                limit=record.limit,
+                verbosity=record.verbosity,
+                extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
+                become_enabled=record.become_enabled,
+                diff_mode=record.diff_mode,
+            )
+        case InventoryUpdateLaunch():
+            return InventorySync(
+                inventory=record.inventory,
+                source=record.source,
+                source_path=record.source_path,
+                source_vars=record.source_vars,
+                limit=record.limit,
+                verbosity=record.verbosity,
+                project_content=placed.project_content,
+                scm_revision=placed.scm_revision,
+                inputs=record.inputs,
+            )
+        case SystemJobLaunch() | WorkflowLaunch():
+            raise TypeError(f"{type(record).__name__} is not run by runners")
 
 
 def _jinja_vars(record: PlaybookLaunch, jinja: str) -> tuple[str, ...] | None:
@@ -96,16 +134,19 @@ def _jinja_vars(record: PlaybookLaunch, jinja: str) -> tuple[str, ...] | None:
 
 
 def _variables(
-    launched: JobLaunched, placed: JobPlaced, record: PlaybookLaunch
+    launched: JobLaunched, placed: JobPlaced, record: PlaybookLaunch | AdHocLaunch
 ) -> dict[str, object]:
     """Return the play's variables: AWX's own ones below those of the launch (AWX 4.2)."""
     own: dict[str, object] = {
         **record.runtime_vars,
         "job_id": launched.id,
         "job_launch_type": str(launched.launch_type),
-        "project_revision": placed.scm_revision,
-        "job_scm_branch": record.scm_branch,
     }
+    if isinstance(record, PlaybookLaunch):
+        own |= {
+            "project_revision": placed.scm_revision,
+            "job_scm_branch": record.scm_branch,
+        }
     named = {f"{prefix}_{name}": value for name, value in own.items() for prefix in _PREFIXES}
     return extra_vars.merge(named, extra_vars.parse(record.extra_vars))
 

@@ -90,6 +90,12 @@ select "kind", "id", "name", "description" from (
     where "id" = any($3::bigint[])
     union all
     select 'instance_group', "id", "name", '' from "instance_group" where "id" = any($4::bigint[])
+    union all
+    select 'system_job_template', "id", "name", "description" from "system_job_template"
+    where "id" = any($5::bigint[])
+    union all
+    select 'workflow_job_template', "id", "name", "description" from "workflow_job_template"
+    where "id" = any($5::bigint[])
 ) n
 
 -- name: inventories_of
@@ -104,6 +110,12 @@ select p."id", p."name", p."description", p."scm_type", p."allow_override",
            as "status"
 from "project" p left join "template_status" s on s."template" = p."id"
 where p."id" = any($1::bigint[])
+
+-- name: inventory_sources_of
+select s."id", s."name", s."description", s."source", t."last_job_run" as "last_updated",
+       coalesce(t."status", 'never updated') as "status"
+from "inventory_source" s left join "template_status" t on t."template" = s."id"
+where s."id" = any($1::bigint[])
 
 -- name: users_of
 select "id", "username", "first_name", "last_name" from "user" where "id" = any($1::bigint[])

@@ -9,7 +9,7 @@ import msgspec
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.resource_fold import resource_values
 from controlplane.shell.vault import Vault
-from schemas.events.job import JobLaunched, PlaybookLaunch, ProjectUpdateLaunch
+from schemas.events.job import AdHocLaunch, JobLaunched, PlaybookLaunch, ProjectUpdateLaunch
 from schemas.work import JobSecrets, VaultSecret
 
 ASK = "ASK"
@@ -46,6 +46,13 @@ async def job_secrets(store: EventStore, vault: Vault, launched: JobLaunched) ->
                 scm_key=inputs.get("ssh_key_data", ""),
                 scm_key_passphrase=inputs.get("ssh_key_unlock", ""),
             )
+        case AdHocLaunch(credential=int(number)):
+            found = {}
+            kind, inputs = await _inputs(store, vault, number)
+            _add(found, kind, inputs, given)
+            return JobSecrets(**found)
+        case _:
+            return JobSecrets()
 
 
 def _add(found: dict[str, Any], kind: str, inputs: dict[str, str], given: dict[str, str]) -> None:

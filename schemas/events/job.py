@@ -72,7 +72,95 @@ class ProjectUpdateLaunch(
     job_type: str = "check"
 
 
-LaunchRecord = PlaybookLaunch | ProjectUpdateLaunch
+class AdHocLaunch(Struct, frozen=True, kw_only=True, tag="ad_hoc_command", tag_field="kind"):
+    """One module on hosts of an inventory: the launch record of an ad hoc command."""
+
+    inventory: int | None
+    inventory_content: str = ""
+    """sha256 of the inventory the command runs on, in BLOBS."""
+    host_count: int = 0
+    """Hosts in the limit, as far as known at launch; bounds the task impact."""
+    job_type: str = "run"
+    limit: str = ""
+    credential: int | None = None
+    module_name: str = "command"
+    module_args: str = ""
+    forks: int = 0
+    verbosity: int = 0
+    extra_vars: str = "{}"
+    """JSON object as text."""
+    become_enabled: bool = False
+    diff_mode: bool = False
+    execution_environment: int | None = None
+    runtime_vars: dict[str, Any] = {}
+    """AWX's ``awx_*`` and ``tower_*`` variables known at launch."""
+
+
+class InventoryUpdateLaunch(
+    Struct, frozen=True, kw_only=True, tag="inventory_update", tag_field="kind"
+):
+    """An inventory source as it was at launch: the launch record of an inventory update."""
+
+    inventory: int
+    inventory_source: int
+    source: str
+    source_path: str = ""
+    source_vars: str = ""
+    scm_branch: str = ""
+    credential: int | None = None
+    enabled_var: str = ""
+    enabled_value: str = ""
+    host_filter: str = ""
+    overwrite: bool = False
+    overwrite_vars: bool = False
+    verbosity: int = 1
+    limit: str = ""
+    execution_environment: int | None = None
+    source_project: int | None = None
+    source_project_update: int | None = None
+    """The project update whose content it reads."""
+    inputs: tuple[str, ...] = ()
+    """Constructed: sha256 of each input inventory's content in BLOBS, in order."""
+
+
+class SystemJobLaunch(Struct, frozen=True, kw_only=True, tag="system_job", tag_field="kind"):
+    """Housekeeping of the control plane itself: the launch record of a system job."""
+
+    system_job_template: int
+    job_type: str
+    """``cleanup_jobs``, ``cleanup_activitystream``, ``cleanup_sessions``, ``cleanup_tokens``."""
+    extra_vars: str = "{}"
+    """JSON object as text: ``days``, ``dry_run``."""
+
+
+class WorkflowLaunch(Struct, frozen=True, kw_only=True, tag="workflow_job", tag_field="kind"):
+    """A workflow job's launch record; of a sliced job it names the job template instead."""
+
+    workflow_job_template: int | None = None
+    job_template: int | None = None
+    """Sliced: the template whose slices are its nodes."""
+    is_sliced_job: bool = False
+    inventory: int | None = None
+    limit: str = ""
+    scm_branch: str = ""
+    job_tags: str = ""
+    skip_tags: str = ""
+    extra_vars: str = "{}"
+    """JSON object as text; secret answers stand as ``$encrypted$``."""
+    allow_simultaneous: bool = False
+    labels: tuple[int, ...] = ()
+    slices: tuple[PlaybookLaunch, ...] = ()
+    """Sliced: the launch record of each slice, in order."""
+
+
+LaunchRecord = (
+    PlaybookLaunch
+    | ProjectUpdateLaunch
+    | AdHocLaunch
+    | InventoryUpdateLaunch
+    | SystemJobLaunch
+    | WorkflowLaunch
+)
 
 
 class NamedRef(Struct, frozen=True, kw_only=True):
@@ -120,6 +208,8 @@ class JobLaunched(Struct, frozen=True, kw_only=True):
     relaunch_of: int | None = None
     waits_for: tuple[int, ...] = ()
     """Unified jobs that must end successfully first (dependencies)."""
+    workflow_job: int | None = None
+    """The workflow job, of a sliced job too, that started this one."""
 
 
 @event("job.held.v1")
@@ -267,11 +357,31 @@ JobEvent = (
 
 def kind_of(record: LaunchRecord) -> JobKind:
     """Return the unified job kind that a launch record makes."""
+    return JobKind(str(record.__struct_config__.tag))
+
+
+def project_of(record: LaunchRecord) -> int | None:
+    """Return the project whose content a job of this record runs or updates; None without."""
     match record:
-        case PlaybookLaunch():
-            return JobKind.JOB
-        case ProjectUpdateLaunch():
-            return JobKind.PROJECT_UPDATE
+        case PlaybookLaunch() | ProjectUpdateLaunch():
+            return record.project
+        case InventoryUpdateLaunch():
+            return record.source_project
+        case _:
+            return None
 
 
+def inventory_of(record: LaunchRecord) -> int | None:
+    """Return the inventory that a job of this record runs on or updates; None without."""
+    match record:
+        case PlaybookLaunch() | AdHocLaunch() | InventoryUpdateLaunch() | WorkflowLaunch():
+            return record.inventory
+        case _:
+            return None
+
+
+RUN_BY_RUNNERS = frozenset(
+    {JobKind.JOB, JobKind.PROJECT_UPDATE, JobKind.AD_HOC_COMMAND, JobKind.INVENTORY_UPDATE}
+)
+"""Kinds that placement gives to runners; the control plane does the others itself."""
 RECORD = msgspec.json.Decoder(LaunchRecord)
