@@ -33,6 +33,11 @@ _DDL = (
         " PRIMARY KEY (id, job_day) INCLUDE (start_line)) PARTITION BY RANGE (job_day)"
     ),
     "CREATE INDEX ON job_event (host, id) WHERE host IS NOT NULL",
+    *(
+        f"CREATE INDEX ON job_event (job, hashtext({name})) WHERE {name} <> ''"
+        for name in ("task", "host_name", "event", "parent_uuid")
+    ),
+    *(f"CREATE INDEX ON job_event (job, id) WHERE {name}" for name in ("failed", "changed")),
     (
         "CREATE TABLE job_output (job bigint NOT NULL, attempt integer NOT NULL,"
         " last_counter integer NOT NULL, last_line integer NOT NULL, bytes bigint NOT NULL,"

@@ -42,6 +42,7 @@ from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.resource_routes import resource_handlers
 from controlplane.api.schedule_routes import schedule_handlers
+from controlplane.api.search_routes import search_handlers
 from controlplane.api.service_index_routes import service_index_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
@@ -102,6 +103,7 @@ def create_app(services: Services) -> Litestar:
             *survey_handlers(),
             *schedule_handlers(),
             *event_handlers(),
+            *search_handlers(),
             *live_handlers(),
             *history_handlers(),
             *openapi_handlers(),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ Row = Mapping[str, Any]
 
 STDOUT_DISPLAY_MAX = 1024
 """Characters of an event's stdout in lists unless it is set otherwise, or ``no_truncate``."""
+_COLOUR = re.compile(r"\x1b\[[0-9]+(?:;[0-9]+)*m")
+_RESET = "\x1b[0m"
 PLURAL = {kind: f"{kind}s" for kind in JobKind}
 _SUBPATHS = {
     JobKind.JOB: (
@@ -499,11 +502,16 @@ def _zulu(text: str) -> str:
 
 
 def _cut(row: Row, limit: int) -> str:
-    """Return an event's output as lists show it; a limit of 0 cuts nothing."""
+    """Return an event's output as lists show it; a limit of 0 cuts nothing.
+
+    Colours that the cut leaves open are closed, so that they do not run into what follows.
+    """
     text: str = row["stdout"]
     if row["event"].startswith("playbook_on_") or not 0 < limit < len(text):
         return text
-    return text[:limit] + "…"
+    shown = text[: limit - 1] + "…"
+    colours = _COLOUR.findall(shown)
+    return shown + _RESET * (len(colours) - 2 * colours.count(_RESET))
 
 
 def _json(value: Any, default: Any) -> Any:

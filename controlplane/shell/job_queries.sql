@@ -133,6 +133,18 @@ select * from "job_event" e
 where e."id" between $1 and $2 and e."job_day" = $3
 order by e."id" limit $4
 
+-- name: job_output_page
+select "id", "counter", "stdout", "body", "start_line", "host_name", "task", "event" from (
+    select e.*, sum(octet_length(e."stdout")) over (order by e."id")
+        - octet_length(e."stdout") as "before"
+    from (
+        select "id", "counter", "stdout", "body", "start_line", "host_name", "task", "event"
+        from "job_event"
+        where "id" between $1 and $2 and "job_day" = $3 and ("stdout" <> '' or "body" is not null)
+        order by "id" limit $4
+    ) e
+) p where p."before" < $5 order by p."id"
+
 -- name: job_event_by_id
 select * from "job_event" where "id" = $1 limit 1
 

@@ -135,7 +135,7 @@ _OUTPUT = [
         default=1_048_576,
         required=True,
         low=0,
-        reader="controlplane.api.event_routes",
+        reader="controlplane.api.stdout_routes",
     ),
     whole(
         "EVENT_STDOUT_MAX_BYTES_DISPLAY",

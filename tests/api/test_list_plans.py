@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from controlplane.api import filters, listing, pagination, visibility
+from controlplane.api.event_routes import narrowed
 from controlplane.api.tables import table_of
-from controlplane.api.where import Statement
+from controlplane.api.where import AllOf, Sql, Statement
 from projections.checkpoint import Connection
 from schemas.resource import RESOURCES
 from tests.api import rows
@@ -52,8 +53,66 @@ async def grown(postgres_server: PostgresServer) -> AsyncIterator[Connection]:
                 "organization_id": "n % 5 + 1",
             },
         )
+        await rows.grow(
+            connection,
+            "job_event",
+            MANY,
+            {
+                "job_day": f"'{rows.DAY}'::date",
+                "attempt": "1",
+                "event": "case when n % 20000 = 0 then 'runner_on_failed' else 'runner_on_ok' end",
+                "host": "n % 100 + 1",
+                "host_name": "'host-' || n % 100",
+                "task": "'task-' || n / 1000",
+                "uuid": "'uuid-' || n",
+                "parent_uuid": "'parent-' || n / 1000",
+                "failed": "n % 20000 = 0",
+                "changed": "n % 5000 = 0",
+            },
+        )
         await connection.execute("analyze")
         yield connection
+
+
+OF_ATTEMPT = '{t}."id" between 0 and 16777215 and {t}."job_day" = {0}'
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "task=task-7",
+        "host_name=host-7",
+        "host=7",
+        "failed=true",
+        "changed=true",
+        "parent_uuid=parent-9",
+        "event=runner_on_failed",
+        "task=task-7&host_name=host-7&failed=true",
+    ],
+)
+async def test_what_a_job_of_100_000_events_is_asked_for_is_found_by_index(
+    grown: Connection, query: str
+) -> None:
+    """A task's, a host's or the failed events are counted and shown without reading the others."""
+    pairs = [(name, value) for name, _, value in (p.partition("=") for p in query.split("&"))]
+    table = table_of("job_event")
+    within = Sql(text=OF_ATTEMPT, values=(rows.DAY,))
+    asked = filters.condition(table, pairs)
+    where = AllOf(parts=(within, *narrowed(0, pairs), asked))
+    page = pagination.read(pairs)
+    writing = listing._Writing(table, where, ('t."id"', filters.orderings(table, pairs)), page)
+    statement = Statement()
+    shown = writing._rows(statement, "limit 25 offset 0", backwards=False)
+    for sql, values in ((shown, statement.args), (writing._count, writing._counting.args)):
+        found = await plan(grown, sql, values)
+        ranges = [
+            each
+            for each in nodes(found)
+            if each["Node Type"] == "Seq Scan"
+            or (each.get("Index Name", "").endswith("pkey") and each["Plan Rows"] > FEW)
+            or each.get("Plan Rows", 0) > FEW
+        ]
+        assert ranges == [], json.dumps(found, indent=1)
 
 
 def statement(kind: str, query: list[tuple[str, str]]) -> tuple[str, list[Any]]:

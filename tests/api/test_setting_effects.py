@@ -73,7 +73,7 @@ async def test_output_is_shown_up_to_its_limits(stack: Stack) -> None:
         found = (await stack.client.get(events)).json()
         return len(found["results"][0]["stdout"])
 
-    assert await shown() == 1025
+    assert await shown() == 1024
     assert "0123456789" in (await stack.client.get(output)).text
     await _set(
         stack,
@@ -81,7 +81,7 @@ async def test_output_is_shown_up_to_its_limits(stack: Stack) -> None:
         STDOUT_MAX_BYTES_DISPLAY=1999,
         MAX_UI_JOB_EVENTS=123,
     )
-    assert await shown() == 11
+    assert await shown() == 10
     assert "too large to display (2000 bytes)" in (await stack.client.get(output)).text
     assert (await stack.client.get(events)).headers["x-ui-max-events"] == "123"
     await _set(stack, EVENT_STDOUT_MAX_BYTES_DISPLAY=0)

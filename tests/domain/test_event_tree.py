@@ -27,11 +27,27 @@ def test_everything_below_is_counted() -> None:
     }
 
 
-def test_free_lines_stand_below_what_is_open() -> None:
-    """A warning between results belongs to the task around it."""
-    found = event_tree.summary([START, PLAY, TASK, line(4, "verbose", "v")])
-    assert found["meta_event_nested_uuid"] == {"4": "task"}
-    assert found["children_summary"]["3"]["numChildren"] == 1
+def test_a_warning_between_results_stands_beside_them() -> None:
+    """It has the parent of the deeper one of its neighbours, and is counted above that."""
+    one, two = line(5, "runner_on_ok", "one", "task"), line(7, "runner_on_ok", "two", "task")
+    warnings = line(4, "warning", "first"), line(6, "verbose", "v")
+    found = event_tree.summary([START, PLAY, TASK, warnings[0], one, warnings[1], two])
+    assert found["meta_event_nested_uuid"] == {"4": "task", "6": "task"}
+    assert found["children_summary"]["3"] == {"rowNumber": 2, "numChildren": 4}
+    assert found["children_summary"]["1"]["numChildren"] == 6
+
+
+def test_lines_before_anything_else_stand_alone() -> None:
+    """What is said before the first play is below nothing that comes later."""
+    found = event_tree.summary([line(1, "verbose", "v"), line(2, "playbook_on_start", "book")])
+    assert (found["is_tree"], found["meta_event_nested_uuid"]) == (True, {})
+    assert found["children_summary"] == {}
+
+
+def test_no_events_are_an_empty_tree() -> None:
+    """A job without output has nothing below anything."""
+    found = event_tree.summary([])
+    assert (found["is_tree"], found["children_summary"]) == (True, {})
 
 
 def test_events_out_of_order_are_no_tree() -> None:
