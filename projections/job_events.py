@@ -33,6 +33,7 @@ _DDL = (
         " PRIMARY KEY (id, job_day) INCLUDE (start_line)) PARTITION BY RANGE (job_day)"
     ),
     "CREATE INDEX ON job_event (host, id) WHERE host IS NOT NULL",
+    "CREATE INDEX ON job_event (host, job, counter) WHERE changed AND host IS NOT NULL",
     *(
         f"CREATE INDEX ON job_event (job, hashtext({name})) WHERE {name} <> ''"
         for name in ("task", "host_name", "event", "parent_uuid")

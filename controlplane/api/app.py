@@ -12,6 +12,7 @@ from controlplane.api.ad_hoc_routes import ad_hoc_handlers
 from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.change_routes import change_handlers
 from controlplane.api.codes import Codes
 from controlplane.api.config_routes import config_handlers
 from controlplane.api.constructed_routes import constructed_handlers
@@ -104,6 +105,7 @@ def create_app(services: Services) -> Litestar:
             *schedule_handlers(),
             *event_handlers(),
             *search_handlers(),
+            *change_handlers(),
             *live_handlers(),
             *history_handlers(),
             *openapi_handlers(),

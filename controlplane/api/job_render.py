@@ -149,12 +149,13 @@ def _common(row: Row) -> dict[str, Any]:
         "job_explanation": row["job_explanation"],
         "execution_node": row["execution_node"],
         "controller_node": "",
-        "launched_by": _launched_by(row),
+        "launched_by": launched_by(row),
         "work_unit_id": f"{row['id']}-{row['attempt']}" if row["attempt"] else None,
     }
 
 
-def _launched_by(row: Row) -> dict[str, Any]:
+def launched_by(row: Row) -> dict[str, Any]:
+    """Return who or what launched a job, a user with its path."""
     raw = row["launched_by"]
     who = msgspec.json.decode(raw) if isinstance(raw, str | bytes) else dict(raw or {})
     if who.get("type") == "user" and who.get("id") is not None:

@@ -316,6 +316,9 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     },
     "job_event": {"read": (("job", "job", "read"),)},
     "job_host_summary": {"read": (("job", "job", "read"),)},
+    "host_change": {
+        "read": (("job", "job", "read"), ("ad_hoc_command", "ad_hoc_command", "read")),
+    },
 }
 """For kinds without own roles: verb to (field, kind there, verb needed there); one suffices."""
 

@@ -1,0 +1,172 @@
+"""What goes beyond AWX: a ledger of changes, the difference of two runs, dry runs, resuming."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from ops import clock
+from schemas.events.job import NamedRef
+from tests.api.instances import add_job
+from tests.api.output import publish
+from tests.api.stack import Stack
+from tests.factories import launched
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FIRST, SECOND, CHECK, OTHERS = 911, 912, 913, 914
+DIFF = {"before": "a\n", "after": "b\n", "before_header": "/etc/x", "after_header": "/etc/x"}
+Made = dict[str, Any]
+
+
+def result(host: int | None, name: str, task: str, **fields: Any) -> dict[str, Any]:
+    """A task's result on a host, changed unless said otherwise."""
+    data = {"task_action": "copy", "res": {"changed": True, "diff": DIFF}}
+    values = {"event": "runner_on_ok", "changed": True, "play": "all", "parent_uuid": task}
+    return {**values, "host": host, "host_name": name, "task": task, "event_data": data, **fields}
+
+
+def task(name: str) -> dict[str, Any]:
+    """The start of a task."""
+    return {"event": "playbook_on_task_start", "uuid": name, "task": name, "play": "all"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def made(stack: Stack) -> Made:
+    """Two runs of a template, a check run, and a run of another template."""
+    organization = (await stack.make("organizations", name="acme"))["id"]
+    project = await stack.make("projects", name="p", organization=organization)
+    inventory = await stack.make("inventories", name="i", organization=organization)
+    host = await stack.make("hosts", name="web1", inventory=inventory["id"])
+    other = await stack.make("hosts", name="web2", inventory=inventory["id"])
+    templates = [
+        await stack.make(
+            "job_templates",
+            name=name,
+            project=project["id"],
+            inventory=inventory["id"],
+            playbook="site.yml",
+        )
+        for name in ("one", "two")
+    ]
+    viewer = await stack.add_user("viewer")
+    for where, role in ((templates[0], "read_role"), (inventory, "read_role")):
+        number = where["summary_fields"]["object_roles"][role]["id"]
+        given = await stack.client.post(f"/api/v2/roles/{number}/users/", json={"id": viewer})
+        assert given.status_code == 204, given.text
+    await stack.add_user("nobody")
+    found = {"host": host, "other": other, "templates": templates, "organization": organization}
+    await _runs(stack, found, project["id"], inventory["id"])
+    return found
+
+
+async def _runs(stack: Stack, made: Made, project: int, inventory: int) -> None:
+    one, two = (each["id"] for each in made["templates"])
+    at = clock.now()
+    for number, template, changes in (
+        (FIRST, one, {"extra_vars": '{"a":1,"b":2}', "limit": ""}),
+        (SECOND, one, {"extra_vars": '{"a":1,"b":3,"c":4}', "limit": "web1"}),
+        (CHECK, one, {"job_type": "check"}),
+        (OTHERS, two, {}),
+    ):
+        by = NamedRef(type="user", id=1, name="admin")
+        job = launched(
+            number,
+            name=f"run {number}",
+            organization=made["organization"],
+            template=template,
+            launched_by=by,
+            created=at,
+        )
+        fields = {"job_template": template, "project": project, "inventory": inventory, **changes}
+        record = msgspec.structs.replace(job.record, **fields)
+        await add_job(stack, msgspec.structs.replace(job, record=record), "successful", at)
+    web1, web2 = (made[name]["id"] for name in ("host", "other"))
+    await publish(
+        stack,
+        FIRST,
+        [
+            task("install"),
+            result(web1, "web1", "install"),
+            result(web2, "web2", "install", changed=False),
+            task("old"),
+            result(web1, "web1", "old", changed=False),
+            {**result(web1, "web1", "old"), "event": "runner_item_on_ok"},
+            result(None, "elsewhere", "install"),
+        ],
+    )
+    censored = {"task_action": "user", "res": {"censored": "hidden"}}
+    await publish(
+        stack,
+        SECOND,
+        [
+            task("install"),
+            result(web1, "web1", "install", changed=False),
+            result(web2, "web2", "install", event="runner_on_failed", failed=True, changed=False),
+            task("new"),
+            result(web1, "web1", "new", event_data=censored),
+        ],
+    )
+    await publish(stack, CHECK, [task("install"), result(web1, "web1", "install")])
+    await publish(stack, OTHERS, [task("theirs"), result(web1, "web1", "theirs")])
+
+
+async def ledger(stack: Stack, made: Made, query: str = "", user: str = "admin") -> Any:
+    """GET a host's changes."""
+    path = f"/api/playlog/hosts/{made['host']['id']}/changes/"
+    found = await stack.as_user(user).get(f"{path}{query}")
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
+async def test_a_ledger_names_every_change_of_a_host(stack: Stack, made: Made) -> None:
+    """Newest first: what, by which job of whom, at which revision, and the diff."""
+    found = await ledger(stack, made)
+    assert [(row["job"]["id"], row["task"]) for row in found["results"]] == [
+        (OTHERS, "theirs"),
+        (SECOND, "new"),
+        (FIRST, "install"),
+    ]
+    last = found["results"][-1]
+    assert last["diff"] == [DIFF]
+    assert (last["action"], last["censored"], last["diff_truncated"]) == ("copy", False, False)
+    assert last["launched_by"]["name"] == "admin"
+    assert last["job"]["name"] == f"run {FIRST}"
+    assert last["job_template"] == made["templates"][0]["id"]
+    assert (found["results"][1]["censored"], found["results"][1]["diff"]) == (True, [])
+    event = await stack.client.get(last["event"])
+    assert event.json()["task"] == "install"
+
+
+async def test_a_ledger_is_filtered_and_paged(stack: Stack, made: Made) -> None:
+    """By template, task and time; a page links to the next."""
+    one = made["templates"][0]["id"]
+    for query, tasks in (
+        (f"?job_template={one}", ["new", "install"]),
+        ("?task=install", ["install"]),
+        ("?created__gt=2999", []),
+        ("?created__lt=2999&job__name=run 912", ["new"]),
+        ("?search=inst", ["install"]),
+        ("?order_by=job", ["install", "new", "theirs"]),
+    ):
+        found = await ledger(stack, made, query)
+        assert [row["task"] for row in found["results"]] == tasks, query
+    first = await ledger(stack, made, "?page_size=2")
+    assert (first["count"], len(first["results"])) == (3, 2)
+    second = (await stack.client.get(first["next"])).json()
+    assert [row["task"] for row in second["results"]] == ["install"]
+
+
+async def test_a_ledger_shows_only_what_one_may_see(stack: Stack, made: Made) -> None:
+    """Jobs of a template that is not seen are left out; without the host there is nothing."""
+    found = await ledger(stack, made, user="viewer")
+    assert [row["job"]["id"] for row in found["results"]] == [SECOND, FIRST]
+    path = f"/api/playlog/hosts/{made['host']['id']}/changes/"
+    assert (await stack.as_user("nobody").get(path)).status_code == 403
+    assert (await stack.client.get("/api/playlog/hosts/99999/changes/")).status_code == 404
+    refused = await stack.client.get(f"{path}?nothing=1")
+    assert refused.status_code == 400
+    assert "nothing" in refused.json()["detail"]
