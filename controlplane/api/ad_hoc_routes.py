@@ -16,7 +16,7 @@ from controlplane.api.routing import Endpoint, routes
 from controlplane.api.where import Sql
 from controlplane.domain import access, ad_hoc
 from controlplane.domain.field_values import reference
-from controlplane.shell.launching import credential_facts
+from controlplane.shell.launch_lookups import credential_facts
 from controlplane.shell.read_model import View
 from schemas.ad_hoc import FIELDS
 

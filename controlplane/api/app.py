@@ -29,6 +29,7 @@ from controlplane.api.instance_routes import instance_handlers
 from controlplane.api.inventory_routes import inventory_handlers
 from controlplane.api.inventory_source_routes import inventory_source_handlers
 from controlplane.api.job_lists import job_list_handlers
+from controlplane.api.job_routes import job_handlers
 from controlplane.api.job_tables import register_job_tables
 from controlplane.api.launch_routes import launch_handlers
 from controlplane.api.live_routes import live_handlers
@@ -41,6 +42,7 @@ from controlplane.api.openapi import openapi_handlers
 from controlplane.api.passwords import Passwords
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
+from controlplane.api.relaunch_routes import relaunch_handlers
 from controlplane.api.resource_routes import resource_handlers
 from controlplane.api.schedule_routes import schedule_handlers
 from controlplane.api.search_routes import search_handlers
@@ -98,6 +100,8 @@ def create_app(services: Services) -> Litestar:
             *resource_handlers(),
             *job_list_handlers(),
             *launch_handlers(),
+            *relaunch_handlers(),
+            *job_handlers(),
             *unrun_handlers(),
             *workflow_handlers(),
             *webhook_handlers(),

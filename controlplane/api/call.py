@@ -75,6 +75,11 @@ class Call:
             raise LookupError(self.path)
         return facts
 
+    @property
+    def about(self) -> str:
+        """Return kind and id of the target; empty where the path names none."""
+        return "" if self._target is None else f"{self._target.kind}:{self._target.id}"
+
     def parameter(self, name: str) -> str:
         """Return the last value of a query parameter, or an empty string."""
         return dict(self.pairs).get(name, "")

@@ -26,7 +26,8 @@ from controlplane.domain import extra_vars, launch, survey, webhook_requests
 from controlplane.domain.facts import deep, plain
 from controlplane.domain.launch import PromptFacts
 from controlplane.domain.webhook_requests import Event, Request
-from controlplane.shell import launching
+from controlplane.shell import launch_lookups, launching
+from controlplane.shell.launch_keys import Request as LaunchRequest
 from controlplane.shell.launching import How, Launched
 from controlplane.shell.read_model import Row, View
 from schemas.envelope import Actor
@@ -108,22 +109,21 @@ def _payload(body: bytes) -> Any:
 async def _launch(call: Call, template: Row, event: Event, payload: Any) -> Launched:
     """Launch the job of an event; the same delivery launches no second one."""
     async with call.read() as view:
-        facts = await launching.template_facts(view, template)
+        facts = await launch_lookups.template_facts(view, template)
         resolved = launch.resolve(facts, {}, PromptFacts())
         variables = extra_vars.parse(resolved.record.extra_vars) | event.variables(payload)
         record = msgspec.structs.replace(resolved.record, extra_vars=extra_vars.as_text(variables))
-        guid = f"webhook:{template['id']}:{event.guid}" if event.guid else ""
+        tools = call.services.launch_tools
+        if event.guid:
+            delivery = LaunchRequest(cause=f"webhook:{template['id']}:{event.guid}")
+            tools = msgspec.structs.replace(tools, request=delivery)
         return await launching.launch_template(
-            call.services.launch_tools,
+            tools,
             view,
             facts,
             msgspec.structs.replace(resolved, record=record),
             context_of(Actor(kind="process", name="webhook")),
-            how=How(
-                launch_type=LaunchType.WEBHOOK,
-                idempotency_key=guid,
-                launched_by=_itself(template),
-            ),
+            how=How(launch_type=LaunchType.WEBHOOK, launched_by=_itself(template)),
         )
 
 
@@ -164,7 +164,7 @@ async def call_back(call: Call) -> Response[Any]:
         if len(hosts) != 1:
             several = "Multiple hosts matched the request!"
             raise BadRequest({"msg": several if hosts else "No matching host could be found!"})
-        facts = await launching.template_facts(view, template)
+        facts = await launch_lookups.template_facts(view, template)
         given = {"extra_vars": body["extra_vars"]} if body.get("extra_vars") else {}
         asked = survey.needed(survey.questions(template))
         if launch.passwords_needed(facts.credentials) or (asked and not given):

@@ -149,6 +149,13 @@ def passwords_needed(credentials: tuple[CredentialFact, ...]) -> list[str]:
     return [ask for credential in credentials for ask in credential.asks]
 
 
+def ignored_fields(template: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a launch body the template does not ask for."""
+    accepted, ignored, errors = _accept(template, body)
+    _answers(template, body, accepted, ignored, errors)
+    return ignored
+
+
 def can_start_without_input(
     template: Mapping[str, Any], credentials: tuple[CredentialFact, ...]
 ) -> bool:

@@ -1,0 +1,57 @@
+"""Launching updates of projects: by hand, and at once when a project's source has changed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from controlplane.domain import launch, project_update
+from controlplane.domain.errors import Refused
+from controlplane.domain.job import JOB, Launch
+from controlplane.shell.launch_lookups import needs_lookup
+from controlplane.shell.launching import Launched, LaunchTools, refuse_when_stopped
+from controlplane.shell.read_model import Row, View
+from controlplane.shell.transact import transact
+from schemas import subjects
+from schemas.envelope import Context
+from schemas.events.job import NamedRef
+from schemas.status import LaunchType
+
+
+async def launch_project_update(
+    tools: LaunchTools, view: View, project: Row, context: Context
+) -> Launched:
+    """Append an update of an scm project; raises Unavailable, or Refused, with nothing stored."""
+    await refuse_when_stopped(view)
+    if await needs_lookup(view, project):
+        raise Refused({"detail": launch.NO_LOOKUPS})
+    position = await view.value("select position from checkpoint where projection = 'config'")
+    job = await tools.job_number()
+    return await _update(tools, job, project, context, position)
+
+
+async def update_changed_project(
+    tools: LaunchTools, project: Row, context: Context, position: int
+) -> Launched:
+    """Append the update of a project whose source changed at a CONFIG position.
+
+    The loop ``project_updates`` does the same: whoever comes first launches the one job.
+    """
+    cause = project_update.update_cause(position, project["id"])
+    job, _ = await tools.keys.job_for(cause)
+    return await _update(tools, job, project, msgspec.structs.replace(context, id=cause), position)
+
+
+async def _update(
+    tools: LaunchTools, job: int, project: Row, context: Context, position: int
+) -> Launched:
+    actor = context.actor
+    launched = project_update.update_of(
+        job,
+        project,
+        created=context.at,
+        launch_type=LaunchType.MANUAL,
+        launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
+        config_position=position,
+    )
+    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
+    return Launched(job=job, position=done.position, record=launched, ignored_fields={})
