@@ -42,6 +42,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     runner_groups: tuple[str, ...] = ("default", "controlplane")
     runner_capacity: int = 0
     """Capacity in forks; 0 computes AWX's formula from cpu and memory."""
+    isolation: tuple[str, ...] = ("container", "sandbox", "limits")
+    """What a runner may use of these to keep jobs apart, where it works; none: plain processes."""
+    container_engine: str = "podman"
+    """Name or path of the program that runs execution environments."""
     journal_bytes_max: int = 1024 * 1024 * 1024
     """Unpublished output that a runner keeps of an attempt; beyond it the play stands still."""
     admin_user: str = "admin"
@@ -60,6 +64,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Name of the point at which this process kills itself (fault tests)."""
 
 
+_ENGINE = (
+    *("CONTAINERS_CONF", "CONTAINERS_REGISTRIES_CONF", "CONTAINERS_STORAGE_CONF", "HOME", "PATH"),
+    *("TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"),
+)
+
+
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; raises ValueError naming the variable that does not fit."""
     source = os.environ if environ is None else environ
@@ -73,6 +83,11 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     if "data" not in values:
         values["data"] = Path(source.get("HOME", ".")) / ".local" / "share" / "playlog"
     return Settings(**values)  # type: ignore[arg-type]  # parsed by each field's type above
+
+
+def engine_environment() -> dict[str, str]:
+    """Return what a container engine needs of this program's environment to find its images."""
+    return {name: os.environ[name] for name in _ENGINE if name in os.environ}
 
 
 def is_set(name: str) -> bool:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ansible_runner
+import ansible_runner.utils
 
 from runners.spec import write_private
 
 PLUGIN_DIR = Path(__file__).parent / "callback"
+UPSTREAM_PLUGIN_DIR = Path(ansible_runner.utils.get_callback_dir())
 POLL_S = 0.2
 """How often a cancel or a time limit is looked at."""
 
@@ -35,6 +37,8 @@ class Invocation:
     """Prompt (pattern) to answer."""
     ssh_key: str = ""
     fact_cache: Path | None = None
+    shown: list[Path] = field(default_factory=list)
+    """What the job reads outside its directory: a sandbox or container lets it see that."""
 
 
 @dataclass(frozen=True, kw_only=True)

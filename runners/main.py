@@ -14,15 +14,17 @@ from nats.aio.client import Client
 from ops import connect, nats_grants, signals, telemetry
 from ops.blobs import Blobs
 from ops.sealing import SealingKey
-from ops.settings import Settings
+from ops.settings import Settings, engine_environment
 from ops.telemetry import Tracer
 from runners import register
 from runners.agent import Agent, Pace
 from runners.content import ContentCache
 from runners.gate import StartGate
 from runners.held import Held
+from runners.isolation import abilities
 from runners.journal_watch import JournalWatch
 from runners.processes import MachineProcesses
+from runners.record import JOBS_DIR
 from runners.site import Site
 
 _log = structlog.get_logger()
@@ -72,6 +74,12 @@ async def _serve(settings: Settings, processes: MachineProcesses) -> None:
         url = settings.nats_url
         return await connect.connect_nats_as(url, creds, f"attempt {ident}", inbox, closed)
 
+    able = await asyncio.to_thread(
+        abilities.detect, settings.isolation, settings.container_engine, engine_environment()
+    )
+    for each in able.lacking:
+        _log.info("isolation.lacking", what=each)
+    await asyncio.to_thread(abilities.clear, able, settings.data / JOBS_DIR)
     watch = JournalWatch()
     blobs = Blobs(connection)
     site = Site(
@@ -87,6 +95,7 @@ async def _serve(settings: Settings, processes: MachineProcesses) -> None:
         gate=StartGate(),
         held=Held(register.own_capacity(settings.runner_capacity)),
         tracer=Tracer("runner", settings.otlp_endpoint),
+        abilities=able,
         journal_bytes_max=settings.journal_bytes_max,
     )
     agent = Agent(

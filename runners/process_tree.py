@@ -5,6 +5,7 @@ Ansible's workers leave their process group and session, so ending a group is ne
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -76,8 +77,13 @@ def mark_of(job_dir: Path) -> str:
 
     Of the same job directory it is always the same.
     """
+    return f"{place_of(job_dir)}-{job_dir.name}"
+
+
+def place_of(job_dir: Path) -> str:
+    """Return what stands for the deployment whose job directory this is."""
     place = os.path.realpath(job_dir.parent).encode()
-    return f"{hashlib.sha256(place).hexdigest()[:_PLACE_CHARS]}-{job_dir.name}"
+    return hashlib.sha256(place).hexdigest()[:_PLACE_CHARS]
 
 
 def marked(job_dir: Path) -> list[int]:
@@ -100,6 +106,16 @@ def marked(job_dir: Path) -> list[int]:
     return found
 
 
+def own_number(pid: int) -> int:
+    """Return what a process takes for its pid: another one in a container or sandbox."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return pid
+    found = (line.split()[-1] for line in lines if line.startswith("NSpid:"))
+    return int(next(found, pid))
+
+
 def end_groups(leaders: Iterable[int], grace_s: float, hurry: Callable[[], bool]) -> None:
     """Ask the process groups of these processes to end.
 
@@ -108,8 +124,9 @@ def end_groups(leaders: Iterable[int], grace_s: float, hurry: Callable[[], bool]
     fds = []
     for pid in leaders:
         try:
-            fds.append(os.pidfd_open(pid))
-            os.killpg(os.getpgid(pid), signal.SIGTERM)
+            group = os.getpgid(pid)
+            fds += _open_group(pid, group)
+            os.killpg(group, signal.SIGTERM)
         except (ProcessLookupError, PermissionError):
             continue
     try:
@@ -125,7 +142,7 @@ def sweep() -> int:
     deadline = clock.monotonic() + _SWEEP_WITHIN_S
     while below := descendants(os.getpid()):
         killed |= {each for each in below if _kill(each)}
-        _reap()
+        reap()
         if clock.monotonic() > deadline:
             break
         select.select([], [], [], _SWEEP_PAUSE_S)
@@ -180,6 +197,16 @@ def _dismiss_key_agents(pids: Iterable[int]) -> set[int]:
     return asked
 
 
+def _open_group(leader: int, group: int) -> list[int]:
+    """Open a leader and those of its group below it: what it stands before may end after it."""
+    fds = [os.pidfd_open(leader)]
+    for pid in descendants(leader):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(pid) == group:
+                fds.append(os.pidfd_open(pid))
+    return fds
+
+
 def _name(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
@@ -197,7 +224,8 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def _reap() -> None:
+def reap() -> None:
+    """Take note of the children that have ended."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -33,8 +33,8 @@ class MachineProcesses:
         return SupervisorHandle.of(job_dir)
 
     def marked(self, job_dir: Path) -> list[int]:
-        """See ``process_tree.marked``."""
-        return process_tree.marked(job_dir)
+        """Return ``process_tree.marked`` by the numbers that the processes know of themselves."""
+        return [process_tree.own_number(pid) for pid in process_tree.marked(job_dir)]
 
     def sweep(self, job_dir: Path) -> int:
         """See ``process_tree.sweep_marked``."""

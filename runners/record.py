@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from runners import order_spec
+from runners.isolation.plan import NOTHING, Abilities, plan
 from runners.spec import SPEC_FILE, write_private, write_spec
 from schemas import subjects
 from schemas.output import Phase
@@ -64,7 +65,7 @@ class Record(Struct, frozen=True, kw_only=True):
         )
 
 
-def write(jobs: Path, record: Record) -> Path:
+def write(jobs: Path, record: Record, able: Abilities = NOTHING) -> Path:
     """Put an attempt on disk, durably; returns its directory. A known one's record is replaced.
 
     The specification comes last: a directory without one is none of an attempt.
@@ -73,7 +74,10 @@ def write(jobs: Path, record: Record) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(directory / RECORD_FILE, msgspec.json.encode(record))
     if not (directory / SPEC_FILE).exists():
-        write_spec(directory, order_spec.spec_of(record.order))
+        spec = order_spec.spec_of(record.order)
+        write_spec(
+            directory, msgspec.structs.replace(spec, isolation=plan(record.order.apart, able))
+        )
         _sync(jobs)
     _sync(directory)
     return directory

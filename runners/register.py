@@ -54,6 +54,8 @@ async def register(site: Site, groups: tuple[str, ...]) -> Registered | None:
         version=version(),
         sealing_key=site.key.public,
         running=site.held.running,
+        isolation=site.abilities.names,
+        isolation_lacks=site.abilities.lacking,
     )
     try:
         answer = await site.nats.request(

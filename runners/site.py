@@ -14,6 +14,7 @@ from ops.telemetry import Tracer
 from runners.content import ContentCache
 from runners.gate import StartGate
 from runners.held import Held, Supervisor
+from runners.isolation.plan import NOTHING, Abilities
 from runners.record import JOBS_DIR
 from runners.spec import Secrets
 
@@ -41,7 +42,7 @@ class Processes(Protocol):
         """Return who took charge of a job directory, dead or alive; None when nobody ever did."""
 
     def marked(self, job_dir: Path) -> list[int]:
-        """Return the living processes of an attempt, wherever they hang."""
+        """Return the living processes of an attempt, wherever they hang, by their own numbers."""
 
     def sweep(self, job_dir: Path) -> int:
         """Kill the processes of an attempt; returns how many there were."""
@@ -88,6 +89,8 @@ class Site:
     held: Held
     gate: StartGate
     tracer: Tracer
+    abilities: Abilities = NOTHING
+    """What of isolation works here."""
     journal_bytes_max: int
     """Of one attempt, unpublished; beyond it the play stands still."""
 

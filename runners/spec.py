@@ -25,6 +25,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from runners.isolation.plan import Isolation
+from schemas.work import RegistryLogin
+
 Kind = Literal["job", "project_update", "ad_hoc_command", "inventory_update"]
 
 SPEC_FILE = "spec.json"
@@ -54,6 +57,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     cancel_grace_s: float = 10.0
     env: dict[str, str] = {}
     """Variables for the job's processes, such as proxies."""
+    isolation: Isolation = Isolation()
     event_res_chars_max: int = 700_000
     """Results longer than this as text are left out of their event."""
 
@@ -122,6 +126,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
     scm_password: str = ""
     scm_key: str = ""
     scm_key_passphrase: str = ""
+    registry: RegistryLogin | None = None
     mask: tuple[str, ...] = ()
     """Further values to mask in output; those of the secret fields above always are."""
 
@@ -135,6 +140,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
             self.scm_password,
             self.scm_key,
             self.scm_key_passphrase,
+            self.registry.password if self.registry else "",
         )
         found = [*named, *self.vaults.values(), *_texts(self.extra_vars), *self.mask]
         return tuple(each for each in found if each)

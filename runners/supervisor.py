@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from runners import ansible, environment, git_remote, process_tree, project_sync, redact, steps
 from runners.ending import Ending, Stopped, Why
+from runners.isolation import around
 from runners.journal import FINAL, STATUS, JournalReader, JournalWriter
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import (
@@ -83,6 +84,7 @@ def supervise(job_dir: Path, secrets: Secrets) -> None:
     except Exception as error:  # noqa: BLE001 - whatever happens, the attempt ends with a final frame
         text = f"{type(error).__name__}: {error}"
         outcome = Outcome(status="error", explanation=text, traceback=traceback.format_exc())
+    around.settle(job)
     process_tree.sweep()
     steps.cleanup(job)
     journal.trim()
@@ -100,6 +102,7 @@ def _perform(job: Preparation, journal: JournalWriter, ending: Ending) -> Outcom
     if job.spec.kind != "job":
         raise Unrunnable(f"This runner runs no {job.spec.kind.replace('_', ' ')}")
     steps.prepare(job)
+    around.ready(job, journal, ending)
     return _run_playbook(job, journal, ending)
 
 
@@ -129,6 +132,9 @@ def _run_playbook(job: Preparation, journal: JournalWriter, ending: Ending) -> O
     status, rc = ansible.run(job.invocation, listeners)
     if status == "canceled":
         return msgspec.structs.replace(ended(ending), rc=rc, ansible_pid=pid)
+    unstarted = around.explained(job, rc)
+    if unstarted:
+        return Outcome(status="error", rc=rc, explanation=unstarted, ansible_pid=pid)
     killed = "The playbook's process was ended by a signal" if rc is None else ""
     return Outcome(status=status, rc=rc, explanation=killed, ansible_pid=pid)
 

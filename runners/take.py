@@ -42,7 +42,7 @@ async def take(site: Site, begin: Begin, order: WorkOrder, message: Msg) -> None
     asked = Record(order=order, received=now, granted=now)
     async with _in_progress(message):
         with contextlib.suppress(ValueError, OSError):  # what is wrong shows again after the grant
-            await asyncio.to_thread(record.write, site.jobs, asked)
+            await asyncio.to_thread(record.write, site.jobs, asked, site.abilities)
         grant = await ask(site, asked.key)
     if not grant.granted:
         await drop(site, asked, grant)
@@ -84,7 +84,7 @@ def granted(asked: Record, grant: Grant) -> Record:
 async def prepared(site: Site, held: HeldAttempt, grant: Grant) -> Secrets | Unstarted:
     """Put a granted attempt on disk; returns its secrets, or why it cannot start here."""
     try:
-        await asyncio.to_thread(record.write, site.jobs, held.record)
+        await asyncio.to_thread(record.write, site.jobs, held.record, site.abilities)
         return _unsealed(site, grant)
     except (ValueError, OSError) as error:
         return Unstarted("error", f"The runner cannot prepare the job: {error}")

@@ -97,6 +97,37 @@ class InventorySync(Struct, frozen=True, kw_only=True, tag="inventory_update", t
 Payload = PlaybookRun | ProjectSync | AdHocRun | InventorySync
 
 
+class Image(Struct, frozen=True, kw_only=True):
+    """The execution environment that a job is to run in."""
+
+    name: str
+    image: str
+    pull: str = ""
+    """``always``, ``missing`` (what empty means too) or ``never``."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a job may use of its runner's machine; 0 sets no limit."""
+
+    memory_bytes: int = 0
+    processes: int = 0
+    cpu_percent: int = 0
+    """Of one processor: 250 are two and a half."""
+
+
+class Apart(Struct, frozen=True, kw_only=True):
+    """How a job is to be kept apart from the machine it runs on."""
+
+    environment: Image | None = None
+    required: Literal["", "sandbox", "environment"] = ""
+    """What it must not run without."""
+    mounts: tuple[str, ...] = ()
+    """``source:target:option``: directories of the machine that it is to see."""
+    options: tuple[str, ...] = ()
+    """Further options of the container engine's ``run``."""
+    limits: Limits = Limits()
+
+
 class WorkOrder(Struct, frozen=True, kw_only=True):
     """One placed attempt on a work subject; its message id is ``<job>-<attempt>``."""
 
@@ -112,6 +143,7 @@ class WorkOrder(Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     """Variables for the job's processes, such as proxies."""
     traceparent: str | None = None
+    apart: Apart = Apart()
     payload: Payload
 
 
@@ -134,6 +166,10 @@ class RegisterRunner(Struct, frozen=True, kw_only=True):
     """X25519 public key, base64."""
     running: tuple[tuple[int, int], ...] = ()
     """(job, attempt) pairs it holds now."""
+    isolation: tuple[Name, ...] = ()
+    """What works there of ``container``, ``sandbox``, ``limits``."""
+    isolation_lacks: tuple[Name, ...] = ()
+    """What does not, and why."""
 
 
 class Registered(Struct, frozen=True, kw_only=True):
@@ -196,6 +232,15 @@ class VaultSecret(Struct, frozen=True, kw_only=True):
     password: str
 
 
+class RegistryLogin(Struct, frozen=True, kw_only=True):
+    """Who pulls an execution environment's image."""
+
+    host: str
+    username: str = ""
+    password: str = ""
+    verify_ssl: bool = True
+
+
 class JobSecrets(Struct, frozen=True, kw_only=True):
     """What one attempt needs in clear.
 
@@ -216,6 +261,7 @@ class JobSecrets(Struct, frozen=True, kw_only=True):
     scm_password: str = ""
     scm_key: str = ""
     scm_key_passphrase: str = ""
+    registry: RegistryLogin | None = None
 
 
 CANCEL_SIGNALLED = b"signalled"

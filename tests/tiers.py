@@ -22,5 +22,7 @@ class Tier(Struct, frozen=True, kw_only=True):
 TIERS = {
     "sshd": Tier(program="sshd", package="openssh-server"),
     "netns": Tier(program="ip", package="iproute2"),
+    "bwrap": Tier(program="bwrap", package="bubblewrap"),
+    "podman": Tier(program="podman", package="podman"),
     "slapd": Tier(program="slapd", package="slapd"),
 }

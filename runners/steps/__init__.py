@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from runners.preparation import Preparation
-from runners.steps import credentials, inventory, playbook, project, workspace
+from runners.steps import credentials, inventory, isolation, playbook, project, workspace
 
 
 class Step(Protocol):
@@ -21,7 +21,7 @@ class Step(Protocol):
         """Undo it; harmless when it was never done."""
 
 
-STEPS: tuple[Step, ...] = (workspace, credentials, project, inventory, playbook)
+STEPS: tuple[Step, ...] = (workspace, credentials, project, inventory, playbook, isolation)
 
 
 def prepare(job: Preparation) -> None:

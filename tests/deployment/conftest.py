@@ -88,6 +88,8 @@ class Deployment:
             env={
                 **os.environ,
                 "PLAYLOG_ADMIN_PASSWORD": PASSWORD,
+                # Trying containers costs each start half a second; tests/runners tries them once.
+                "PLAYLOG_ISOLATION": "sandbox,limits",
                 **self.environment,
                 **environment,
             },

@@ -288,6 +288,7 @@ class AgentProcess:
             "PLAYLOG_RUNNER_GROUPS": "default",
             "PLAYLOG_RUNNER_CAPACITY": "8",
             "PLAYLOG_HEARTBEAT_S": "0.2",
+            "PLAYLOG_ISOLATION": "sandbox,limits",
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -48,7 +48,7 @@ def test_cleanup_is_safe_without_prepare(job: Preparation) -> None:
     """Every step can undo itself without having been taken, and twice."""
     cleanup(job)
     cleanup(job)
-    assert len(STEPS) == 5
+    assert len(STEPS) == 6
 
 
 def test_options_of_a_launch() -> None:

@@ -1,0 +1,65 @@
+"""What happens around the run of a job that is kept apart, in its supervisor."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from ops import clock
+from runners import process_tree
+from runners.ending import Ending, Stopped
+from runners.isolation import container, images, limits
+from runners.journal import JournalEvent, JournalReader, JournalWriter
+from runners.preparation import Preparation, Unrunnable
+from runners.spec import JOURNAL_FILE
+
+CONTAINER_GONE_WITHIN_S = 2.0
+_PAUSE_S = 0.02
+
+
+def ready(job: Preparation, journal: JournalWriter, ending: Ending) -> None:
+    """See that the job may run here and has what it runs in. Raises Unrunnable, Stopped."""
+    isolation = job.spec.isolation
+    if isolation.refused:
+        raise Unrunnable(isolation.refused)
+    if isolation.note:
+        journal.text(f"{isolation.note}\n")
+    limits.enter(isolation, job.dir)
+    if isolation.mode == "container":
+        images.provide(job, ending.due)
+        if ending.due():
+            raise Stopped
+
+
+def settle(job: Preparation) -> None:
+    """Let a container that has ended go, before what is left is killed; end one that has not."""
+    engine = job.spec.isolation.engine
+    if engine is None:
+        return
+    deadline = clock.monotonic() + CONTAINER_GONE_WITHIN_S
+    while process_tree.descendants(os.getpid()):
+        process_tree.reap()
+        if clock.monotonic() > deadline:
+            images.remove(engine, container.name_of(job.dir))
+            return
+        select.select([], [], [], _PAUSE_S)
+
+
+def explained(job: Preparation, rc: int | None) -> str:
+    """Return why a container did not come to run its command; empty when it did."""
+    isolation = job.spec.isolation
+    if isolation.mode != "container":
+        return ""
+    if rc == container.NOT_STARTED:
+        return f"Execution environment {isolation.image} cannot be started: {_last_line(job)}"
+    if rc == container.NOT_FOUND:
+        return f"Execution environment {isolation.image} lacks a program: {_last_line(job)}"
+    return ""
+
+
+def _last_line(job: Preparation) -> str:
+    last = ""
+    for entry in JournalReader(job.dir / JOURNAL_FILE).all():
+        if isinstance(entry, JournalEvent) and entry.event.stdout.strip():
+            last = entry.event.stdout.strip()
+    return last

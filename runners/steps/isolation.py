@@ -1,0 +1,76 @@
+"""Puts the commands of a job behind a container or a sandbox.
+
+A command is found by its name on the job's PATH: what stands there is a script that starts it
+kept apart, so whoever runs the command need not know.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from runners.environment import scrubbed
+from runners.isolation import container, limits, sandbox
+from runners.preparation import Preparation
+from runners.spec import write_private
+
+COMMANDS = ("ansible-playbook", "ansible", "ansible-inventory")
+INSIDE = "inside"
+"""The directory of what a sandbox finds in place of the scripts."""
+_SCRIPT = """#!/bin/sh
+agent=
+case ${{SSH_AUTH_SOCK:-}} in /tmp/ssh-*) agent={agent} ;; esac
+{before}exec {first} $agent {last} "$@"
+"""
+"""ssh-agent, which holds the job's key, runs outside; its socket is handed in."""
+
+
+def prepare(job: Preparation) -> None:
+    """Write the scripts; the last step, so that it knows the whole environment."""
+    mode = job.spec.isolation.mode
+    job.invocation.env["PLAYLOG_JOB_ISOLATION"] = mode
+    if mode == "none":
+        return
+    own = job.dir / "bin"
+    for name in COMMANDS:
+        script = _contained(job, name) if mode == "container" else _sandboxed(job, name)
+        write_private(own / name, script.encode(), 0o700)
+    path = job.invocation.env.get("PATH", scrubbed()["PATH"])
+    if not path.startswith(f"{own}:"):
+        job.invocation.env["PATH"] = f"{own}:{path}"
+
+
+def cleanup(job: Preparation) -> None:
+    """Leave the job's control groups; everything else in them has ended."""
+    limits.leave(job.spec.isolation, job.dir)
+
+
+def _contained(job: Preparation, name: str) -> str:
+    engine = job.spec.isolation.engine
+    env = engine.env if engine else {}
+    before = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
+    agent = '"--volume=$SSH_AUTH_SOCK:$SSH_AUTH_SOCK --env=SSH_AUTH_SOCK"'
+    return _script(container.arguments(job), container.command(job, name), agent, before)
+
+
+def _sandboxed(job: Preparation, name: str) -> str:
+    inside = job.dir / INSIDE
+    inside.mkdir(mode=0o700, exist_ok=True)
+    launcher = job.dir / "bin" / name
+    if launcher.exists():
+        launcher.rename(inside / name)
+    path = f"{inside}:{_without(job.invocation.env.get('PATH', scrubbed()['PATH']), launcher)}"
+    agent = '"--bind $SSH_AUTH_SOCK $SSH_AUTH_SOCK"'
+    first = [*sandbox.arguments(job), "--setenv", "PATH", path]
+    return _script(first, ["--", "env", name], agent, "")
+
+
+def _without(path: str, launcher: Path) -> str:
+    return ":".join(each for each in path.split(":") if each != str(launcher.parent))
+
+
+def _script(first: Sequence[str], last: Sequence[str], agent: str, before: str) -> str:
+    return _SCRIPT.format(
+        first=shlex.join(first), last=shlex.join(last), agent=agent, before=before
+    )
