@@ -44,6 +44,7 @@ from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.relaunch_routes import relaunch_handlers
 from controlplane.api.resource_routes import resource_handlers
+from controlplane.api.run_diff_routes import run_diff_handlers
 from controlplane.api.schedule_routes import schedule_handlers
 from controlplane.api.search_routes import search_handlers
 from controlplane.api.service_index_routes import service_index_handlers
@@ -110,6 +111,7 @@ def create_app(services: Services) -> Litestar:
             *event_handlers(),
             *search_handlers(),
             *change_handlers(),
+            *run_diff_handlers(),
             *live_handlers(),
             *history_handlers(),
             *openapi_handlers(),

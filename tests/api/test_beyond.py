@@ -170,3 +170,78 @@ async def test_a_ledger_shows_only_what_one_may_see(stack: Stack, made: Made) ->
     refused = await stack.client.get(f"{path}?nothing=1")
     assert refused.status_code == 400
     assert "nothing" in refused.json()["detail"]
+
+
+async def difference(
+    stack: Stack, query: str = "", first: int = FIRST, second: int = SECOND
+) -> Any:
+    """GET the difference of two jobs."""
+    found = await stack.client.get(f"/api/playlog/jobs/{first}/diff/{second}/{query}")
+    assert found.status_code == 200, found.text
+    return found.json()
+
+
+def told(found: Any) -> list[tuple[Any, ...]]:
+    """Return what results say: task, host, and what it came to in each run."""
+    names = ("task", "host_name", "first", "second")
+    return [tuple(row[name] for name in names) for row in found["results"]]
+
+
+async def test_two_runs_differ_in_launch_and_results(stack: Stack, made: Made) -> None:
+    """Variables by name, and each task of both whose result is another one on a host."""
+    found = await difference(stack)
+    assert (found["first"]["id"], found["second"]["id"], found["count"]) == (FIRST, SECOND, 3)
+    assert found["launch"] == {
+        "limit": ["", "web1"],
+        "extra_vars": {
+            "changed": {"b": [2, 3]},
+            "only_in_first": {},
+            "only_in_second": {"c": 4},
+        },
+    }
+    assert told(found) == [
+        ("install", "web1", "changed", "ok"),
+        ("install", "web2", "ok", "failed"),
+        ("install", "elsewhere", "changed", None),
+    ]
+
+
+async def test_tasks_of_one_run_alone_stand_apart(stack: Stack, made: Made) -> None:
+    """What only one ran is asked for by itself, and filtered alike."""
+    assert told(await difference(stack, "?only_in_one=true")) == [
+        ("new", "web1", None, "changed"),
+        ("old", "web1", "ok", None),
+    ]
+    assert told(await difference(stack, "?host_name=web2")) == [("install", "web2", "ok", "failed")]
+    assert told(await difference(stack, "?task=new&only_in_one=1")) == [
+        ("new", "web1", None, "changed")
+    ]
+    paged = await difference(stack, "?page_size=2")
+    assert (paged["count"], len(paged["results"])) == (3, 2)
+    assert told((await stack.client.get(paged["next"])).json()) == [
+        ("install", "elsewhere", "changed", None)
+    ]
+
+
+async def test_a_run_does_not_differ_from_itself(stack: Stack, made: Made) -> None:
+    """Nothing is found between a job and itself."""
+    found = await difference(stack, second=FIRST)
+    assert (found["launch"], found["results"]) == ({}, [])
+
+
+async def test_a_difference_is_refused_in_words(stack: Stack, made: Made) -> None:
+    """Unknown jobs and filters, and jobs that one may not see, on either side."""
+    base = f"/api/playlog/jobs/{FIRST}/diff"
+    for path, status in (
+        (f"{base}/99999/", 404),
+        (f"{base}/x/", 404),
+        (f"{base}/{2**70}/", 404),
+        (f"/api/playlog/jobs/99999/diff/{FIRST}/", 404),
+        (f"{base}/{SECOND}/?nothing=1", 400),
+        (f"{base}/{SECOND}/?page=9", 404),
+    ):
+        assert (await stack.client.get(path)).status_code == status, path
+    viewer = stack.as_user("viewer")
+    assert (await viewer.get(f"{base}/{SECOND}/")).status_code == 200
+    assert (await viewer.get(f"{base}/{OTHERS}/")).status_code == 403
+    assert (await viewer.get(f"/api/playlog/jobs/{OTHERS}/diff/{FIRST}/")).status_code == 403
