@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import msgspec
 
@@ -12,7 +13,7 @@ from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.outlet import Conflict, Outlet
 from runners.site import Site
-from runners.spec import CONTENT_FILE
+from runners.spec import CONTENT_FILE, GALAXY_FILE
 from runners.steps import workspace
 from schemas.output import AttemptFinished, StoredReport
 
@@ -24,8 +25,9 @@ _encoder = msgspec.json.Encoder()
 
 async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
     """Report the end once. The attempt's last frame must be acknowledged before. Raises Erased."""
-    if told.content:
-        await insist("upload", lambda: _upload(site, held, told.content))
+    for digest, name in ((told.content, CONTENT_FILE), (told.galaxy, GALAXY_FILE)):
+        if digest:
+            await insist("upload", functools.partial(_upload, site, held, digest, name))
     await insist("report", lambda: _report(site, held, outlet, told))
     signals.reach(signals.Point.REPORT_BEFORE_REMOVAL)
 
@@ -36,8 +38,8 @@ async def forget(site: Site, held: HeldAttempt) -> None:
     await asyncio.to_thread(workspace.remove, held.directory)
 
 
-async def _upload(site: Site, held: HeldAttempt, digest: str) -> None:
-    content = held.directory / CONTENT_FILE
+async def _upload(site: Site, held: HeldAttempt, digest: str, name: str) -> None:
+    content = held.directory / name
     await site.blobs.put_file(content)
     await site.content.keep(digest, content)
 

@@ -5,12 +5,11 @@ No prompt, no hook, no configuration but ours, credentials only by files in memo
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 from pathlib import Path
 
-from runners import environment, process_tree
-from runners.ansible import POLL_S
-from runners.ending import Ending, Stopped
+from runners import environment, process_tree, tool
+from runners.ending import Ending
 from runners.git_remote import Remote, explain, place
 from runners.preparation import Preparation
 from runners.spec import write_private
@@ -27,6 +26,8 @@ esac
 exit 1
 """
 """Answers for the project's own host only: a submodule may name any other."""
+SHALLOW = "shallow"
+"""The file that says where the history of a repository ends."""
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -38,16 +39,6 @@ _SETTINGS = (
 )
 
 
-class GitFailed(Exception):
-    """A command failed; the text explains it, ``stderr`` is git's own."""
-
-    def __init__(self, explanation: str, rc: int, stderr: str) -> None:
-        """``stderr`` is shown in the event; the explanation is the job's."""
-        super().__init__(explanation)
-        self.rc = rc
-        self.stderr = stderr
-
-
 class Git:
     """Runs git against one bare repository and one remote; ends it when the attempt must end."""
 
@@ -56,57 +47,57 @@ class Git:
         self.remote = remote
         self.directory = Path()
         self._ending = ending
-        self._env = _environment(job, remote)
+        self._env = environment_of(job, remote)
 
     def run(self, *args: str, at: Path | None = None, accept: tuple[int, ...] = (0,)) -> str:
-        """Run a command; return what it printed. Raises GitFailed, Stopped."""
-        return self._run(args, at, accept, self._env)[1]
+        """Run a command; return what it printed. Raises ToolFailed, Stopped."""
+        return self._run(args, at, accept)[1]
 
     def check_out(self, tree: Path, commit: str) -> None:
-        """Check out a commit of our repository; submodules are the remote's. Raises as ``run``."""
-        clone = ("clone", "--quiet", "--no-checkout", "--shared", str(self.directory), str(tree))
-        self._run(clone, None, (0,), {**self._env, "GIT_ALLOW_PROTOCOL": "file"})
-        self.run("remote", "set-url", "origin", self.remote.url, at=tree)
+        """Check out a commit of our repository; submodules are the remote's. Raises as ``run``.
+
+        The repository's objects are borrowed, whether it is shallow or whole.
+        """
+        self.run("init", "--quiet", "--template=", str(tree), at=tree.parent)
+        places = tree / ".git"
+        (places / "objects" / "info").mkdir(parents=True, exist_ok=True)
+        (places / "objects" / "info" / "alternates").write_text(f"{self.directory}/objects\n")
+        if (self.directory / SHALLOW).exists():
+            shutil.copyfile(self.directory / SHALLOW, places / SHALLOW)
+        self.run("remote", "add", "origin", self.remote.url, at=tree)
         self.run("checkout", "--quiet", "--detach", commit, at=tree)
 
     def succeeds(self, *args: str) -> bool:
         """Tell whether a command ends with 0. Raises Stopped."""
-        return self._run(args, None, None, self._env)[0] == 0
+        return self._run(args, None, None)[0] == 0
 
     def _run(
-        self,
-        args: tuple[str, ...],
-        at: Path | None,
-        accept: tuple[int, ...] | None,
-        env: dict[str, str],
+        self, args: tuple[str, ...], at: Path | None, accept: tuple[int, ...] | None
     ) -> tuple[int, str]:
         settings = [part for each in _SETTINGS for part in ("-c", each)]
-        process = subprocess.Popen(
-            ["git", *settings, *args],
-            cwd=at or self.directory,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            process_group=0,
-        )
-        while True:
-            try:
-                out, err = process.communicate(timeout=POLL_S)
-                break
-            except subprocess.TimeoutExpired:
-                if self._ending.end_if_due():
-                    raise Stopped from None
-        if self._ending.due():
-            raise Stopped
-        if accept is not None and process.returncode not in accept:
-            raise GitFailed(explain(err, self.remote.url), process.returncode, err.strip())
-        return process.returncode, out
+        command = ["git", *settings, *args]
+        done = tool.run(command, at or self.directory, self._env, self._ending)
+        if accept is not None and done.rc not in accept:
+            if tool.grew_too_large(done):
+                raise tool.too_large(f"The content of {self.remote.url}")
+            explanation = explain(done.err, self.remote.url)
+            raise tool.ToolFailed(explanation, done.rc, done.err.strip())
+        return done.rc, done.out
 
 
-def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
+def basic_environment(job: Preparation) -> dict[str, str]:
+    """Return the environment of an update's programs: its own home, nothing of the agent's."""
+    return {
+        **environment.scrubbed(),
+        **job.spec.env,
+        "HOME": str(job.dir / "home"),
+        "TMPDIR": str(job.dir / "tmp"),
+        process_tree.MARK: process_tree.mark_of(job.dir),
+    }
+
+
+def environment_of(job: Preparation, remote: Remote) -> dict[str, str]:
+    """Return git's environment; what answers its prompts is put in place."""
     askpass = job.memory / "askpass"
     write_private(askpass, _ASKPASS.encode(), mode=0o700)
     ssh = ["ssh", "-o", "StrictHostKeyChecking=no", "-o", "NumberOfPasswordPrompts=1"]
@@ -127,10 +118,7 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
     for name, answer in answers.items():
         write_private(job.memory / f"askpass.{name}", f"{answer}\n".encode())
     return {
-        **environment.scrubbed(),
-        **job.spec.env,
-        "HOME": str(job.dir / "home"),
-        "TMPDIR": str(job.dir / "tmp"),
+        **basic_environment(job),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
@@ -139,7 +127,6 @@ def _environment(job: Preparation, remote: Remote) -> dict[str, str]:
         "GIT_SSH_COMMAND": " ".join(ssh),
         "SSH_ASKPASS": str(askpass),
         "SSH_ASKPASS_REQUIRE": "force",
-        process_tree.MARK: process_tree.mark_of(job.dir),
     }
 
 

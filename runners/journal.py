@@ -92,6 +92,7 @@ class Final(Struct, frozen=True, kw_only=True):
     ansible_pid: int = 0
     scm_revision: str = ""
     content_sha256: str = ""
+    galaxy_sha256: str = ""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
     after: Position = Position()

@@ -6,7 +6,7 @@ from typing import assert_never
 
 import msgspec
 
-from runners.spec import JobSpec, Secrets
+from runners.spec import GalaxyServer, JobSpec, Secrets
 from schemas.work import (
     AdHocRun,
     InventorySync,
@@ -59,6 +59,11 @@ def secrets_of(told: JobSecrets) -> Secrets:
         scm_password=told.scm_password,
         scm_key=told.scm_key,
         scm_key_passphrase=told.scm_key_passphrase,
+        galaxy=tuple(
+            GalaxyServer(url=each.url, auth_url=each.auth_url, token=each.token)
+            for each in told.galaxy
+        ),
+        gpg_public_key=told.gpg_public_key,
     )
 
 
@@ -66,6 +71,8 @@ def _playbook(run: PlaybookRun) -> JobSpec:
     return JobSpec(
         kind="job",
         playbook=run.playbook,
+        project_content=run.project_content,
+        galaxy_content=run.galaxy_content,
         inventory=run.inventory,
         project_revision=run.scm_revision,
         job_type="check" if run.job_type == "check" else "run",
@@ -88,10 +95,19 @@ def _sync(sync: ProjectSync) -> JobSpec:
     return JobSpec(
         kind="project_update",
         project=sync.project,
+        scm_type=sync.scm_type,
         scm_url=sync.scm_url,
         scm_branch=sync.scm_branch,
         scm_refspec=sync.scm_refspec,
         scm_submodules=sync.scm_track_submodules,
+        scm_delete_first=sync.scm_delete_on_update,
+        validate=sync.validate,
+        roles_enabled=sync.roles_enabled,
+        collections_enabled=sync.collections_enabled,
+        galaxy_env=sync.galaxy_env,
+        galaxy_ignore_certs=sync.galaxy_ignore_certs,
+        follow_links=sync.follow_links,
+        verbosity=sync.verbosity,
     )
 
 

@@ -38,6 +38,11 @@ class Preparation:
         )
 
     @property
+    def data(self) -> Path:
+        """The agent's data directory, where its caches are."""
+        return self.dir.parent.parent
+
+    @property
     def memory(self) -> Path:
         """Memory-backed private directory of this attempt: what it holds never reaches a disk."""
         return memory_dir(self.dir)

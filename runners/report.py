@@ -71,6 +71,7 @@ def finished(
         phases=tuple(phases),
         revision=final.scm_revision,
         content=final.content_sha256,
+        galaxy=final.galaxy_sha256,
         playbooks=final.playbooks,
         inventory_files=final.inventory_files,
     )

@@ -9,6 +9,7 @@ Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
 | ``supervisor.json`` | supervisor, first | pid, start time; once it exists: never start again |
 | ``journal`` | Ansible and the supervisor | frames, see ``runners/frames.py`` |
 | ``content.tar`` | supervisor of a project update | the project's tree |
+| ``galaxy.tar`` | supervisor of a project update | roles and collections that it asks for |
 | ``facts-out.json`` | supervisor | host facts gathered, when the fact cache is used |
 | ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
 
@@ -35,6 +36,7 @@ SUPERVISOR_FILE = "supervisor.json"
 JOURNAL_FILE = "journal"
 CONTENT_FILE = "content.tar"
 INVENTORY_FILE = "inventory.json"
+GALAXY_FILE = "galaxy.tar"
 FACTS_FILE = "facts.json"
 FACTS_OUT_FILE = "facts-out.json"
 
@@ -43,6 +45,14 @@ FILE_TOKEN = "{{playlog.file.%s}}"  # noqa: S105 - a placeholder
 
 Becomes the path of the named entry of ``Secrets.files``.
 """
+
+
+class GalaxyServer(Struct, frozen=True, kw_only=True):
+    """Where collections come from."""
+
+    url: str
+    auth_url: str = ""
+    token: str = ""
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
@@ -86,7 +96,12 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     source_path: str = ""
     source_vars: str = ""
 
+    project_content: str = ""
+    galaxy_content: str = ""
+    """sha256 of trees that may be unpacked in the agent's cache, see ``runners/trees.py``."""
+
     project: int | None = None
+    scm_type: str = "git"
     scm_url: str = ""
     scm_branch: str = ""
     scm_refspec: str = ""
@@ -94,6 +109,15 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     """Move submodules to the newest commit of their branch; they are fetched in either case."""
     scm_delete_first: bool = False
     """Throw the cached repository away before fetching."""
+    validate: bool = False
+    """Verify the signed checksums of the project."""
+    roles_enabled: bool = False
+    collections_enabled: bool = False
+    """Install what the project's requirements ask for."""
+    galaxy_env: dict[str, str] = {}
+    galaxy_ignore_certs: bool = False
+    follow_links: bool = False
+    """Look for playbooks behind links to directories."""
 
     @property
     def ident(self) -> str:
@@ -127,6 +151,9 @@ class Secrets(Struct, frozen=True, kw_only=True):
     scm_key: str = ""
     scm_key_passphrase: str = ""
     registry: RegistryLogin | None = None
+    galaxy: tuple[GalaxyServer, ...] = ()
+    """In the order in which they are asked."""
+    gpg_public_key: str = ""
     mask: tuple[str, ...] = ()
     """Further values to mask in output; those of the secret fields above always are."""
 
@@ -142,7 +169,8 @@ class Secrets(Struct, frozen=True, kw_only=True):
             self.scm_key_passphrase,
             self.registry.password if self.registry else "",
         )
-        found = [*named, *self.vaults.values(), *_texts(self.extra_vars), *self.mask]
+        tokens = [each.token for each in self.galaxy]
+        found = [*named, *tokens, *self.vaults.values(), *_texts(self.extra_vars), *self.mask]
         return tuple(each for each in found if each)
 
 

@@ -49,6 +49,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     ansible_pid: int = 0
     scm_revision: str = ""
     content_sha256: str = ""
+    galaxy_sha256: str = ""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
 

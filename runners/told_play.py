@@ -13,7 +13,7 @@ from runners.journal import JournalWriter, new_uuid
 
 HOST = "localhost"
 _BANNER_CHARS = 79
-_COLORS = {"ok": "0;32", "changed": "0;33", "failed": "0;31"}
+_COLORS = {"ok": "0;32", "changed": "0;33", "failed": "0;31", "skipping": "0;36"}
 
 
 class ToldPlay:
@@ -26,12 +26,21 @@ class ToldPlay:
         self._play = {"play": play, "play_uuid": new_uuid(), "play_pattern": HOST}
         self._task: dict[str, object] = {}
         self._started: datetime = clock.now()
-        self._counts = {"ok": 0, "changed": 0, "failed": 0}
+        self._counts = {"ok": 0, "changed": 0, "failed": 0, "skipped": 0}
 
     def begin(self) -> None:
-        """Start the playbook and its play."""
+        """Start the playbook and its first play."""
         uuid = str(self._playbook["playbook_uuid"])
         self._event("playbook_on_start", uuid, "", self._playbook, "")
+        self._begin_play()
+
+    def play(self, name: str) -> None:
+        """Start the next play."""
+        self._play = {"play": name, "play_uuid": new_uuid(), "play_pattern": HOST}
+        self._begin_play()
+
+    def _begin_play(self) -> None:
+        uuid = str(self._playbook["playbook_uuid"])
         data = {**self._playbook, **self._play, "name": self._play["play"], "pattern": HOST}
         banner = _banner(f"PLAY [{self._play['play']}]")
         self._event("playbook_on_play_start", str(self._play["play_uuid"]), uuid, data, banner)
@@ -58,15 +67,20 @@ class ToldPlay:
         self._counts["failed"] += 1
         self._end("runner_on_failed", "failed", {**result, "msg": message, "changed": False})
 
+    def skipped(self, reason: str) -> None:
+        """End a task that there is no need for."""
+        self._counts["skipped"] += 1
+        self._end("runner_on_skipped", "skipping", {"msg": reason, "changed": False})
+
     def finish(self) -> None:
         """Tell the recap."""
         counts = self._counts
         one = {name: {HOST: counts[each]} if counts[each] else {} for name, each in _STATS}
         data = {**self._playbook, **one, "processed": {HOST: 1}, "artifact_data": {}}
-        data |= {"dark": {}, "ignored": {}, "rescued": {}, "skipped": {}}
+        data |= {"dark": {}, "ignored": {}, "rescued": {}}
         line = f"{HOST:<26} : ok={counts['ok']:<4} changed={counts['changed']:<4} "
         line += f"unreachable=0    failed={counts['failed']:<4} "
-        line += "skipped=0    rescued=0    ignored=0   \n"
+        line += f"skipped={counts['skipped']:<4} rescued=0    ignored=0   \n"
         parent = str(self._playbook["playbook_uuid"])
         text = _banner("PLAY RECAP") + line + "\n"
         self._event("playbook_on_stats", new_uuid(), parent, data, text)
@@ -107,7 +121,10 @@ class ToldPlay:
         self._journal.event(record, printed)
 
 
-_STATS = (("ok", "ok"), ("changed", "changed"), ("failures", "failed"))
+_STATS = (
+    *(("ok", "ok"), ("changed", "changed")),
+    *(("failures", "failed"), ("skipped", "skipped")),
+)
 
 
 def _banner(text: str) -> str:

@@ -137,6 +137,8 @@ class AttemptFinished(Struct, frozen=True, kw_only=True, tag="finished", tag_fie
     """Project update: the commit that was fetched."""
     content: str = ""
     """Project update: sha256 of the tree's archive in BLOBS."""
+    galaxy: str = ""
+    """Project update: sha256 of the roles and collections that the project requires, likewise."""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
 

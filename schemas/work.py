@@ -25,6 +25,8 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
     project_content: str
     """sha256 of the project tree's tar in BLOBS."""
     scm_revision: str
+    galaxy_content: str = ""
+    """sha256 of the tar of required roles and collections in BLOBS; empty: none."""
     inventory_content: str
     """sha256 of the inventory script's JSON in BLOBS (hosts carry ``remote_tower_id``)."""
     playbook: str
@@ -50,7 +52,7 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
 
 
 class ProjectSync(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):
-    """A git project to fetch; the result is its content by revision digest in BLOBS."""
+    """A project to fetch; the result is its content by revision digest in BLOBS."""
 
     project: int
     scm_type: str
@@ -58,6 +60,16 @@ class ProjectSync(Struct, frozen=True, kw_only=True, tag="project_update", tag_f
     scm_branch: str = ""
     scm_refspec: str = ""
     scm_track_submodules: bool = False
+    scm_delete_on_update: bool = False
+    validate: bool = False
+    """Verify the project's signed checksums with the key among the secrets."""
+    roles_enabled: bool = False
+    collections_enabled: bool = False
+    """Install what the requirements ask for, from the servers among the secrets."""
+    galaxy_env: dict[str, str] = {}
+    galaxy_ignore_certs: bool = False
+    follow_links: bool = False
+    verbosity: int = 0
 
 
 class AdHocRun(Struct, frozen=True, kw_only=True, tag="ad_hoc_command", tag_field="kind"):
@@ -241,6 +253,14 @@ class RegistryLogin(Struct, frozen=True, kw_only=True):
     verify_ssl: bool = True
 
 
+class GalaxyServer(Struct, frozen=True, kw_only=True):
+    """A server of collections, in the order of the organization's credentials."""
+
+    url: str
+    auth_url: str = ""
+    token: str = ""
+
+
 class JobSecrets(Struct, frozen=True, kw_only=True):
     """What one attempt needs in clear.
 
@@ -262,6 +282,8 @@ class JobSecrets(Struct, frozen=True, kw_only=True):
     scm_key: str = ""
     scm_key_passphrase: str = ""
     registry: RegistryLogin | None = None
+    galaxy: tuple[GalaxyServer, ...] = ()
+    gpg_public_key: str = ""
 
 
 CANCEL_SIGNALLED = b"signalled"

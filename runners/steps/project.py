@@ -44,6 +44,14 @@ def check_playbook(project: Path, playbook: str, revision: str) -> None:
         raise Unrunnable(f"Playbook {playbook!r} was not found in the project{where}")
 
 
+def leads_outside(member: tarfile.TarInfo) -> bool:
+    """Tell whether a link of an archive leads out of it: such a one is not unpacked."""
+    try:
+        return _inside(member, "/nowhere") is None
+    except tarfile.FilterError:
+        return True
+
+
 def _inside(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
     try:
         return tarfile.data_filter(member, path)

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from runners.playbook_files import could_be_inventory, could_be_playbook, is_skipped, offered
+from ops.playbook_files import could_be_inventory, could_be_playbook, is_skipped, offered
 from tests.runners.rig import tar_of
 
 

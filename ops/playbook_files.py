@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import tarfile
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ _PLAYBOOK_LINE = re.compile(
 _VAULT = b"$ANSIBLE_VAULT;"
 _INVENTORY_LINE = re.compile(rb"^[a-zA-Z0-9_.=\[\]]")
 _INVENTORY_LINES_READ = 10
+_READ_BYTES_MAX = 8 * 1024**2
 _SKIPPED = frozenset({"roles", "tasks", "group_vars", "host_vars"})
 
 
@@ -26,13 +28,18 @@ class Offered(Struct, frozen=True, kw_only=True):
     inventory_files: tuple[str, ...]
 
 
-def offered(archive: Path) -> Offered:
-    """List what a project's archive offers."""
+def offered(archive: Path, *, follow_links: bool = False) -> Offered:
+    """List what a project's archive offers, playbooks behind links to directories if wanted.
+
+    A name that is no text cannot be told and is left out.
+    """
     playbooks, inventories = [], []
     with tarfile.open(archive) as content:
         for member in content:
             path = PurePosixPath(member.name)
-            if not (member.isfile() or member.issym()) or is_skipped(path):
+            if not (member.isfile() or member.issym()) or not _is_text(member.name):
+                continue
+            if is_skipped(path):
                 continue
             if path.suffix in {".yml", ".yaml"} and could_be_playbook(_content(content, member)):
                 playbooks.append(str(path))
@@ -40,9 +47,35 @@ def offered(archive: Path) -> Offered:
                 not path.suffix and could_be_inventory(_content(content, member))
             ):
                 inventories.append(str(path))
+        if follow_links:
+            playbooks += _behind_links(content, playbooks)
     return Offered(
         playbooks=_sorted(playbooks), inventory_files=_sorted(inventories)[:INVENTORY_FILES_MAX]
     )
+
+
+def _behind_links(archive: tarfile.TarFile, playbooks: list[str]) -> list[str]:
+    """Return the playbooks once more by each link to a directory that they are in."""
+    found = []
+    for link in archive:
+        if not link.issym() or not _is_text(link.name) or is_skipped(PurePosixPath(link.name)):
+            continue
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(link.name), link.linkname))
+        prefix = "" if target == "." else f"{target}/"
+        found += [
+            f"{link.name}/{name.removeprefix(prefix)}"
+            for name in playbooks
+            if name.startswith(prefix) and not f"{link.name}/".startswith(prefix)
+        ]
+    return found
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_skipped(path: PurePosixPath) -> bool:
@@ -72,12 +105,12 @@ def could_be_inventory(content: bytes) -> bool:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """Return a file's bytes, a link's target included; nothing for a link that leads nowhere."""
+    """Return how a file begins, a link's target included; nothing for a link to nowhere."""
     try:
         stream = archive.extractfile(member)
-    except KeyError:
+    except (KeyError, RecursionError):
         return b""
-    return stream.read() if stream else b""
+    return stream.read(_READ_BYTES_MAX) if stream else b""
 
 
 def _sorted(paths: Iterable[str]) -> tuple[str, ...]:
