@@ -35,6 +35,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     postgres_dsn: str = ""
     postgres_password_file: Path | None = None
     master_key_file: Path | None = None
+    projects_root: Path | None = None
+    """Directory of the directories that manual projects name; None: ``projects`` below ``data``."""
     host: str = "127.0.0.1"
     port: int = 8052
     node: str = ""
@@ -144,6 +146,7 @@ _PATHS = {
     "postgres_password_file",
     "master_key_file",
     "admin_password_file",
+    "projects_root",
 }
 
 

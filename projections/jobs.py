@@ -89,6 +89,9 @@ _COLUMNS = (
     "job_slice_count integer NOT NULL DEFAULT 1",
     "inventory_content text NOT NULL DEFAULT ''",
     "project_content text NOT NULL DEFAULT ''",
+    "galaxy_content text NOT NULL DEFAULT ''",
+    "project_update_id bigint",
+    "local_path text NOT NULL DEFAULT ''",
     "credentials bigint[] NOT NULL DEFAULT '{}'",
     "labels bigint[] NOT NULL DEFAULT '{}'",
     "depends text[] NOT NULL DEFAULT '{}'",
@@ -164,11 +167,12 @@ SET status = CASE WHEN t.last_job = j.id THEN $2 ELSE t.status END,
     current_job = CASE WHEN t.current_job = j.id THEN NULL ELSE t.current_job END
 FROM unified_job AS j
 WHERE j.id = $1 AND t.template = j.unified_job_template_id
+  AND NOT (j.kind = 'project_update' AND j.job_type = 'run')
 """
 _CONTENT = """
 INSERT INTO project_content (project, job, revision, content, playbooks, inventory_files)
 SELECT j.project_id, j.id, $2, $3, $4, $5 FROM unified_job AS j
-WHERE j.id = $1 AND j.project_id IS NOT NULL
+WHERE j.id = $1 AND j.project_id IS NOT NULL AND j.job_type = 'check'
 ON CONFLICT (project) DO UPDATE
 SET job = excluded.job, revision = excluded.revision, content = excluded.content,
     playbooks = excluded.playbooks, inventory_files = excluded.inventory_files
@@ -246,6 +250,7 @@ def _changes(event: registry.Event) -> dict[str, Any]:
                 "instance_group": event.group,
                 "scm_revision": event.scm_revision,
                 "project_content": event.project_content,
+                "galaxy_content": event.galaxy_content,
                 "job_explanation": "",
             }
         case JobClaimed():
@@ -317,7 +322,7 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
         sql=f"INSERT INTO unified_job ({', '.join(values)}) VALUES ({marks})",
         args=tuple(values.values()),
     )
-    if event.template is not None:
+    if event.template is not None and not _is_sync(event.record):
         yield Run(sql=_NEW_STATUS, args=(event.template, event.id, str(Status.PENDING)))
 
 
@@ -330,7 +335,7 @@ _COPIED: Mapping[type, tuple[str, ...]] = {
     ),
     ProjectUpdateLaunch: (
         *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),
-        *("scm_track_submodules", "scm_delete_on_update"),
+        *("scm_track_submodules", "scm_delete_on_update", "job_tags", "local_path"),
     ),
     AdHocLaunch: (
         *("inventory_content", "job_type", "module_name", "module_args", "forks", "verbosity"),
@@ -354,10 +359,13 @@ _RENAMED = {
         for name in (
             *("job_template", "workflow_job_template", "inventory", "project", "credential"),
             *("execution_environment", "source_project", "source_project_update"),
+            "project_update",
         )
     },
 }
 """Fields that stand in a column of another name, where a record has them."""
+
+
 _LISTED = ("credentials", "labels")
 
 
@@ -368,6 +376,11 @@ def _record(record: LaunchRecord) -> dict[str, Any]:
     columns |= {column: fields[name] for name, column in _RENAMED.items() if name in fields}
     columns |= {name: list(fields[name]) for name in _LISTED if name in fields}
     return columns
+
+
+def _is_sync(record: LaunchRecord) -> bool:
+    """Tell whether an update serves one job alone: its project's state does not follow it."""
+    return isinstance(record, ProjectUpdateLaunch) and record.job_type == "run"
 
 
 def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[Statement]:
@@ -385,6 +398,8 @@ def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[State
         changes["canceled_on"] = event.finished
     if event.revision:
         changes["scm_revision"] = event.revision
+    if event.content:
+        changes |= {"project_content": event.content, "galaxy_content": event.galaxy}
     yield _update(message, job, changes)
     yield Run(sql=_ENDED_STATUS, args=(job, event.status, event.finished, failed))
     if event.content:

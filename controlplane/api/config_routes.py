@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import Response
@@ -12,6 +13,7 @@ from controlplane.api.edge import VERSION
 from controlplane.api.errors import BadRequest
 from controlplane.api.guards import LOGIN, SUPERUSER
 from controlplane.api.routing import routes
+from controlplane.shell.manual_projects import ManualProjects
 
 BECOME_METHODS = (
     ("sudo", "Sudo"),
@@ -65,17 +67,28 @@ async def show(call: Call) -> Response[Any]:
         "analytics_collectors": {},
         "become_methods": [list(pair) for pair in BECOME_METHODS],
     }
-    who = call.who
+    who, manual = call.who, call.services.launch_tools.manual
     administers = who.on_any("organization", ("admin", "project_admin", "auditor"))
     if who.superuser or who.auditor or administers:
         body |= {
-            "project_base_dir": str(call.services.settings.data / "projects"),
-            "project_local_paths": [],
+            "project_base_dir": str(manual.root),
+            "project_local_paths": await _free_paths(call, manual),
             "custom_virtualenvs": [],
         }
     elif who.on_any("job_template", ("admin",)):
         body["custom_virtualenvs"] = []
     return answer(body)
+
+
+async def _free_paths(call: Call, manual: ManualProjects) -> list[str]:
+    """Return the directories that no project names."""
+    paths = await asyncio.to_thread(manual.local_paths)
+    async with call.read() as view:
+        used = await view.fetch(
+            'select "local_path" from "project" where "local_path" = any($1)', paths
+        )
+    taken = {row["local_path"] for row in used}
+    return [each for each in paths if each not in taken]
 
 
 async def upload(call: Call) -> Response[Any]:

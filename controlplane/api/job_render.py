@@ -158,6 +158,8 @@ def launched_by(row: Row) -> dict[str, Any]:
     """Return who or what launched a job, a user with its path."""
     raw = row["launched_by"]
     who = msgspec.json.decode(raw) if isinstance(raw, str | bytes) else dict(raw or {})
+    if not who.get("type"):
+        return {}
     if who.get("type") == "user" and who.get("id") is not None:
         return {**who, "url": f"/api/v2/users/{who['id']}/"}
     return who
@@ -199,7 +201,7 @@ def _playbook_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
 
 def _update_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
     return {
-        "local_path": f"_{row['project_id']}__project",
+        "local_path": row["local_path"] or f"_{row['project_id']}__project",
         "scm_type": row["scm_type"],
         "scm_url": row["scm_url"],
         "scm_branch": row["scm_branch"],
@@ -212,7 +214,7 @@ def _update_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
         "scm_revision": row["scm_revision"],
         "project": row["project_id"],
         "job_type": row["job_type"],
-        "job_tags": "update_git",
+        "job_tags": row["job_tags"] or "update_git",
     }
 
 
@@ -341,6 +343,7 @@ def _related(kind: JobKind, row: Row) -> dict[str, str]:
         "job_template": ("job_templates", row["job_template_id"]),
         "source_project": ("projects", row["source_project_id"]),
         "source_project_update": ("project_updates", row["source_project_update_id"]),
+        "project_update": ("project_updates", row["project_update_id"]),
         "execution_environment": ("execution_environments", row["execution_environment_id"]),
     }
     related |= {

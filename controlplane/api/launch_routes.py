@@ -9,13 +9,13 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import options
 from controlplane.api.call import Call, answer
-from controlplane.api.errors import Missing, Refusal
+from controlplane.api.errors import BadRequest, Missing, Refusal
 from controlplane.api.guards import needs
 from controlplane.api.launch_answers import context_by, launched, once
 from controlplane.api.launch_options import LAUNCH_ACTIONS, launch_info
 from controlplane.api.launch_rights import check_prompts
 from controlplane.api.routing import routes
-from controlplane.domain import launch
+from controlplane.domain import launch, project_update
 from controlplane.shell import launch_lookups, launching, update_launching
 from controlplane.shell.read_model import Row, View
 
@@ -85,7 +85,7 @@ async def show_update(call: Call) -> Response[Any]:
     """Answer whether the project has a source to update from."""
     async with call.read() as view:
         row = await view.row('select "scm_type" from "project" where "id" = $1', call.target.id)
-    return answer({"can_update": bool(row and row["scm_type"])})
+    return answer({"can_update": bool(row and project_update.can_update(row))})
 
 
 async def launch_update(call: Call) -> Response[Any]:
@@ -95,6 +95,8 @@ async def launch_update(call: Call) -> Response[Any]:
         row = await view.row('select * from "project" where "id" = $1', call.target.id)
         if row is None or not row["scm_type"]:
             raise Refusal(405, {"detail": 'Method "POST" not allowed.'})
+        if not project_update.can_update(row):
+            raise BadRequest(project_update.NO_INSIGHTS)
         tools = call.services.launch_tools
         done = await update_launching.launch_project_update(tools, view, row, context)
     return await launched(call, done, "project_update", status=202)

@@ -18,6 +18,7 @@ from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
+from controlplane.shell.manual_projects import ManualProjects
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.settings_store import SettingsStore
 from controlplane.shell.vault import MasterKey, Vault
@@ -77,6 +78,7 @@ async def build_services(settings: Settings) -> Services:
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
             smart_hosts=smart_hosts.selection,
+            manual=ManualProjects(settings.projects_root or settings.data / "projects"),
         ),
         settings_store=SettingsStore(pool, catch_up, vault),
     )

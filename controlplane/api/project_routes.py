@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from controlplane.api.call import Call, answer
 from controlplane.api.guards import needs
 from controlplane.api.routing import routes
+from ops.tree_archive import TooLarge
 
 
 def project_handlers() -> list[HTTPRouteHandler]:
@@ -36,5 +37,18 @@ async def show_inventories(call: Call) -> Response[Any]:
 async def _files(call: Call, column: str) -> list[str]:
     async with call.read() as view:
         row = await view.named_row("project_files", call.target.id)
-    found: list[str] = [] if row is None else msgspec.json.decode(row[column])
+    if row is None:
+        return []
+    if not row["scm_type"]:
+        return await _of_directory(call, row["local_path"], column)
+    found: list[str] = msgspec.json.decode(row[column] or b"[]")
     return found
+
+
+async def _of_directory(call: Call, local_path: str, column: str) -> list[str]:
+    """Return what stands in a manual project's directory now."""
+    try:
+        found = await call.services.launch_tools.manual.offered(local_path)
+    except (FileNotFoundError, TooLarge):
+        return []
+    return list(getattr(found, column))

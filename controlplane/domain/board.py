@@ -7,9 +7,10 @@ it names.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
@@ -26,9 +27,12 @@ from schemas.events.instance import (
 )
 from schemas.events.job import (
     RUN_BY_RUNNERS,
+    InventoryUpdateLaunch,
     JobLaunched,
     JobPlaced,
+    LaunchRecord,
     PlaybookLaunch,
+    ProjectContent,
     ProjectUpdateLaunch,
     inventory_of,
     kind_of,
@@ -40,28 +44,38 @@ from schemas.registry import Event
 from schemas.settings import SETTINGS
 from schemas.status import JobKind, Status
 
+T = TypeVar("T")
+
 DEFAULT_GROUPS = ("default",)
 CONTROL_GROUPS = ("controlplane", "default")
 OUTCOMES_KEPT = 10_000
+FETCHED_KEPT = 2_000
 JOB_SETTINGS = frozenset(
     {
         "ALLOW_JINJA_IN_EXTRA_VARS",
+        "AWX_COLLECTIONS_ENABLED",
+        "AWX_ROLES_ENABLED",
+        "AWX_SHOW_PLAYBOOK_LINKS",
         "AWX_TASK_ENV",
         "DEFAULT_JOB_IDLE_TIMEOUT",
         "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
         "DEFAULT_JOB_TIMEOUT",
         "DEFAULT_PROJECT_UPDATE_TIMEOUT",
+        "GALAXY_IGNORE_CERTS",
+        "GALAXY_TASK_ENV",
+        "PROJECT_UPDATE_VVV",
     }
 )
 """Settings that work orders are made with."""
 
 
-class ProjectContent(Struct, frozen=True, kw_only=True):
+class NewestContent(Struct, frozen=True, kw_only=True):
     """What a project's newest successful update fetched, and how its newest one ended."""
 
     job: int
     revision: str = ""
     content: str = ""
+    galaxy: str = ""
     failed: bool = False
 
 
@@ -77,7 +91,11 @@ class Board(Struct, kw_only=True):
     """When active jobs were placed last."""
     outcomes: dict[int, str] = field(default_factory=dict)
     """Status words of jobs that ended lately, for those that wait for them."""
-    projects: dict[int, ProjectContent] = field(default_factory=dict)
+    described: dict[int, str] = field(default_factory=dict)
+    """Those of them that failed, as AWX names them to the jobs that waited."""
+    fetched: dict[int, ProjectContent] = field(default_factory=dict)
+    """Project update to what it brought, of those that ended lately."""
+    projects: dict[int, NewestContent] = field(default_factory=dict)
     instances: dict[int, InstanceState] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     """``kind:id`` of deleted resources."""
@@ -110,21 +128,43 @@ class Board(Struct, kw_only=True):
     def _ended(self, job: int, state: JobState) -> None:
         if state.launched is None:
             return
-        self.outcomes[job] = str(state.status)
-        if len(self.outcomes) > OUTCOMES_KEPT:
-            del self.outcomes[next(iter(self.outcomes))]
+        _keep(self.outcomes, job, str(state.status), OUTCOMES_KEPT)
         record = state.launched.record
+        if state.status is not Status.SUCCESSFUL:
+            _keep(self.described, job, _described(state.launched), OUTCOMES_KEPT)
         if isinstance(record, ProjectUpdateLaunch):
-            known = self.projects.get(record.project, ProjectContent(job=0))
-            if job < known.job:
-                return
-            failed = state.status is not Status.SUCCESSFUL
-            self.projects[record.project] = ProjectContent(
-                job=job,
-                revision=state.revision or known.revision,
-                content=state.content or known.content,
-                failed=failed,
+            self._fetched(job, record, state)
+
+    def _fetched(self, job: int, record: ProjectUpdateLaunch, state: JobState) -> None:
+        if state.content:
+            found = ProjectContent(
+                content=state.content, revision=state.revision, galaxy=state.galaxy
             )
+            _keep(self.fetched, job, found, FETCHED_KEPT)
+        known = self.projects.get(record.project, NewestContent(job=0))
+        if job < known.job or record.job_type != "check":
+            return
+        newest = state if state.content else known
+        self.projects[record.project] = NewestContent(
+            job=job,
+            revision=newest.revision,
+            content=newest.content,
+            galaxy=newest.galaxy,
+            failed=state.status is not Status.SUCCESSFUL,
+        )
+
+    def content_of(self, record: LaunchRecord) -> ProjectContent | NewestContent | None:
+        """Return what a job of a project runs: its own content, or the project's newest."""
+        match record:
+            case PlaybookLaunch(pinned=ProjectContent() as pinned):
+                return pinned
+            case PlaybookLaunch(project_update=int(update)):
+                return self.fetched.get(update)
+            case InventoryUpdateLaunch(source_project_update=int(update)):
+                return self.fetched.get(update)
+            case _:
+                project = project_of(record)
+                return None if project is None else self.projects.get(project)
 
     def apply_config(self, record: Recorded) -> bool:
         """Fold one CONFIG transaction: deletions and instances matter, the rest does not.
@@ -169,7 +209,7 @@ class Board(Struct, kw_only=True):
 
     def _note_manual(self, project: int, scm_type: str) -> None:
         if not scm_type:
-            self.projects.setdefault(project, ProjectContent(job=0))
+            self.projects.setdefault(project, NewestContent(job=0))
 
     def instance_named(self, hostname: str) -> InstanceState | None:
         """Return the instance of a runner's name."""
@@ -220,7 +260,7 @@ class Board(Struct, kw_only=True):
         record = launched.record
         if not isinstance(record, PlaybookLaunch) or record.project is None:
             return None
-        if record.project in self.projects:
+        if record.project in self.projects or record.pinned or record.project_update:
             return None
         text = f"waiting for the first update of project {record.project}"
         return placement.HeldBack(job=launched.id, rule="dependency", explanation=text)
@@ -244,12 +284,17 @@ class Board(Struct, kw_only=True):
         for other in launched.waits_for:
             outcome = self.outcomes.get(other)
             if outcome not in (None, str(Status.SUCCESSFUL)):
-                return f'Previous Task Failed: {{"job_id": "{other}"}}'
+                word = "Canceled" if outcome == Status.CANCELED else "Failed"
+                return f"Previous Task {word}: {self.described.get(other, other)}"
         record = launched.record
-        if isinstance(record, PlaybookLaunch) and record.project is not None:
-            known = self.projects.get(record.project)
-            if known is not None and known.failed and not known.content:
-                return "Missing a revision to run due to failed project update."
+        if not isinstance(record, PlaybookLaunch) or record.project is None or record.pinned:
+            return ""
+        if record.project_update is not None:
+            gone = record.project_update in self.outcomes and self.content_of(record) is None
+            return f"Project update {record.project_update} brought nothing." if gone else ""
+        known = self.projects.get(record.project)
+        if known is not None and known.failed and not known.content:
+            return "Missing a revision to run due to failed project update."
         return ""
 
 
@@ -266,7 +311,7 @@ def waiting_of(state: JobState) -> Waiting:
         impact=launched.impact,
         groups=launched.instance_groups or default,
         template=launched.template,
-        project=project_of(record),
+        project=_contended(record),
         inventory=inventory_of(record),
         allow_simultaneous=isinstance(record, PlaybookLaunch) and record.allow_simultaneous,
         waits_for=launched.waits_for,
@@ -282,10 +327,41 @@ def held_of(state: JobState) -> Held:
         impact=launched.impact,
         runner=state.runner or (state.placed.runner if state.placed else None),
         template=launched.template,
-        project=project_of(launched.record),
+        project=_contended(launched.record),
         inventory=inventory_of(launched.record),
         kind=str(kind_of(launched.record)),
     )
+
+
+def _keep(kept: dict[int, T], job: int, value: T, most: int) -> None:
+    """Remember something of a job; the oldest is forgotten."""
+    kept[job] = value
+    if len(kept) > most:
+        del kept[next(iter(kept))]
+
+
+def _described(launched: JobLaunched) -> str:
+    """Return a job as AWX names it in the explanations of those that waited for it."""
+    named = {
+        "job_type": str(kind_of(launched.record)),
+        "job_name": launched.name,
+        "job_id": str(launched.id),
+    }
+    return json.dumps(named)
+
+
+def _contended(record: LaunchRecord) -> int | None:
+    """Return the project whose updates a job waits for, or that waits for it: none for a sync.
+
+    A sync and the job that it serves have content of their own.
+    """
+    match record:
+        case ProjectUpdateLaunch(job_type="run"):
+            return None
+        case PlaybookLaunch(pinned=ProjectContent()) | PlaybookLaunch(project_update=int()):
+            return None
+        case _:
+            return project_of(record)
 
 
 def _launched(state: JobState) -> JobLaunched:
@@ -294,4 +370,4 @@ def _launched(state: JobState) -> JobLaunched:
     return state.launched
 
 
-__all__ = ["Board", "ProjectContent", "held_of", "waiting_of"]
+__all__ = ["Board", "NewestContent", "held_of", "waiting_of"]

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from controlplane.domain import placement
 from controlplane.domain.board import Board
 from controlplane.domain.job import Fail, Hold, JobState, Place, RequestCancel, Withdraw
-from schemas.events.job import project_of
 from schemas.status import Status
 
 REPUBLISH_AFTER_S = 30.0
@@ -71,13 +70,13 @@ def _overdue(board: Board, job: int, now: datetime) -> str:
 
 
 def _place(board: Board, state: JobState, decision: placement.Placed) -> Place:
-    project = project_of(state.launched.record) if state.launched else None
-    known = None if project is None else board.projects.get(project)
+    known = board.content_of(state.launched.record) if state.launched else None
     return Place(
         group=decision.group,
         work_class=decision.work_class,
         runner=decision.runner,
         project_content=known.content if known else "",
+        galaxy_content=known.galaxy if known else "",
         scm_revision=known.revision if known else "",
         jobs_position=board.jobs_position,
     )

@@ -57,6 +57,7 @@ class JobState(Struct, frozen=True, kw_only=True):
     ended_attempt: int = 0
     last_counter: int = 0
     content: str = ""
+    galaxy: str = ""
     revision: str = ""
     deleted: bool = False
 
@@ -86,6 +87,7 @@ class Place(Struct, frozen=True, kw_only=True):
     work_class: int
     runner: str | None = None
     project_content: str = ""
+    galaxy_content: str = ""
     scm_revision: str = ""
     jobs_position: int = 0
 
@@ -298,6 +300,7 @@ def _decide_placement(
                     work_class=command.work_class,
                     runner=command.runner,
                     project_content=command.project_content,
+                    galaxy_content=command.galaxy_content,
                     scm_revision=command.scm_revision,
                     jobs_position=command.jobs_position,
                 ),
@@ -366,6 +369,7 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
             last_counter=report.last_counter,
             revision=report.revision,
             content=report.content,
+            galaxy=report.galaxy,
             playbooks=report.playbooks,
             inventory_files=report.inventory_files,
         )
@@ -505,5 +509,6 @@ def _finished(state: JobState, event: JobFinished) -> JobState:
         last_counter=event.last_counter,
         revision=event.revision,
         content=event.content,
+        galaxy=event.galaxy,
         lost=False,
     )

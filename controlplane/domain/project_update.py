@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from controlplane.domain import task_impact
 from schemas.events.job import JobLaunched, NamedRef, ProjectUpdateLaunch
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.registry import Event
-from schemas.status import LaunchType
+from schemas.status import FAILED, LaunchType, Status
 
+INSIGHTS = "insights"
+NO_INSIGHTS = "Playlog does not fetch playbooks from Red Hat Insights."
+NOBODY = NamedRef(type="")
+"""Updates that jobs cause are launched by nobody."""
 SCM_FIELDS = frozenset(
     {
         *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_track_submodules"),
@@ -26,7 +32,7 @@ def changed_sources(events: Iterable[Event]) -> Iterator[int]:
     for event in events:
         match event:
             case ResourceCreated(kind="project", id=number, values=values):
-                if values.get("scm_type"):
+                if can_update(values):
                     yield number
             case ResourceUpdated(kind="project", id=number, changes=changes):
                 if SCM_FIELDS & changes.keys():
@@ -38,6 +44,55 @@ def changed_sources(events: Iterable[Event]) -> Iterator[int]:
 def update_cause(position: int, project: int) -> str:
     """Return the key under which a change of a project, at its CONFIG position, has its update."""
     return f"project-update-{position}-{project}"
+
+
+def can_update(project: Mapping[str, Any]) -> bool:
+    """Tell whether a project has a source that can be fetched."""
+    return project["scm_type"] not in {"", INSIGHTS}
+
+
+def is_stale(project: Mapping[str, Any], newest: Mapping[str, Any] | None, now: datetime) -> bool:
+    """Tell whether a job of a project is to wait for a new update of it (AWX 4.5).
+
+    ``newest`` is its newest update by ``status`` and ``finished``; one that is under way is shared.
+    """
+    if newest is None or Status(newest["status"]) in FAILED:
+        return True
+    if newest["finished"] is None:
+        return False
+    kept: datetime = newest["finished"]
+    return kept + timedelta(seconds=project["scm_update_cache_timeout"]) <= now
+
+
+def other_branch(project: Mapping[str, Any], branch: str) -> str:
+    """Return the branch that a job wants, when it is another than the project's; else nothing."""
+    wanted = branch and project["allow_override"] and can_update(project)
+    return branch if wanted and branch != project["scm_branch"] else ""
+
+
+def job_tags(project: Mapping[str, Any]) -> str:
+    """Return what an update does, in the words of AWX's playbook."""
+    tags = [f"update_{project['scm_type']}", "install_roles", "install_collections"]
+    if project.get("signature_validation_credential"):
+        tags.append("validation_gpg_public_key")
+    if project.get("scm_delete_on_update"):
+        tags.append("delete")
+    return ",".join(tags)
+
+
+def sync_of(update: JobLaunched, branch: str) -> JobLaunched:
+    """Return an update as the sync of one job that runs another branch: the project stays as is."""
+    record = update.record
+    if not isinstance(record, ProjectUpdateLaunch):
+        raise TypeError("only an update becomes a sync")
+    tags = [each for each in record.job_tags.split(",") if each != "delete"]
+    changed = {"scm_branch": branch, "job_type": "run", "job_tags": ",".join(tags)}
+    return msgspec.structs.replace(
+        update,
+        launch_type=LaunchType.SYNC,
+        impact=task_impact.PROJECT_SYNC,
+        record=msgspec.structs.replace(record, **changed),
+    )
 
 
 def update_of(
@@ -52,7 +107,9 @@ def update_of(
     """Return the launch of a project's update; ``project`` is its row or values with its ``id``."""
     organization = project.get("organization")
     credential = project.get("credential")
-    named = {"project": project["id"], "organization": organization, "credential": credential}
+    signer = project.get("signature_validation_credential")
+    named = [("project", project["id"]), ("organization", organization)]
+    named += [("credential", credential), ("credential", signer)]
     return JobLaunched(
         id=job,
         name=project["name"],
@@ -73,9 +130,12 @@ def update_of(
             scm_track_submodules=project.get("scm_track_submodules", False),
             scm_delete_on_update=project.get("scm_delete_on_update", False),
             credential=credential,
+            job_tags=job_tags(project),
+            local_path=project.get("local_path", ""),
+            signature_validation_credential=signer,
         ),
         config_position=config_position,
-        depends=tuple(f"{kind}:{number}" for kind, number in named.items() if number),
+        depends=tuple(f"{kind}:{number}" for kind, number in named if number),
         impact=task_impact.PROJECT_UPDATE,
         timeout_s=project.get("timeout", 0),
     )

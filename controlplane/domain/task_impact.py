@@ -4,6 +4,7 @@ from __future__ import annotations
 
 DEFAULT_FORKS = 5
 PROJECT_UPDATE = 1
+PROJECT_SYNC = 0
 
 
 def playbook_impact(forks: int, hosts: int) -> int:

@@ -24,7 +24,7 @@ from schemas.streams import CONFIG, JOBS, SNAPSHOTS
 log = structlog.get_logger()
 
 SNAPSHOT_EVERY_S = 30.0
-SNAPSHOT = "board-v3"
+SNAPSHOT = "board-v4"
 _encoder = msgspec.json.Encoder()
 
 

@@ -10,7 +10,12 @@ from collections.abc import Iterator
 import structlog
 
 from controlplane.domain.job import Launch
-from controlplane.domain.project_update import changed_sources, update_cause, update_of
+from controlplane.domain.project_update import (
+    can_update,
+    changed_sources,
+    update_cause,
+    update_of,
+)
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
 from controlplane.shell.launch_keys import LaunchKeys
@@ -48,7 +53,7 @@ class ProjectUpdates:
 
     async def _launch(self, tools: Tools, record: Recorded, project: int) -> None:
         values = await resource_values(tools.store, "project", project)
-        if values is None or not values.get("scm_type"):
+        if values is None or not can_update(values):
             return
         credential = values.get("credential")
         if credential is not None and await is_looked_up(tools.store, credential):

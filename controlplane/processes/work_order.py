@@ -48,7 +48,7 @@ def order_of(
         idle_timeout_s=setting("DEFAULT_JOB_IDLE_TIMEOUT"),
         env=setting("AWX_TASK_ENV"),
         traceparent=traceparent,
-        payload=_payload(launched, placed, setting("ALLOW_JINJA_IN_EXTRA_VARS")),
+        payload=_payload(launched, placed, setting),
     )
 
 
@@ -60,12 +60,13 @@ def _timeout_s(launched: JobLaunched, setting: Callable[[str], Any]) -> int:
     return int(setting(default))
 
 
-def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
+def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], Any]) -> Payload:
     record = launched.record
     match record:
         case PlaybookLaunch():
             return PlaybookRun(
                 project_content=placed.project_content,
+                galaxy_content=placed.galaxy_content,
                 scm_revision=placed.scm_revision,
                 inventory_content=record.inventory_content,
                 playbook=record.playbook,
@@ -75,7 +76,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
                 limit=record.limit,
                 verbosity=record.verbosity,
                 extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
-                jinja_vars=_jinja_vars(record, jinja),
+                jinja_vars=_jinja_vars(record, setting("ALLOW_JINJA_IN_EXTRA_VARS")),
                 job_tags=record.job_tags,
                 skip_tags=record.skip_tags,
                 start_at_task=record.start_at_task,
@@ -85,14 +86,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
                 use_fact_cache=record.use_fact_cache,
             )
         case ProjectUpdateLaunch():
-            return ProjectSync(
-                project=record.project,
-                scm_type=record.scm_type,
-                scm_url=record.scm_url,
-                scm_branch=record.scm_branch,
-                scm_refspec=record.scm_refspec,
-                scm_track_submodules=record.scm_track_submodules,
-            )
+            return _sync(record, setting)
         case AdHocLaunch():
             return AdHocRun(
                 inventory_content=record.inventory_content,
@@ -121,6 +115,25 @@ def _payload(launched: JobLaunched, placed: JobPlaced, jinja: str) -> Payload:
             )
         case SystemJobLaunch() | WorkflowLaunch():
             raise TypeError(f"{type(record).__name__} is not run by runners")
+
+
+def _sync(record: ProjectUpdateLaunch, setting: Callable[[str], Any]) -> ProjectSync:
+    return ProjectSync(
+        project=record.project,
+        scm_type=record.scm_type,
+        scm_url=record.scm_url,
+        scm_branch=record.scm_branch,
+        scm_refspec=record.scm_refspec,
+        scm_track_submodules=record.scm_track_submodules,
+        scm_delete_on_update=record.scm_delete_on_update and record.job_type == "check",
+        validate=record.signature_validation_credential is not None,
+        roles_enabled=setting("AWX_ROLES_ENABLED"),
+        collections_enabled=setting("AWX_COLLECTIONS_ENABLED"),
+        galaxy_env=setting("GALAXY_TASK_ENV"),
+        galaxy_ignore_certs=setting("GALAXY_IGNORE_CERTS"),
+        follow_links=setting("AWX_SHOW_PLAYBOOK_LINKS"),
+        verbosity=3 if setting("PROJECT_UPDATE_VVV") else 0,
+    )
 
 
 def _jinja_vars(record: PlaybookLaunch, jinja: str) -> tuple[str, ...] | None:

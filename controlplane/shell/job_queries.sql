@@ -175,3 +175,14 @@ where "job_template_id" = $1 and "limit_" = $2 and "launch_type" = 'callback'
 -- name: hosts_perhaps_at
 select "name", "variables" from "host"
 where "inventory" = $1 and ("name" = $2 or position($2::text in "variables") > 0) order by "name"
+
+-- name: newest_update
+select "id", "status", "finished" from "unified_job"
+where "kind" = 'project_update' and "project_id" = $1 and "job_type" = 'check'
+order by "id" desc limit 1
+
+-- name: content_of_commit
+select "project_content", "galaxy_content", "scm_revision" from "unified_job"
+where "kind" = 'project_update' and "project_id" = $1 and "scm_revision" = $2
+  and "status" = 'successful' and "project_content" <> '' and length($2::text) >= 40
+order by "id" desc limit 1

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 
 from controlplane.shell.event_store import EventStore
-from controlplane.shell.resource_fold import resource_values
+from controlplane.shell.resource_fold import SEEDED, linked, resource_values
 from controlplane.shell.vault import Vault
 from schemas.events.job import AdHocLaunch, JobLaunched, PlaybookLaunch, ProjectUpdateLaunch
-from schemas.work import JobSecrets, VaultSecret
+from schemas.work import GalaxyServer, JobSecrets, VaultSecret
 
 ASK = "ASK"
 _SEALED = {
     *("password", "ssh_key_data", "ssh_key_unlock", "become_password", "vault_password"),
-    "ssh_public_key_data",
+    *("ssh_public_key_data", "token", "gpg_public_key"),
 }
 
 
@@ -36,16 +36,8 @@ async def job_secrets(store: EventStore, vault: Vault, launched: JobLaunched) ->
                 _add(found, kind, inputs, given)
             variables = given.get("extra_vars", "")
             return JobSecrets(**found, extra_vars=variables)
-        case ProjectUpdateLaunch(credential=number):
-            if number is None:
-                return JobSecrets()
-            _, inputs = await _inputs(store, vault, number)
-            return JobSecrets(
-                scm_username=inputs.get("username", ""),
-                scm_password=inputs.get("password", ""),
-                scm_key=inputs.get("ssh_key_data", ""),
-                scm_key_passphrase=inputs.get("ssh_key_unlock", ""),
-            )
+        case ProjectUpdateLaunch() as update:
+            return await _of_update(store, vault, launched.organization, update)
         case AdHocLaunch(credential=int(number)):
             found = {}
             kind, inputs = await _inputs(store, vault, number)
@@ -53,6 +45,36 @@ async def job_secrets(store: EventStore, vault: Vault, launched: JobLaunched) ->
             return JobSecrets(**found)
         case _:
             return JobSecrets()
+
+
+async def _of_update(
+    store: EventStore, vault: Vault, organization: int | None, update: ProjectUpdateLaunch
+) -> JobSecrets:
+    """Return the login of a project, its organization's Galaxy servers, the key of who signs it."""
+    scm = await _inputs_of(store, vault, update.credential)
+    signer = await _inputs_of(store, vault, update.signature_validation_credential)
+    servers: list[int] = []
+    if organization is not None:
+        servers = await linked(store, "organization", organization, "galaxy_credentials")
+    galaxy = [await _inputs_of(store, vault, number) for number in servers]
+    return JobSecrets(
+        scm_username=scm.get("username", ""),
+        scm_password=scm.get("password", ""),
+        scm_key=scm.get("ssh_key_data", ""),
+        scm_key_passphrase=scm.get("ssh_key_unlock", ""),
+        galaxy=tuple(
+            GalaxyServer(
+                url=each["url"], auth_url=each.get("auth_url", ""), token=each.get("token", "")
+            )
+            for each in galaxy
+            if each.get("url")
+        ),
+        gpg_public_key=signer.get("gpg_public_key", ""),
+    )
+
+
+async def _inputs_of(store: EventStore, vault: Vault, number: int | None) -> dict[str, str]:
+    return {} if number is None else (await _inputs(store, vault, number))[1]
 
 
 def _add(found: dict[str, Any], kind: str, inputs: dict[str, str], given: dict[str, str]) -> None:
@@ -83,6 +105,8 @@ def _asked(inputs: dict[str, str], field: str, given: dict[str, str], name: str)
 async def _inputs(store: EventStore, vault: Vault, number: int) -> tuple[str, dict[str, str]]:
     """Return a credential's kind and its inputs with the sealed ones opened."""
     values = await resource_values(store, "credential", number)
+    if values is None:
+        values = await resource_values(store, "credential", number, SEEDED)
     if values is None:
         return "", {}
     opened: dict[str, str] = {}

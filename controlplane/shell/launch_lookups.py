@@ -78,7 +78,8 @@ def _credential(row: Row) -> CredentialFact:
 
 async def needs_lookup(view: View, project: Row) -> bool:
     """Return whether a secret of a project's credential would have to be looked up elsewhere."""
-    used = [] if project["credential"] is None else [project["credential"]]
+    named = (project["credential"], project["signature_validation_credential"])
+    used = [number for number in named if number is not None]
     return any(each.looked_up for each in await credential_facts(view, used))
 
 

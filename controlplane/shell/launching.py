@@ -13,29 +13,23 @@ from controlplane.domain import launch
 from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
-from controlplane.shell import launch_lookups, launch_secrets
-from controlplane.shell.event_store import EventStore
+from controlplane.shell import launch_lookups, launch_secrets, project_content
 from controlplane.shell.inventory_content import SmartHosts, inventory_content
-from controlplane.shell.launch_keys import LaunchKeys, Request
-from controlplane.shell.numbers import UNIFIED_JOB, Numbers
+from controlplane.shell.launch_keys import Request
+from controlplane.shell.numbers import UNIFIED_JOB
 from controlplane.shell.read_model import View
 from controlplane.shell.transact import transact
 from controlplane.shell.vault import Vault
-from ops.blobs import Blobs
 from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import JobLaunched, NamedRef, PlaybookLaunch
 from schemas.status import LaunchType
 
 
-class LaunchTools(Struct, frozen=True, kw_only=True):
+class LaunchTools(project_content.ContentTools, frozen=True, kw_only=True):
     """What a launch works with."""
 
-    store: EventStore
-    numbers: Numbers
     vault: Vault
-    blobs: Blobs
-    keys: LaunchKeys
     smart_hosts: SmartHosts
     request: Request | None = None
     """The request that launches, when its caller gave it a key: sent again it makes no other."""
@@ -93,7 +87,8 @@ async def launch_template(
     await refuse_when_stopped(view)
     actor = context.actor
     job = await tools.job_number()
-    record = resolved.record
+    needed = await project_content.needed(tools, view, resolved.record, context)
+    record = needed.record
     content = await _content(tools, view, record)
     record = msgspec.structs.replace(
         record,
@@ -122,6 +117,7 @@ async def launch_template(
         timeout_s=resolved.timeout_s,
         secrets=await launch_secrets.sealed(tools.vault, job, facts.template["id"], resolved),
         relaunch_of=how.relaunch_of,
+        waits_for=needed.waits_for,
     )
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(

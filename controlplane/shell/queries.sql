@@ -130,7 +130,8 @@ select "project" as "id", "revision" as "scm_revision" from "project_content"
 where "project" = any($1)
 
 -- name: project_files
-select "playbooks", "inventory_files" from "project_content" where "project" = $1
+select p."scm_type", p."local_path", c."playbooks", c."inventory_files"
+from "project" p left join "project_content" c on c."project" = p."id" where p."id" = $1
 
 -- name: host_last_jobs
 select "host", "job", "summary", "failed" from "host_last_job" where "host" = any($1)

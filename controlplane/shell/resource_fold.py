@@ -6,16 +6,28 @@ from typing import Any
 
 from controlplane.shell.event_store import EventStore
 from schemas import subjects
-from schemas.events.resource import ResourceCreated, ResourceDeleted, ResourceUpdated
+from schemas.events.resource import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceLinked,
+    ResourceUnlinked,
+    ResourceUpdated,
+)
+
+SEEDED = ("organization", 1)
+"""On this subject stands what a deployment starts with."""
 
 
-async def resource_values(store: EventStore, kind: str, number: int) -> dict[str, Any] | None:
+async def resource_values(
+    store: EventStore, kind: str, number: int, home: tuple[str, int] | None = None
+) -> dict[str, Any] | None:
     """Return a resource's stored values (secrets sealed); None when it is not there.
 
-    What cascaded from another resource's deletion is not seen here. Raises Unavailable.
+    ``home`` names the subject to look on, where it is not the resource's own. What cascaded from
+    another resource's deletion is not seen here. Raises Unavailable.
     """
     values: dict[str, Any] | None = None
-    for record in await store.load(subjects.config(kind, number)):
+    for record in await store.load(subjects.config(*(home or (kind, number)))):
         for event in record.events:
             match event:
                 case ResourceCreated() if (event.kind, event.id) == (kind, number):
@@ -27,6 +39,26 @@ async def resource_values(store: EventStore, kind: str, number: int) -> dict[str
                 case _:
                     continue
     return values
+
+
+async def linked(store: EventStore, kind: str, number: int, relation: str) -> list[int]:
+    """Return what a relation of a resource holds, in the order of attachment. Raises Unavailable.
+
+    A target that was deleted since still counts here.
+    """
+    held: list[int] = []
+    for record in await store.load(subjects.config(kind, number)):
+        for event in record.events:
+            match event:
+                case ResourceLinked() if (event.kind, event.id) == (kind, number):
+                    if event.relation == relation and event.target not in held:
+                        held.append(event.target)
+                case ResourceUnlinked() if (event.kind, event.id) == (kind, number):
+                    if event.relation == relation and event.target in held:
+                        held.remove(event.target)
+                case _:
+                    continue
+    return held
 
 
 async def is_looked_up(store: EventStore, credential: int) -> bool:

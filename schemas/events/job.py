@@ -15,6 +15,15 @@ from schemas.registry import event
 from schemas.status import JobKind, LaunchType
 
 
+class ProjectContent(Struct, frozen=True, kw_only=True):
+    """A project's tree at one revision, and what it requires, by sha256 in BLOBS."""
+
+    content: str
+    revision: str = ""
+    galaxy: str = ""
+    """The roles and collections that it requires; empty for none."""
+
+
 class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"):
     """A job template resolved with its prompts: the immutable launch record of a playbook run."""
 
@@ -53,6 +62,10 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
 
     Given to the play, not shown as extra_vars.
     """
+    project_update: int | None = None
+    """The sync that fetches this job's own branch; its content is run."""
+    pinned: ProjectContent | None = None
+    """Content that was known at launch, whatever the project's updates bring: it is run."""
 
 
 class ProjectUpdateLaunch(
@@ -70,6 +83,10 @@ class ProjectUpdateLaunch(
     scm_delete_on_update: bool = False
     credential: int | None = None
     job_type: str = "check"
+    """``run`` for a sync: it serves one job and is not the project's newest update."""
+    job_tags: str = ""
+    local_path: str = ""
+    signature_validation_credential: int | None = None
 
 
 class AdHocLaunch(Struct, frozen=True, kw_only=True, tag="ad_hoc_command", tag_field="kind"):
@@ -234,6 +251,7 @@ class JobPlaced(Struct, frozen=True, kw_only=True):
     runner: str | None = None
     """Set when the order is addressed to one runner (a reservation for a large job)."""
     project_content: str = ""
+    galaxy_content: str = ""
     scm_revision: str = ""
     jobs_position: int = 0
     """JOBS position the decision was made at: it can be re-run and explained from there."""
@@ -316,6 +334,8 @@ class JobFinished(Struct, frozen=True, kw_only=True):
     revision: str = ""
     content: str = ""
     """Project update: the commit and the sha256 of its tree in BLOBS."""
+    galaxy: str = ""
+    """Project update: sha256 of the roles and collections that it requires, likewise."""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
 

@@ -92,29 +92,34 @@ _CONTENT = [
         required=True,
         placeholder=_PROXY,
         check=names_problem,
+        reader="controlplane.processes.work_order",
     ),
     flag(
         "PROJECT_UPDATE_VVV",
         "Run Project Updates With Higher Verbosity",
         "Runs the playbook of a project update with -vvv.",
         required=True,
+        reader="controlplane.processes.work_order",
     ),
     flag(
         "AWX_ROLES_ENABLED",
         "Enable Role Download",
         "Whether a project update installs the roles of requirements.yml.",
         default=True,
+        reader="controlplane.processes.work_order",
     ),
     flag(
         "AWX_COLLECTIONS_ENABLED",
         "Enable Collection(s) Download",
         "Whether a project update installs the collections of requirements.yml.",
         default=True,
+        reader="controlplane.processes.work_order",
     ),
     flag(
         "AWX_SHOW_PLAYBOOK_LINKS",
         "Follow symlinks",
         "Whether playbooks are looked for behind symbolic links.",
+        reader="controlplane.processes.work_order",
     ),
     flag(
         "AWX_MOUNT_ISOLATED_PATHS_ON_K8S",
@@ -125,6 +130,7 @@ _CONTENT = [
         "GALAXY_IGNORE_CERTS",
         "Ignore Ansible Galaxy SSL Certificate Verification",
         "Whether content is installed from Galaxy servers whose certificate is not valid.",
+        reader="controlplane.processes.work_order",
     ),
 ]
 _OUTPUT = [

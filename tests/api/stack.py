@@ -25,6 +25,7 @@ from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.launching import LaunchTools
 from controlplane.shell.live import LiveHub
+from controlplane.shell.manual_projects import ManualProjects
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.seed import seed, seed_definitions
 from controlplane.shell.settings_store import SettingsStore
@@ -152,6 +153,7 @@ async def _services(
             blobs=Blobs(connection),
             keys=LaunchKeys(connection, numbers),
             smart_hosts=smart_hosts.selection,
+            manual=ManualProjects(settings.data / "projects"),
         ),
         settings_store=SettingsStore(pool, catch_up, vault),
     )
