@@ -15,6 +15,7 @@ import msgspec
 from controlplane.domain.activity import Entry, entries
 from projections.projection import Poison, RawMessage, Rows, Run, Statement
 from schemas.envelope import Recorded
+from schemas.status import JobKind
 from schemas.streams import ACCESS, CONFIG, JOBS
 
 ENTRIES_MAX = 1 << 20
@@ -114,9 +115,10 @@ class Activity:
 
 def _of_known_job(table: str) -> str:
     """Return the statement of a row whose kind stands in the entry of the job's launch."""
+    kinds = ", ".join(f"'{each}'" for each in JobKind)
     kind = (
         f"coalesce((SELECT a.object1 FROM {table} a WHERE a.object1_id = $7"
-        " AND a.object1 IN ('job', 'project_update') LIMIT 1), 'job')"
+        f" AND a.object1 IN ({kinds}) LIMIT 1), 'job')"
     )
     values = [f"${number}" for number in range(1, len(COLUMNS) + 1)]
     values[5] = f"CASE WHEN $6 = '' THEN {kind} ELSE $6 END"

@@ -159,7 +159,7 @@ def _finished(place: subjects.Attempt, report: AttemptFinished) -> Iterator[Stat
             report.last_counter,
         ),
     )
-    if report.stats:
+    if report.stats and report.kind == "job":
         names = sorted(report.stats)
         numbers = [metric_id(each) for each in names]
         first = _summary_id(place, 1)

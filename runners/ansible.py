@@ -30,6 +30,9 @@ class Invocation:
     artifacts: Path
     project: Path
     playbook: str = ""
+    module: str = ""
+    """Instead of a playbook: one module with its arguments, on all hosts of the limit."""
+    module_args: str = ""
     inventory: Path | None = None
     args: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
@@ -54,7 +57,7 @@ class Listeners:
 
 
 def run(invocation: Invocation, listeners: Listeners) -> tuple[str, int | None]:
-    """Run a playbook; return upstream's status word and Ansible's exit code."""
+    """Run a playbook or a module; return upstream's status word and Ansible's exit code."""
 
     def on_event(event: dict[str, object]) -> bool:
         if event.get("event") != "EOF":
@@ -72,7 +75,10 @@ def run(invocation: Invocation, listeners: Listeners) -> tuple[str, int | None]:
         artifact_dir=str(invocation.artifacts),
         project_dir=str(invocation.project),
         ident=invocation.ident,
-        playbook=invocation.playbook,
+        playbook=invocation.playbook or None,
+        module=invocation.module or None,
+        module_args=invocation.module_args or None,
+        host_pattern="all" if invocation.module else None,
         inventory=str(invocation.inventory) if invocation.inventory else None,
         cmdline=shlex.join(invocation.args),
         envvars=invocation.env,

@@ -122,6 +122,7 @@ def _command(run: AdHocRun) -> JobSpec:
         limit=run.limit,
         verbosity=run.verbosity,
         extra_vars=_variables(run.extra_vars),
+        jinja_vars=run.jinja_vars,
         become_enabled=run.become_enabled,
         diff_mode=run.diff_mode,
     )

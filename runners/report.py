@@ -17,7 +17,7 @@ _COUNTS = ("ok", "changed", "dark", "failures", "ignored", "processed", "rescued
 
 def start_word(record: Record) -> str:
     """Return the supervisor's status that means that the job's work has begun."""
-    return "running" if record.kind == "job" else "starting"
+    return "running" if record.kind in ("job", "ad_hoc_command") else "starting"
 
 
 def started(runner: str, summary: Summary) -> AttemptStarted | None:
@@ -59,6 +59,7 @@ def finished(
         at=at,
         runner=runner,
         started=begun,
+        kind=record.kind,
         status=final.status,
         rc=final.rc,
         explanation=final.explanation,

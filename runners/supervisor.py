@@ -100,7 +100,7 @@ def _perform(job: Preparation, journal: JournalWriter, ending: Ending) -> Outcom
         journal.control(STATUS, status="running", job_cwd=str(job.dir))
         result = project_sync.sync(job, journal, ending)
         return Outcome(**msgspec.structs.asdict(result))
-    if job.spec.kind != "job":
+    if job.spec.kind not in ("job", "ad_hoc_command"):
         raise Unrunnable(f"This runner runs no {job.spec.kind.replace('_', ' ')}")
     steps.prepare(job)
     around.ready(job, journal, ending)

@@ -120,6 +120,8 @@ class AttemptFinished(Struct, frozen=True, kw_only=True, tag="finished", tag_fie
     runner: str
     started: datetime | None
     """When the process started; None when it never did."""
+    kind: str = "job"
+    """The unified job's AWX type: a playbook's recap makes host summaries, a command's counts."""
     status: str
     """``successful``, ``failed``, ``error`` or ``canceled``."""
     rc: int | None = None

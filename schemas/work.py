@@ -86,6 +86,8 @@ class AdHocRun(Struct, frozen=True, kw_only=True, tag="ad_hoc_command", tag_fiel
     verbosity: int = 0
     extra_vars: str = ""
     """JSON object as text."""
+    jinja_vars: tuple[str, ...] | None = ()
+    """Names of those that may hold Jinja templates; None: all may."""
     become_enabled: bool = False
     diff_mode: bool = False
 

@@ -1,7 +1,8 @@
-"""Ad hoc commands: what is asked for is checked whole and then refused, for none runs yet."""
+"""Ad hoc commands: asked for anywhere above the hosts, checked whole, run, and run again."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from litestar import Response
@@ -9,22 +10,32 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import job_lists, shown_options, visibility
 from controlplane.api.call import Call, answer
-from controlplane.api.errors import BadRequest, PermissionDenied
+from controlplane.api.errors import PermissionDenied
 from controlplane.api.guards import LOGIN, needs
+from controlplane.api.launch_answers import context_by, job_row, launched, once
 from controlplane.api.listing import Within
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.where import Sql
 from controlplane.domain import access, ad_hoc
 from controlplane.domain.field_values import reference
+from controlplane.domain.launch import CredentialFact
+from controlplane.shell.command_launching import launch_command
 from controlplane.shell.launch_lookups import credential_facts
-from controlplane.shell.read_model import View
+from controlplane.shell.launching import BY_HAND, How, Launched
+from controlplane.shell.read_model import Row, View
 from schemas.ad_hoc import FIELDS
+from schemas.status import LaunchType
 
 KIND = "ad_hoc_command"
-NO_COMMANDS = "Playlog does not run ad hoc commands yet."
 ID_MAX = 2**63
 _USED_AS = {"inventory": "adhoc", "credential": "use", "execution_environment": "read"}
 """Reference of a command to the verb its caller needs on it."""
+_RENAMED = {
+    "limit": "limit_",
+    **{name: f"{name}_id" for name in _USED_AS},
+}
+_COLUMNS = {name: _RENAMED.get(name, name) for name in FIELDS}
+"""Field of a request to the column that says what a command ran with."""
 BELOW = (
     ("inventory", "inventories", '{t}."inventory_id" = {0}'),
     ("host", "hosts", '{t}."id" in (select e."job" from "job_event" e where e."host" = {0})'),
@@ -54,6 +65,11 @@ def ad_hoc_handlers() -> list[HTTPRouteHandler]:
             {"GET": (read, _listed(condition)), "POST": (read, _asked(kind, preset=True))},
             (read, describe),
         )
+    handlers += routes(
+        "/api/v2/ad_hoc_commands/{key:str}/relaunch",
+        {"GET": (needs("read", KIND), show_relaunch), "POST": (needs("start", KIND), once(relaunch))},
+        "Ad Hoc Command Relaunch",
+    )
     return handlers
 
 
@@ -75,14 +91,46 @@ def _asked(kind: str, *, preset: bool = False) -> Endpoint:
         async with call.read() as view:
             if preset:
                 body |= await _preset(view, kind, call.target.id)
-            known = await _known(call, view, body)
-            used = [body["credential"]] if "credential" in known else []
-            credentials = await credential_facts(view, [int(each) for each in used])
-        modules = call.services.settings_store.get("AD_HOC_COMMANDS")
-        ad_hoc.check(body, modules, next(iter(credentials), None), known)
-        raise BadRequest(NO_COMMANDS)
+            done = await _launch(call, view, body)
+        return await launched(call, done, KIND)
 
-    return ask
+    return once(ask)
+
+
+async def _launch(call: Call, view: View, body: Mapping[str, Any], how: How = BY_HAND) -> Launched:
+    """Launch what a body asks for; raises Invalid or 403 with nothing stored."""
+    known = await _known(call, view, body)
+    credential = await _credential(view, body["credential"] if "credential" in known else None)
+    modules = call.services.settings_store.get("AD_HOC_COMMANDS")
+    record = ad_hoc.check(body, modules, credential, known)
+    passwords = ad_hoc.passwords(body, credential)
+    tools = call.services.launch_tools
+    return await launch_command(tools, view, record, passwords, context_by(call), how)
+
+
+async def _credential(view: View, number: Any) -> CredentialFact | None:
+    used = [] if number is None else [int(number)]
+    return next(iter(await credential_facts(view, used)), None)
+
+
+async def show_relaunch(call: Call) -> Response[Any]:
+    """Answer which passwords a command needs to be run again."""
+    async with call.read() as view:
+        row = await job_row(view, call.target.id)
+        credential = await _credential(view, row["credential_id"])
+    asks = [] if credential is None else list(credential.asks)
+    return answer({"passwords_needed_to_start": asks})
+
+
+async def relaunch(call: Call) -> Response[Any]:
+    """Run a command again as it was, by what may be run now; 201."""
+    given = await call.body()
+    async with call.read() as view:
+        row = await job_row(view, call.target.id)
+        body = {**given, **{name: row[column] for name, column in _COLUMNS.items()}}
+        how = How(launch_type=LaunchType.RELAUNCH, relaunch_of=row["id"])
+        done = await _launch(call, view, body, how)
+    return await launched(call, done, KIND)
 
 
 async def describe(call: Call) -> Response[Any]:
@@ -109,7 +157,7 @@ async def _preset(view: View, kind: str, number: int) -> dict[str, Any]:
     return {} if row is None else {"inventory": row["inventory"], "limit": row["name"]}
 
 
-async def _known(call: Call, view: View, body: dict[str, Any]) -> set[str]:
+async def _known(call: Call, view: View, body: Mapping[str, Any]) -> set[str]:
     """Return the references that lead to something; raises 403 where the caller may not use it."""
     if call.who.read_only:
         raise PermissionDenied

@@ -26,7 +26,6 @@ _ACT: tuple[Method, ...] = ("GET", "POST")
 _NODE_LISTS = ("success_nodes", "failure_nodes", "always_nodes", "credentials", "labels")
 _BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
     "inventory_update": ("inventory_updates", {"credentials": _READ}),
-    "ad_hoc_command": ("ad_hoc_commands", {"relaunch": _ACT}),
     "workflow_job": (
         "workflow_jobs",
         {"workflow_nodes": _READ, "labels": _READ, "relaunch": _ACT},

@@ -1,7 +1,11 @@
-"""Whether an ad hoc command could run as it is asked for (``api.md`` 3.23). Pure."""
+"""From what is asked for to an ad hoc command's launch record, or AWX's words why not. Pure.
+
+``api.md`` 3.23.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,6 +13,7 @@ from controlplane.domain import extra_vars, field_values
 from controlplane.domain.errors import Invalid
 from controlplane.domain.launch import CredentialFact
 from schemas.ad_hoc import FIELDS
+from schemas.events.job import AdHocLaunch
 
 NO_INVENTORY = "No valid inventory."
 NO_MACHINE = "You must provide a machine / SSH credential."
@@ -16,6 +21,8 @@ BLANK = "This field cannot be blank."
 NEEDING_ARGS = frozenset({"command", "shell"})
 RESERVED = "ansible_"
 """Variables that start so steer Ansible itself."""
+NO_JINJA = "Inline Jinja variables are not allowed."
+_JINJA = re.compile(r"\{\{[^}]+\}\}|\{%[^%]+%\}")
 Errors = dict[str, list[str]]
 
 
@@ -24,8 +31,8 @@ def check(
     modules: Collection[str],
     credential: CredentialFact | None,
     known: Collection[str],
-) -> None:
-    """Raise Invalid with AWX's words unless a command could run.
+) -> AdHocLaunch:
+    """Return the launch record of a command; raises Invalid with AWX's words.
 
     ``known`` names the references in the body that lead to something.
     """
@@ -45,6 +52,22 @@ def check(
         errors = _problems(values, modules, credential)
     if errors:
         raise Invalid(errors)
+    values["module_name"] = values["module_name"] or "command"
+    given = extra_vars.parse(field_values.variables(values["extra_vars"]))
+    values["extra_vars"] = extra_vars.as_text(given) if given else ""
+    return AdHocLaunch(**values)
+
+
+def passwords(body: Mapping[str, Any], credential: CredentialFact | None) -> dict[str, str]:
+    """Return what the body gives of the passwords that the credential asks for."""
+    asks = () if credential is None else credential.asks
+    return {name: body[name] for name in asks}
+
+
+def without_jinja(module_args: str, allowed: str) -> None:
+    """Raise ValueError where arguments hold templates and these are not ``always`` allowed."""
+    if allowed != "always" and _JINJA.search(module_args):
+        raise ValueError(NO_JINJA)
 
 
 def missing_passwords(body: Mapping[str, Any], credential: CredentialFact | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from controlplane.domain import extra_vars
+from controlplane.domain import ad_hoc, extra_vars
 from schemas.events.job import (
     AdHocLaunch,
     InventoryUpdateLaunch,
@@ -88,19 +88,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
         case ProjectUpdateLaunch():
             return _sync(record, setting)
         case AdHocLaunch():
-            return AdHocRun(
-                inventory_content=record.inventory_content,
-                inventory=record.inventory,
-                module_name=record.module_name,
-                module_args=record.module_args,
-                job_type=record.job_type,
-                forks=record.forks,
-                limit=record.limit,
-                verbosity=record.verbosity,
-                extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
-                become_enabled=record.become_enabled,
-                diff_mode=record.diff_mode,
-            )
+            return _command(launched, placed, record, setting("ALLOW_JINJA_IN_EXTRA_VARS"))
         case InventoryUpdateLaunch():
             return InventorySync(
                 inventory=record.inventory,
@@ -115,6 +103,26 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
             )
         case SystemJobLaunch() | WorkflowLaunch():
             raise TypeError(f"{type(record).__name__} is not run by runners")
+
+
+def _command(
+    launched: JobLaunched, placed: JobPlaced, record: AdHocLaunch, jinja: str
+) -> AdHocRun:
+    ad_hoc.without_jinja(record.module_args, jinja)
+    return AdHocRun(
+        inventory_content=record.inventory_content,
+        inventory=record.inventory,
+        module_name=record.module_name,
+        module_args=record.module_args,
+        job_type=record.job_type,
+        forks=record.forks,
+        limit=record.limit,
+        verbosity=record.verbosity,
+        extra_vars=extra_vars.as_text(_variables(launched, placed, record)),
+        jinja_vars=None if jinja == "always" else (),
+        become_enabled=record.become_enabled,
+        diff_mode=record.diff_mode,
+    )
 
 
 def _sync(record: ProjectUpdateLaunch, setting: Callable[[str], Any]) -> ProjectSync:

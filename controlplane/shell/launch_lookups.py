@@ -112,19 +112,23 @@ async def runtime_vars(
     values: dict[str, Any] = {
         "job_template_id": template["id"],
         "job_template_name": template["name"],
+        **await common_vars(view, record.inventory, context),
     }
+    if record.project is not None:
+        values["project_scm_branch"] = template["scm_branch"]
+    return values
+
+
+async def common_vars(view: View, inventory: int | None, context: Context) -> dict[str, Any]:
+    """Return what AWX's own variables say of who launches, and on what."""
+    values: dict[str, Any] = {}
     if context.actor.kind == "user" and context.actor.id is not None:
         user = await view.named_row("user_names", context.actor.id)
         if user is not None:
             values |= {f"user_{name}": user[name] for name in user.keys()}  # noqa: SIM118 - a Record
-    if record.inventory is not None:
-        inventory = await view.named_row("inventory_for_script", record.inventory)
-        values |= {
-            "inventory_id": record.inventory,
-            "inventory_name": (inventory or {}).get("name"),
-        }
-    if record.project is not None:
-        values["project_scm_branch"] = template["scm_branch"]
+    if inventory is not None:
+        row = await view.named_row("inventory_for_script", inventory)
+        values |= {"inventory_id": inventory, "inventory_name": (row or {}).get("name")}
     return values
 
 

@@ -14,7 +14,7 @@ from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
 from controlplane.shell import launch_lookups, launch_secrets, project_content
-from controlplane.shell.inventory_content import SmartHosts, inventory_content
+from controlplane.shell.inventory_content import InventoryContent, SmartHosts, inventory_content
 from controlplane.shell.launch_keys import Request
 from controlplane.shell.numbers import UNIFIED_JOB
 from controlplane.shell.read_model import View
@@ -89,7 +89,7 @@ async def launch_template(
     job = await tools.job_number()
     needed = await project_content.needed(tools, view, resolved.record, context)
     record = needed.record
-    content = await _content(tools, view, record)
+    content = await content_of(tools, view, record.inventory)
     record = msgspec.structs.replace(
         record,
         inventory_content=content.digest if content else "",
@@ -129,10 +129,13 @@ async def launch_template(
     )
 
 
-async def _content(tools: LaunchTools, view: View, record: PlaybookLaunch) -> Any:
-    if record.inventory is None:
+async def content_of(
+    tools: LaunchTools, view: View, inventory: int | None
+) -> InventoryContent | None:
+    """Return the stored content of an inventory; raises Unavailable."""
+    if inventory is None:
         return None
     try:
-        return await inventory_content(tools.blobs, view, record.inventory, tools.smart_hosts)
+        return await inventory_content(tools.blobs, view, inventory, tools.smart_hosts)
     except (nats.errors.Error, JetStreamError, TimeoutError) as error:
         raise Unavailable("The content store is not available.") from error

@@ -1,4 +1,4 @@
-"""The steps that prepare a playbook run, in order.
+"""The steps that prepare a playbook run or an ad hoc command, in order.
 
 Each undoes itself in reverse order, prepared or not.
 """
@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from runners.preparation import Preparation
-from runners.steps import credentials, inventory, isolation, playbook, project, workspace
+from runners.steps import (
+    command,
+    credentials,
+    inventory,
+    isolation,
+    playbook,
+    project,
+    workspace,
+)
 
 
 class Step(Protocol):
@@ -22,11 +30,13 @@ class Step(Protocol):
 
 
 STEPS: tuple[Step, ...] = (workspace, credentials, project, inventory, playbook, isolation)
+COMMAND_STEPS: tuple[Step, ...] = (workspace, credentials, inventory, command, isolation)
+"""Those of an ad hoc command, which has no project."""
 
 
 def prepare(job: Preparation) -> None:
-    """Take every step of a playbook run. Raises Unrunnable."""
-    for step in STEPS:
+    """Take every step of a playbook run or an ad hoc command. Raises Unrunnable."""
+    for step in COMMAND_STEPS if job.spec.kind == "ad_hoc_command" else STEPS:
         step.prepare(job)
 
 

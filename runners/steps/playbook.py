@@ -20,7 +20,7 @@ import gc
 import sys
 
 gc.disable()
-from ansible.cli.playbook import main
+from ansible.cli.{module} import main
 
 gc.freeze()
 gc.enable()
@@ -36,9 +36,15 @@ def prepare(job: Preparation) -> None:
     call.playbook = job.spec.playbook
     call.args = options(job.spec) + call.args
     call.env = {**job.spec.env, **call.env, **environment(job)}
-    python = Path(sys.executable)
-    if (python.parent / COMMAND).exists() and len(str(python)) + 2 < SHEBANG_CHARS_MAX:
-        write_private(job.dir / "bin" / COMMAND, _LAUNCHER.format(python=python).encode(), 0o700)
+    launch_by(job, COMMAND, "playbook")
+
+
+def launch_by(job: Preparation, command: str, module: str) -> None:
+    """Put our own start of one of Ansible's commands first on the job's path."""
+    call, python = job.invocation, Path(sys.executable)
+    if (python.parent / command).exists() and len(str(python)) + 2 < SHEBANG_CHARS_MAX:
+        script = _LAUNCHER.format(python=python, module=module).encode()
+        write_private(job.dir / "bin" / command, script, 0o700)
         call.env["PATH"] = f"{job.dir / 'bin'}:{call.env.get('PATH', scrubbed()['PATH'])}"
 
 

@@ -83,20 +83,21 @@ async def machine(stack: Stack, name: str, **inputs: Any) -> int:
     return int((await stack.make("credentials", **body))["id"])
 
 
-async def test_an_ad_hoc_command_is_checked_and_refused(stack: Stack) -> None:
-    """Below an inventory, host or group only what is missing is asked for; none runs."""
+async def test_an_ad_hoc_command_is_checked_whole(stack: Stack) -> None:
+    """Below an inventory, host or group only what is missing is asked for; a good one is there."""
     within = await inventory(stack, "commanded")
     host = await stack.make("hosts", name="h", inventory=within["id"])
     group = await stack.make("groups", name="g", inventory=within["id"])
     credential = await machine(stack, "commander")
-    text = {"detail": "Playlog does not run ad hoc commands yet."}
     body = {"credential": credential, "module_name": "ping"}
-    for owner in (within, host, group):
-        path = f"{owner['url']}ad_hoc_commands/"
-        assert await refusal(stack, path, **body) == text
-        assert await names(stack, path) == []
     path = "/api/v2/ad_hoc_commands/"
-    assert await refusal(stack, path, **body, inventory=within["id"]) == text
+    for owner, limit in ((within, ""), (host, "h"), (group, "g")):
+        made = await stack.client.post(f"{owner['url']}ad_hoc_commands/", json=body)
+        assert made.status_code == 201, made.text
+        told = made.json()
+        assert (told["inventory"], told["limit"]) == (within["id"], limit)
+        assert made.headers["location"] == f"{path}{told['ad_hoc_command']}/"
+    assert (await stack.client.get(f"{within['url']}ad_hoc_commands/")).json()["count"] == 3
     assert await refusal(stack, path, **body) == {"inventory": ["No valid inventory."]}
     assert await refusal(stack, path, module_name="ping", inventory=within["id"]) == {
         "credential": ["This field cannot be blank."]
@@ -107,9 +108,9 @@ async def test_an_ad_hoc_command_is_checked_and_refused(stack: Stack) -> None:
     asking = await machine(stack, "asking", password="ASK")
     asked = {"inventory": within["id"], "credential": asking, "module_name": "ping"}
     assert await refusal(stack, path, **asked) == {"passwords_needed_to_start": ["ssh_password"]}
-    assert await refusal(stack, path, **asked, ssh_password="x") == text
-    assert (await stack.client.get(path)).json()["count"] == 0
-    assert (await stack.client.get(f"{path}1/")).status_code == 404
+    assert (await stack.client.get(path)).json()["count"] == 3
+    assert (await stack.client.get(f"{path}987654/")).status_code == 404
+    assert (await stack.client.post(f"{path}987654/relaunch/")).status_code == 404
     assert (await stack.client.get("/api/v2/ad_hoc_command_events/1/")).status_code == 404
     choices = (await stack.client.options(path)).json()["actions"]["POST"]["module_name"]["choices"]
     assert ["ping", "ping"] in choices
@@ -145,4 +146,6 @@ async def test_ad_hoc_commands_need_their_roles(stack: Stack) -> None:
     use = shown["summary_fields"]["object_roles"]["use_role"]["id"]
     granted = await stack.client.post(f"/api/v2/roles/{use}/users/", json={"id": number})
     assert granted.status_code == 204, granted.text
-    assert (await commander.post(path, json=body)).status_code == 400
+    made = await commander.post(path, json=body)
+    assert made.status_code == 201, made.text
+    assert (await commander.get(made.headers["location"])).status_code == 200

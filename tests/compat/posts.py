@@ -123,7 +123,7 @@ SEGMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
 """The kind of a sub-list's members where its last segment is not its name, and what the parent
 presets."""
 
-AD_HOC = Action(400, Graph.ad_hoc, refused("ad hoc commands"))
+AD_HOC = Action(201, Graph.ad_hoc, keys("ad_hoc_command", "module_name"))
 
 ACTIONS: dict[str, Action] = {
     "/config/": Action(400, {"manifest": "x"}, said("needs no subscription")),
