@@ -22,7 +22,7 @@ from controlplane.domain.launch import CredentialFact
 from controlplane.shell.command_launching import launch_command
 from controlplane.shell.launch_lookups import credential_facts
 from controlplane.shell.launching import BY_HAND, How, Launched
-from controlplane.shell.read_model import Row, View
+from controlplane.shell.read_model import View
 from schemas.ad_hoc import FIELDS
 from schemas.status import LaunchType
 
@@ -67,7 +67,10 @@ def ad_hoc_handlers() -> list[HTTPRouteHandler]:
         )
     handlers += routes(
         "/api/v2/ad_hoc_commands/{key:str}/relaunch",
-        {"GET": (needs("read", KIND), show_relaunch), "POST": (needs("start", KIND), once(relaunch))},
+        {
+            "GET": (needs("read", KIND), show_relaunch),
+            "POST": (needs("start", KIND), once(relaunch)),
+        },
         "Ad Hoc Command Relaunch",
     )
     return handlers

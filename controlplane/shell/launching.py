@@ -22,7 +22,7 @@ from controlplane.shell.transact import transact
 from controlplane.shell.vault import Vault
 from schemas import subjects
 from schemas.envelope import Context
-from schemas.events.job import JobLaunched, NamedRef, PlaybookLaunch
+from schemas.events.job import JobLaunched, NamedRef
 from schemas.status import LaunchType
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tests.deployment.conftest import Deployment
-from tests.waiting import eventually
 
 
 def machine(deployment: Deployment, name: str, **inputs: Any) -> int:
