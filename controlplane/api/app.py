@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
 
 from controlplane.api import guards
 from controlplane.api.access_routes import access_handlers
@@ -75,50 +76,7 @@ def create_app(services: Services) -> Litestar:
     external = ExternalAuth(services)
     sources = [DirectoryLogins(services, external)]
     app = Litestar(
-        route_handlers=[
-            *system_handlers(),
-            *settings_handlers(),
-            *config_handlers(),
-            *dashboard_handlers(),
-            *metrics_handlers(),
-            *analytics_handlers(),
-            *login_handlers(),
-            *token_handlers(),
-            *oauth_handlers(),
-            *access_handlers(),
-            *inventory_handlers(),
-            *inventory_source_handlers(),
-            *constructed_handlers(),
-            *ad_hoc_handlers(),
-            *project_handlers(),
-            *instance_handlers(),
-            *receptor_handlers(),
-            *host_metric_handlers(),
-            *service_index_handlers(),
-            *bulk_handlers(),
-            *credential_handlers(),
-            *template_list_handlers(),
-            *resource_handlers(),
-            *job_list_handlers(),
-            *launch_handlers(),
-            *relaunch_handlers(),
-            *job_handlers(),
-            *unrun_handlers(),
-            *workflow_handlers(),
-            *webhook_handlers(),
-            *survey_handlers(),
-            *schedule_handlers(),
-            *event_handlers(),
-            *search_handlers(),
-            *change_handlers(),
-            *run_diff_handlers(),
-            *live_handlers(),
-            *history_handlers(),
-            *openapi_handlers(),
-            *notification_handlers(),
-            *activity_handlers(),
-            *sso_handlers(),
-        ],
+        route_handlers=_handlers(),
         guards=[guards.admit],
         exception_handlers={Exception: answer_error},
         state=State(
@@ -137,3 +95,51 @@ def create_app(services: Services) -> Litestar:
     )
     app.asgi_handler = Edge(app.asgi_handler, services.settings.node, services.tracer)
     return app
+
+
+def _handlers() -> list[ControllerRouterHandler]:
+    """Return every route there is."""
+    return [
+        *system_handlers(),
+        *settings_handlers(),
+        *config_handlers(),
+        *dashboard_handlers(),
+        *metrics_handlers(),
+        *analytics_handlers(),
+        *login_handlers(),
+        *token_handlers(),
+        *oauth_handlers(),
+        *access_handlers(),
+        *inventory_handlers(),
+        *inventory_source_handlers(),
+        *constructed_handlers(),
+        *ad_hoc_handlers(),
+        *project_handlers(),
+        *instance_handlers(),
+        *receptor_handlers(),
+        *host_metric_handlers(),
+        *service_index_handlers(),
+        *bulk_handlers(),
+        *credential_handlers(),
+        *template_list_handlers(),
+        *resource_handlers(),
+        *job_list_handlers(),
+        *launch_handlers(),
+        *relaunch_handlers(),
+        *job_handlers(),
+        *unrun_handlers(),
+        *workflow_handlers(),
+        *webhook_handlers(),
+        *survey_handlers(),
+        *schedule_handlers(),
+        *event_handlers(),
+        *search_handlers(),
+        *change_handlers(),
+        *run_diff_handlers(),
+        *live_handlers(),
+        *history_handlers(),
+        *openapi_handlers(),
+        *notification_handlers(),
+        *activity_handlers(),
+        *sso_handlers(),
+    ]
