@@ -105,9 +105,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
             raise TypeError(f"{type(record).__name__} is not run by runners")
 
 
-def _command(
-    launched: JobLaunched, placed: JobPlaced, record: AdHocLaunch, jinja: str
-) -> AdHocRun:
+def _command(launched: JobLaunched, placed: JobPlaced, record: AdHocLaunch, jinja: str) -> AdHocRun:
     ad_hoc.without_jinja(record.module_args, jinja)
     return AdHocRun(
         inventory_content=record.inventory_content,
