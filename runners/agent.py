@@ -17,9 +17,8 @@ from runners.held import HeldAttempt
 from runners.intake import Intake
 from runners.record import Key
 from runners.site import Site
-from runners.spec import Secrets
 from runners.start import Unstarted
-from schemas.work import WorkOrder
+from schemas.work import JobSecrets, WorkOrder
 
 REGISTER_AGAIN_S = 30.0
 REGISTER_RETRY_S = 1.0
@@ -117,12 +116,12 @@ class Agent:
         async with self._letting_go(held.record.key):
             await take_back.resume(self._site, self._begin, held)
 
-    def _begin(self, held: HeldAttempt, secrets: Secrets | Unstarted) -> None:
-        self._go(self._execute(held, secrets), f"attempt-{held.record.ident}")
+    def _begin(self, held: HeldAttempt, told: JobSecrets | Unstarted) -> None:
+        self._go(self._execute(held, told), f"attempt-{held.record.ident}")
 
-    async def _execute(self, held: HeldAttempt, secrets: Secrets | Unstarted) -> None:
+    async def _execute(self, held: HeldAttempt, told: JobSecrets | Unstarted) -> None:
         async with self._letting_go(held.record.key):
-            await Execution(self._site, held).run(secrets)
+            await Execution(self._site, held).run(told)
         self._site.held.release(held.record.key, ended=True)
 
     @contextlib.asynccontextmanager

@@ -36,6 +36,8 @@ class Invocation:
     inventory: Path | None = None
     args: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    shown_env: dict[str, str] = field(default_factory=dict)
+    """How to show variables that are not shown as they are."""
     passwords: dict[str, str] = field(default_factory=dict)
     """Prompt (pattern) to answer."""
     ssh_key: str = ""

@@ -21,10 +21,11 @@ from runners.held import HeldAttempt
 from runners.journal import Final, JournalEvent, JournalReader
 from runners.outlet import Erased, Outlet
 from runners.site import Site
-from runners.spec import INVENTORY_FILE, JOURNAL_FILE, Secrets
+from runners.spec import INVENTORY_FILE, JOURNAL_FILE
 from runners.start import Unstarted
 from runners.steps import inventory
 from schemas.output import AnsibleEvent, AttemptFinished, Phase
+from schemas.work import JobSecrets
 
 _log = structlog.get_logger()
 
@@ -45,23 +46,23 @@ class Execution:
         put = Blobs(connection).put
         self._emitter = Emitter(self._held, self._outlet, self._site.name, put)
 
-    async def run(self, secrets: Secrets | Unstarted) -> None:
+    async def run(self, told: JobSecrets | Unstarted) -> None:
         """Go from wherever the attempt stands to its end.
 
-        ``secrets`` serve one that never started. The record is published as the attempt's own NATS
-        user, which may write this attempt's subjects and no others. Raises ValueError when that
-        user's credentials were not sealed to us.
+        What was ``told`` in confidence serves one that never started. The record is published as
+        the attempt's own NATS user, which may write this attempt's subjects and no others. Raises
+        ValueError when that user's credentials were not sealed to us.
         """
         order = self._held.record.order
         named = structlog.contextvars.bound_contextvars(job=order.job)
         with telemetry.within(order.traceparent), named:
             try:
-                await self._run(secrets)
+                await self._run(told)
             finally:
                 self._held.begun()
 
-    async def _run(self, secrets: Secrets | Unstarted) -> None:
-        unstarted = await self._start(secrets)
+    async def _run(self, told: JobSecrets | Unstarted) -> None:
+        unstarted = await self._start(told)
         sealed = self._held.record.nats_creds
         if not sealed:
             await self._tell(unstarted)
@@ -70,13 +71,13 @@ class Execution:
         while not await self._tell_as(creds, unstarted):
             _log.warning("connection.closed", attempt=self._held.record.ident)
 
-    async def _start(self, secrets: Secrets | Unstarted) -> Final | None:
+    async def _start(self, told: JobSecrets | Unstarted) -> Final | None:
         """Start the attempt if it never was; returns its end when it cannot be."""
-        if isinstance(secrets, Unstarted):
-            return _ended(secrets.status, str(secrets))
+        if isinstance(told, Unstarted):
+            return _ended(told.status, str(told))
         try:
             if not start.found(self._site, self._held):
-                self._phases = await start.start(self._site, self._held, secrets)
+                self._phases = await start.start(self._site, self._held, told)
         except Unstarted as error:
             return _ended(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - whatever is wrong must not wedge the job

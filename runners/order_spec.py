@@ -1,4 +1,4 @@
-"""From a work order and its secrets to what a supervisor is told (pure)."""
+"""From a work order to the specification that a supervisor reads (pure)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,10 @@ from typing import assert_never
 
 import msgspec
 
-from runners.spec import GalaxyServer, JobSpec, Secrets
-from schemas.work import (
-    AdHocRun,
-    InventorySync,
-    JobSecrets,
-    PlaybookRun,
-    ProjectSync,
-    WorkOrder,
-)
+from runners.spec import JobSpec
+from schemas.work import AdHocRun, InventorySync, PlaybookRun, ProjectSync, WorkOrder
 
-_object = msgspec.json.Decoder(dict[str, object])
+OBJECT = msgspec.json.Decoder(dict[str, object])
 
 
 def spec_of(order: WorkOrder) -> JobSpec:
@@ -40,30 +33,6 @@ def spec_of(order: WorkOrder) -> JobSpec:
         timeout_s=order.timeout_s,
         idle_timeout_s=order.idle_timeout_s,
         env=order.env,
-    )
-
-
-def secrets_of(told: JobSecrets) -> Secrets:
-    """Return the supervisor's form of an attempt's secrets. Raises msgspec.DecodeError."""
-    return Secrets(
-        username=told.username,
-        password=told.password,
-        ssh_key=told.ssh_key,
-        ssh_key_passphrase=told.ssh_key_passphrase,
-        become_method=told.become_method,
-        become_username=told.become_username,
-        become_password=told.become_password,
-        vaults={each.vault_id: each.password for each in told.vaults},
-        extra_vars=_variables(told.extra_vars),
-        scm_username=told.scm_username,
-        scm_password=told.scm_password,
-        scm_key=told.scm_key,
-        scm_key_passphrase=told.scm_key_passphrase,
-        galaxy=tuple(
-            GalaxyServer(url=each.url, auth_url=each.auth_url, token=each.token)
-            for each in told.galaxy
-        ),
-        gpg_public_key=told.gpg_public_key,
     )
 
 
@@ -142,4 +111,4 @@ def _inventory(sync: InventorySync) -> JobSpec:
 
 
 def _variables(text: str) -> dict[str, object]:
-    return _object.decode(text) if text else {}
+    return OBJECT.decode(text) if text else {}

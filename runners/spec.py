@@ -146,6 +146,12 @@ class Secrets(Struct, frozen=True, kw_only=True):
     """What credentials inject into the environment."""
     files: dict[str, str] = {}
     """What credentials inject as files: name to content."""
+    injected_vars: dict[str, object] = {}
+    """What credentials inject as variables, taken as text; under ``JobSpec.extra_vars``."""
+    shown_env: dict[str, str] = {}
+    """How injected variables are shown whose values have secret parts."""
+    ssh_certificate: str = ""
+    """The signed public key that belongs to ``ssh_key``."""
     scm_username: str = ""
     scm_password: str = ""
     scm_key: str = ""

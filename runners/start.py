@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Coroutine
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
 
 from ops import clock
+from runners import credentials
 from runners.content import ContentMissing
 from runners.held import HeldAttempt
 from runners.insist import insist
@@ -15,8 +19,9 @@ from runners.site import Site
 from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
 from runners.zygote_client import SupervisorLost
 from schemas.output import Phase
-from schemas.work import AdHocRun, InventorySync, Payload, PlaybookRun
+from schemas.work import AdHocRun, InventorySync, JobSecrets, Payload, PlaybookRun
 
+T = TypeVar("T")
 CANCELED = "Canceled before it was started"
 
 
@@ -29,9 +34,11 @@ class Unstarted(Exception):
         self.status = status
 
 
-async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase, ...]:
+async def start(site: Site, held: HeldAttempt, told: JobSecrets) -> tuple[Phase, ...]:
     """Fetch what the job needs, start its supervisor; returns the time spans. Raises Unstarted."""
     began = clock.now()
+    secrets = await _unless_canceled(held, _confided(held, told))
+    answered = clock.now()
     await _unless_canceled(held, _fetch(site, held))
     fetched = clock.now()
     await _unless_canceled(held, _turn(site, held))
@@ -41,7 +48,8 @@ async def start(site: Site, held: HeldAttempt, secrets: Secrets) -> tuple[Phase,
     except SupervisorLost as error:
         raise Unstarted("error", str(error)) from error
     return (
-        Phase(name="content", started=began, finished=fetched),
+        *((_looked_up(began, answered),) if credentials.needs_lookup(told) else ()),
+        Phase(name="content", started=answered, finished=fetched),
         Phase(name="turn", started=fetched, finished=admitted),
         Phase(name="spawn", started=admitted, finished=clock.now()),
     )
@@ -51,6 +59,22 @@ def found(site: Site, held: HeldAttempt) -> bool:
     """Tell whether a supervisor has ever taken charge, and take up its handle."""
     held.handle = site.processes.supervisor(held.directory)
     return held.handle is not None
+
+
+async def _confided(held: HeldAttempt, told: JobSecrets) -> Secrets:
+    """Look up what is kept elsewhere; returns the supervisor's form of it all."""
+    updates = isinstance(held.record.order.payload, InventorySync)
+    try:
+        filled = await credentials.looked_up(told)
+        return credentials.secrets_of(filled, inventory_update=updates)
+    except credentials.Unusable as error:
+        raise Unstarted(error.status, str(error)) from None
+    except msgspec.DecodeError as error:
+        raise Unstarted("error", f"The runner cannot prepare the job: {error}") from None
+
+
+def _looked_up(began: datetime, answered: datetime) -> Phase:
+    return Phase(name="lookups", started=began, finished=answered)
 
 
 async def _fetch(site: Site, held: HeldAttempt) -> None:
@@ -87,7 +111,7 @@ def _named(file: str) -> str:
     return "The project's content" if file == CONTENT_FILE else "The inventory"
 
 
-async def _unless_canceled(held: HeldAttempt, fetching: Coroutine[Any, Any, None]) -> None:
+async def _unless_canceled(held: HeldAttempt, fetching: Coroutine[Any, Any, T]) -> T:
     """Finish the work, or give it up as soon as a cancel arrives. Raises Unstarted."""
     working = asyncio.create_task(fetching)
     canceled = asyncio.create_task(held.cancel_wanted.wait())
@@ -95,7 +119,7 @@ async def _unless_canceled(held: HeldAttempt, fetching: Coroutine[Any, Any, None
         await asyncio.wait([working, canceled], return_when=asyncio.FIRST_COMPLETED)
         if held.cancel_wanted.is_set():
             raise Unstarted("canceled", CANCELED)
-        working.result()
+        return working.result()
     finally:
         working.cancel()
         canceled.cancel()

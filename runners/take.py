@@ -12,11 +12,10 @@ import structlog
 from nats.aio.msg import Msg
 
 from ops import clock, signals
-from runners import claim, order_spec, record
+from runners import claim, record
 from runners.held import HeldAttempt
 from runners.record import Key, Record
 from runners.site import Site
-from runners.spec import Secrets
 from runners.start import Unstarted
 from runners.steps import workspace
 from schemas.work import Grant, JobSecrets, WorkOrder
@@ -25,7 +24,7 @@ IN_PROGRESS_S = 4.0
 ASK_PAUSE_S = 1.0
 """A claim without a decision is asked again after this."""
 
-Begin = Callable[[HeldAttempt, Secrets | Unstarted], None]
+Begin = Callable[[HeldAttempt, JobSecrets | Unstarted], None]
 """Sets the execution of an attempt going, or the report that it cannot start."""
 
 _log = structlog.get_logger()
@@ -81,7 +80,7 @@ def granted(asked: Record, grant: Grant) -> Record:
     return msgspec.structs.replace(asked, granted=clock.now(), nats_creds=grant.nats_creds)
 
 
-async def prepared(site: Site, held: HeldAttempt, grant: Grant) -> Secrets | Unstarted:
+async def prepared(site: Site, held: HeldAttempt, grant: Grant) -> JobSecrets | Unstarted:
     """Put a granted attempt on disk; returns its secrets, or why it cannot start here."""
     try:
         await asyncio.to_thread(record.write, site.jobs, held.record, site.abilities)
@@ -90,10 +89,8 @@ async def prepared(site: Site, held: HeldAttempt, grant: Grant) -> Secrets | Uns
         return Unstarted("error", f"The runner cannot prepare the job: {error}")
 
 
-def _unsealed(site: Site, grant: Grant) -> Secrets:
-    if not grant.sealed:
-        return Secrets()
-    return order_spec.secrets_of(_secrets.decode(site.key.unseal(grant.sealed)))
+def _unsealed(site: Site, grant: Grant) -> JobSecrets:
+    return _secrets.decode(site.key.unseal(grant.sealed)) if grant.sealed else JobSecrets()
 
 
 @contextlib.asynccontextmanager

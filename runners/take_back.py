@@ -10,9 +10,10 @@ import structlog
 from runners import cancel, record, take
 from runners.held import HeldAttempt
 from runners.site import Site
-from runners.spec import SUPERVISOR_FILE, Secrets
+from runners.spec import SUPERVISOR_FILE
 from runners.steps import workspace
 from runners.take import Begin
+from schemas.work import JobSecrets
 
 _log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ async def resume(site: Site, begin: Begin, held: HeldAttempt) -> None:
     """Go on with an attempt; one that never started needs its secrets, so its claim, again."""
     _log.info("attempt.found", attempt=held.record.ident)
     if (held.directory / SUPERVISOR_FILE).exists():
-        begin(held, Secrets())
+        begin(held, JobSecrets())
         return
     grant = await take.ask(site, held.record.key)
     if not grant.granted:

@@ -6,7 +6,7 @@ No message here holds a readable secret.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -239,11 +239,36 @@ class Grant(Struct, frozen=True, kw_only=True):
     """
 
 
-class VaultSecret(Struct, frozen=True, kw_only=True):
-    """One vault password by its id (empty for the default)."""
+class Lookup(Struct, frozen=True, kw_only=True):
+    """What an external secret store is asked: its type's namespace, how to log in, what for."""
 
-    vault_id: str
-    password: str
+    store: str
+    inputs: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+
+
+class FieldLookup(Struct, frozen=True, kw_only=True):
+    """A field of a credential that the runner looks up before the attempt starts."""
+
+    field: str
+    source: str
+    """Name of the external credential, for what is said when it fails."""
+    lookup: Lookup
+
+
+class UsedCredential(Struct, frozen=True, kw_only=True):
+    """A credential as one attempt uses it: its values in clear, answers to prompts among them."""
+
+    id: int
+    name: str
+    namespace: str = ""
+    """Of a built-in type; empty for a custom one."""
+    type_name: str = ""
+    schema: dict[str, Any] = {}
+    """The type's ``inputs``: which fields there are, secret and required ones."""
+    injectors: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
+    lookups: tuple[FieldLookup, ...] = ()
 
 
 class RegistryLogin(Struct, frozen=True, kw_only=True):
@@ -255,37 +280,15 @@ class RegistryLogin(Struct, frozen=True, kw_only=True):
     verify_ssl: bool = True
 
 
-class GalaxyServer(Struct, frozen=True, kw_only=True):
-    """A server of collections, in the order of the organization's credentials."""
-
-    url: str
-    auth_url: str = ""
-    token: str = ""
-
-
 class JobSecrets(Struct, frozen=True, kw_only=True):
     """What one attempt needs in clear.
 
-    Exists only in a sealed answer and in the supervisor's memory.
+    Exists only in a sealed answer and in the memory of agent and supervisor.
     """
 
-    username: str = ""
-    password: str = ""
-    ssh_key: str = ""
-    ssh_key_passphrase: str = ""
-    become_method: str = ""
-    become_username: str = ""
-    become_password: str = ""
-    vaults: tuple[VaultSecret, ...] = ()
+    credentials: tuple[UsedCredential, ...] = ()
     extra_vars: str = ""
     """JSON object: the secret variables, over ``PlaybookRun.extra_vars``."""
-    scm_username: str = ""
-    scm_password: str = ""
-    scm_key: str = ""
-    scm_key_passphrase: str = ""
-    registry: RegistryLogin | None = None
-    galaxy: tuple[GalaxyServer, ...] = ()
-    gpg_public_key: str = ""
 
 
 CANCEL_SIGNALLED = b"signalled"

@@ -8,7 +8,7 @@ from controlplane.api.call import Call
 from controlplane.api.error_answers import TEMPORARY
 from controlplane.domain.errors import Rejected
 from controlplane.domain.project_update import can_update, changed_sources
-from controlplane.shell import launch_lookups, update_launching
+from controlplane.shell import update_launching
 from controlplane.shell.config_writer import Appended
 
 _log = structlog.get_logger()
@@ -30,7 +30,7 @@ async def start(call: Call, appended: Appended) -> None:
 async def _start(call: Call, appended: Appended, project: int) -> None:
     async with call.read() as view:
         row = await view.row('select t.* from "project" t where t."id" = $1', project)
-        if row is None or not can_update(row) or await launch_lookups.needs_lookup(view, row):
+        if row is None or not can_update(row):
             return
     done = await update_launching.update_changed_project(
         call.services.launch_tools, row, appended.context, appended.position

@@ -22,7 +22,6 @@ from controlplane.domain.survey import Sealed
 from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
 
-NO_LOOKUPS = "Playlog does not look up external credentials yet."
 PASSWORD_KEYS = ("ssh_password", "become_password", "ssh_key_unlock", "vault_password")
 SIMPLE = (
     "limit",
@@ -47,8 +46,6 @@ class CredentialFact(Struct, frozen=True, kw_only=True):
     """``ssh``, ``vault``, ``net``, ``cloud`` ...: the credential type's kind."""
     vault_id: str = ""
     asks: tuple[str, ...] = ()
-    looked_up: bool = False
-    """An external secret store is to fill one of its fields."""
 
 
 class TemplateFacts(Struct, frozen=True, kw_only=True):
@@ -96,8 +93,6 @@ def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts)
     inventory = accepted.get("inventory", template["inventory"])
     errors.update(_resource_errors(facts, body, inventory))
     credentials = _credentials(facts, accepted, prompts, errors)
-    if any(credential.looked_up for credential in credentials):
-        errors.setdefault("credentials", [NO_LOOKUPS])
     errors.update(_reference_errors(accepted, prompts))
     told = {**answers, **dict.fromkeys(secret, ENCRYPTED)}
     variables = _variables(template, told, accepted, errors)

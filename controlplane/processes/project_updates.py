@@ -19,7 +19,7 @@ from controlplane.domain.project_update import (
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
 from controlplane.shell.launch_keys import LaunchKeys
-from controlplane.shell.resource_fold import is_looked_up, resource_values
+from controlplane.shell.resource_fold import resource_values
 from ops import pull
 from schemas.envelope import Recorded
 from schemas.events.job import NamedRef
@@ -54,10 +54,6 @@ class ProjectUpdates:
     async def _launch(self, tools: Tools, record: Recorded, project: int) -> None:
         values = await resource_values(tools.store, "project", project)
         if values is None or not can_update(values):
-            return
-        credential = values.get("credential")
-        if credential is not None and await is_looked_up(tools.store, credential):
-            log.warning("no update: its credential would have to be looked up", project=project)
             return
         keys = LaunchKeys(tools.connection, tools.numbers)
         cause = update_cause(record.sequence, project)

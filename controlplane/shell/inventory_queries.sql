@@ -2,12 +2,13 @@
 select "target_credential" as "id", "input_field_name" from "credential_input_source"
 where "target_credential" = any($1)
 
--- name: credential_type_kind
-select t."kind" from "credential" c
+-- name: type_of_credential
+select t."kind", t."namespace", t."name", t."inputs" as "schema", c."inputs" from "credential" c
 join "credential_type" t on t."id" = c."credential_type" where c."id" = $1
 
--- name: type_kind
-select "kind" from "credential_type" where "id" = $1
+-- name: credential_type_alone
+select "kind", "namespace", "name", "inputs" as "schema", '{}' as "inputs" from "credential_type"
+where "id" = $1
 
 -- name: smart_inventories_near_host
 select i."id", i."organization", i."host_filter" from "host" h

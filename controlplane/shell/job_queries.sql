@@ -17,9 +17,7 @@ left join "template_status" s on s."template" = p."id"
 where p."id" = $1
 
 -- name: credentials_for_launch
-select c."id", c."name", c."credential_type", c."inputs", t."kind", t."name" as "type_name",
-       exists (select 1 from "credential_input_source" s where s."target_credential" = c."id")
-           as "looked_up"
+select c."id", c."name", c."credential_type", c."inputs", t."kind", t."name" as "type_name"
 from "credential" c join "credential_type" t on t."id" = c."credential_type"
 where c."id" = any($1::bigint[])
 

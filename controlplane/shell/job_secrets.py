@@ -2,122 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from controlplane.shell.credential_values import ASK, lookups, opened, type_of
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.resource_fold import SEEDED, linked, resource_values
 from controlplane.shell.vault import Vault
-from schemas.events.job import AdHocLaunch, JobLaunched, PlaybookLaunch, ProjectUpdateLaunch
-from schemas.work import GalaxyServer, JobSecrets, VaultSecret
+from schemas.events.job import (
+    AdHocLaunch,
+    InventoryUpdateLaunch,
+    JobLaunched,
+    PlaybookLaunch,
+    ProjectUpdateLaunch,
+)
+from schemas.work import JobSecrets, UsedCredential
 
-ASK = "ASK"
-_SEALED = {
-    *("password", "ssh_key_data", "ssh_key_unlock", "become_password", "vault_password"),
-    *("ssh_public_key_data", "token", "gpg_public_key"),
+_ANSWERS = {
+    "ssh": {
+        "password": "ssh_password",
+        "ssh_key_unlock": "ssh_key_unlock",
+        "become_password": "become_password",
+    },
+    "vault": {"vault_password": "vault_password"},
 }
+"""Fields that may be asked for at launch, by namespace: the names of their answers."""
 
 
 async def job_secrets(store: EventStore, vault: Vault, launched: JobLaunched) -> JobSecrets:
     """Return what an attempt of this launch needs in clear.
 
-    Raises Unavailable when log or keys cannot be read. A credential that is gone, or whose key was
-    erased, leaves its fields empty.
+    Raises Unavailable when log or keys cannot be read. A credential that is gone is left out, one
+    whose key was erased leaves its fields empty.
     """
     given: dict[str, str] = {}
     if launched.secrets:
         given = msgspec.json.decode(await vault.open("job", launched.id, launched.secrets))
-    match launched.record:
-        case PlaybookLaunch(credentials=credentials):
-            found: dict[str, Any] = {}
-            for number in credentials:
-                kind, inputs = await _inputs(store, vault, number)
-                _add(found, kind, inputs, given)
-            variables = given.get("extra_vars", "")
-            return JobSecrets(**found, extra_vars=variables)
-        case ProjectUpdateLaunch() as update:
-            return await _of_update(store, vault, launched.organization, update)
-        case AdHocLaunch(credential=int(number)):
-            found = {}
-            kind, inputs = await _inputs(store, vault, number)
-            _add(found, kind, inputs, given)
-            return JobSecrets(**found)
-        case _:
-            return JobSecrets()
-
-
-async def _of_update(
-    store: EventStore, vault: Vault, organization: int | None, update: ProjectUpdateLaunch
-) -> JobSecrets:
-    """Return the login of a project, its organization's Galaxy servers, the key of who signs it."""
-    scm = await _inputs_of(store, vault, update.credential)
-    signer = await _inputs_of(store, vault, update.signature_validation_credential)
-    servers: list[int] = []
-    if organization is not None:
-        servers = await linked(store, "organization", organization, "galaxy_credentials")
-    galaxy = [await _inputs_of(store, vault, number) for number in servers]
+    found = [await _used(store, vault, each, given) for each in await _numbers(store, launched)]
     return JobSecrets(
-        scm_username=scm.get("username", ""),
-        scm_password=scm.get("password", ""),
-        scm_key=scm.get("ssh_key_data", ""),
-        scm_key_passphrase=scm.get("ssh_key_unlock", ""),
-        galaxy=tuple(
-            GalaxyServer(
-                url=each["url"], auth_url=each.get("auth_url", ""), token=each.get("token", "")
-            )
-            for each in galaxy
-            if each.get("url")
-        ),
-        gpg_public_key=signer.get("gpg_public_key", ""),
+        credentials=tuple(each for each in found if each is not None),
+        extra_vars=given.get("extra_vars", ""),
     )
 
 
-async def _inputs_of(store: EventStore, vault: Vault, number: int | None) -> dict[str, str]:
-    return {} if number is None else (await _inputs(store, vault, number))[1]
+async def _numbers(store: EventStore, launched: JobLaunched) -> list[int]:
+    """Return the credentials that a job uses, in the order in which they are given."""
+    record = launched.record
+    match record:
+        case PlaybookLaunch():
+            pulling = await _of_environment(store, record.execution_environment)
+            return [*record.credentials, *pulling]
+        case ProjectUpdateLaunch():
+            signer = record.signature_validation_credential
+            named = [each for each in (record.credential, signer) if each is not None]
+            return [*named, *await _galaxies(store, launched.organization)]
+        case AdHocLaunch():
+            pulling = await _of_environment(store, record.execution_environment)
+        case InventoryUpdateLaunch():
+            pulling = await _of_environment(store, record.execution_environment)
+        case _:
+            return []
+    return pulling if record.credential is None else [record.credential, *pulling]
 
 
-def _add(found: dict[str, Any], kind: str, inputs: dict[str, str], given: dict[str, str]) -> None:
-    if kind == "ssh":
-        found |= {
-            "username": inputs.get("username", ""),
-            "password": _asked(inputs, "password", given, "ssh_password"),
-            "ssh_key": inputs.get("ssh_key_data", ""),
-            "ssh_key_passphrase": _asked(inputs, "ssh_key_unlock", given, "ssh_key_unlock"),
-            "become_method": inputs.get("become_method", ""),
-            "become_username": inputs.get("become_username", ""),
-            "become_password": _asked(inputs, "become_password", given, "become_password"),
-        }
-    elif kind == "vault":
-        vault_id = inputs.get("vault_id", "")
-        name = f"vault_password.{vault_id}" if vault_id else "vault_password"
-        secret = VaultSecret(
-            vault_id=vault_id, password=_asked(inputs, "vault_password", given, name)
-        )
-        found["vaults"] = (*found.get("vaults", ()), secret)
+async def _of_environment(store: EventStore, environment: int | None) -> list[int]:
+    """Return the credential that an execution environment's image is pulled with."""
+    if environment is None:
+        return []
+    values = await resource_values(store, "execution_environment", environment)
+    return [values["credential"]] if values and values.get("credential") else []
 
 
-def _asked(inputs: dict[str, str], field: str, given: dict[str, str], name: str) -> str:
-    value = inputs.get(field, "")
-    return given.get(name, "") if value == ASK else value
+async def _galaxies(store: EventStore, organization: int | None) -> list[int]:
+    if organization is None:
+        return []
+    return await linked(store, "organization", organization, "galaxy_credentials")
 
 
-async def _inputs(store: EventStore, vault: Vault, number: int) -> tuple[str, dict[str, str]]:
-    """Return a credential's kind and its inputs with the sealed ones opened."""
+async def _used(
+    store: EventStore, vault: Vault, number: int, given: Mapping[str, str]
+) -> UsedCredential | None:
     values = await resource_values(store, "credential", number)
     if values is None:
         values = await resource_values(store, "credential", number, SEEDED)
     if values is None:
-        return "", {}
-    opened: dict[str, str] = {}
-    for name, value in values.get("inputs", {}).items():
-        if not isinstance(value, str):
-            continue
-        if name in _SEALED and value not in ("", ASK):
-            try:
-                opened[name] = await vault.open("credential", number, value)
-            except (KeyError, ValueError):
-                opened[name] = ""
-        else:
-            opened[name] = value
-    return str(values.get("kind") or ""), opened
+        return None
+    kind = await type_of(store, values)
+    inputs = await opened(vault, number, values["inputs"], kind)
+    return UsedCredential(
+        id=number,
+        name=values["name"],
+        namespace=kind.get("namespace") or "",
+        type_name=kind.get("name", ""),
+        schema=kind.get("inputs", {}),
+        injectors=kind.get("injectors", {}),
+        inputs=_answered(inputs, kind.get("namespace") or "", given),
+        lookups=tuple(await lookups(store, vault, number)),
+    )
+
+
+def _answered(
+    inputs: Mapping[str, Any], namespace: str, given: Mapping[str, str]
+) -> dict[str, Any]:
+    """Put the answers of a launch where a credential asks for them."""
+    vault_id = str(inputs.get("vault_id") or "")
+    answered = dict(inputs)
+    for field, name in _ANSWERS.get(namespace, {}).items():
+        if inputs.get(field) == ASK:
+            suffix = f".{vault_id}" if vault_id and namespace == "vault" else ""
+            answered[field] = given.get(name + suffix, "")
+    return answered

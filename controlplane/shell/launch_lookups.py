@@ -72,15 +72,7 @@ def _credential(row: Row) -> CredentialFact:
         kind=row["kind"] or "",
         vault_id=vault_id,
         asks=tuple(asks),
-        looked_up=row["looked_up"],
     )
-
-
-async def needs_lookup(view: View, project: Row) -> bool:
-    """Return whether a secret of a project's credential would have to be looked up elsewhere."""
-    named = (project["credential"], project["signature_validation_credential"])
-    used = [number for number in named if number is not None]
-    return any(each.looked_up for each in await credential_facts(view, used))
 
 
 async def prompt_facts(view: View, body: Mapping[str, Any]) -> PromptFacts:

@@ -61,22 +61,21 @@ async def linked(store: EventStore, kind: str, number: int, relation: str) -> li
     return held
 
 
-async def is_looked_up(store: EventStore, credential: int) -> bool:
-    """Return whether an external secret store is to fill a field of a credential.
+async def kept_with(store: EventStore, kind: str, number: int, kept: str) -> list[dict[str, Any]]:
+    """Return the values of resources of another kind that are kept on a resource's subject.
 
-    A source that went along with its external credential still counts here. Raises Unavailable.
+    What cascaded from another resource's deletion still counts here. Raises Unavailable.
     """
-    sources: set[int] = set()
-    for record in await store.load(subjects.config("credential", credential)):
+    found: dict[int, dict[str, Any]] = {}
+    for record in await store.load(subjects.config(kind, number)):
         for event in record.events:
             match event:
-                case (
-                    ResourceCreated(kind="credential_input_source")
-                    | ResourceUpdated(kind="credential_input_source")
-                ):
-                    sources.add(event.id)
-                case ResourceDeleted(kind="credential_input_source"):
-                    sources.discard(event.id)
+                case ResourceCreated() if event.kind == kept:
+                    found[event.id] = dict(event.values)
+                case ResourceUpdated() if event.kind == kept and event.id in found:
+                    found[event.id] |= event.changes
+                case ResourceDeleted() if event.kind == kept:
+                    found.pop(event.id, None)
                 case _:
                     continue
-    return bool(sources)
+    return list(found.values())

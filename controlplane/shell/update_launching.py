@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from controlplane.domain import launch, project_update
-from controlplane.domain.errors import Refused
+from controlplane.domain import project_update
 from controlplane.domain.job import JOB, Launch
-from controlplane.shell.launch_lookups import needs_lookup
 from controlplane.shell.launching import Launched, LaunchTools, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.transact import transact
@@ -20,10 +18,8 @@ from schemas.status import LaunchType
 async def launch_project_update(
     tools: LaunchTools, view: View, project: Row, context: Context
 ) -> Launched:
-    """Append an update of an scm project; raises Unavailable, or Refused, with nothing stored."""
+    """Append an update of an scm project; raises Unavailable with nothing stored."""
     await refuse_when_stopped(view)
-    if await needs_lookup(view, project):
-        raise Refused({"detail": launch.NO_LOOKUPS})
     position = await view.value("select position from checkpoint where projection = 'config'")
     job = await tools.job_number()
     return await _update(tools, job, project, context, position)

@@ -24,7 +24,12 @@ _BECOME_METHODS = (
     "enable",
     "doas",
     "ksu",
+    "machinectl",
+    "sesu",
 )
+_JINJA = re.compile(r"\{\{|\{%")
+_CERTIFICATE_FILE = "ssh_key_data-cert.pub"
+"""Beside the key that upstream writes as ``ssh_key_data``: there ssh-add looks for it."""
 
 
 def prepare(job: Preparation) -> None:
@@ -33,8 +38,11 @@ def prepare(job: Preparation) -> None:
     call = job.invocation
     call.args += arguments(job.secrets, become=job.spec.become_enabled)
     call.passwords = prompts(job.secrets)
-    call.ssh_key = _whole_lines(job.secrets.ssh_key)
-    call.env |= {name: _with_paths(value, files) for name, value in job.secrets.env.items()}
+    call.ssh_key = job.secrets.ssh_key
+    if job.secrets.ssh_certificate:
+        _write_certificate(job)
+    for given, target in ((job.secrets.env, call.env), (job.secrets.shown_env, call.shown_env)):
+        target |= {name: _with_paths(value, files) for name, value in given.items()}
     call.args += _extra_vars(job, files)
     mask = json.dumps(job.mask.variants).encode()
     write_private(job.memory / "mask.json", mask)
@@ -48,8 +56,11 @@ def cleanup(_job: Preparation) -> None:
 def arguments(secrets: Secrets, *, become: bool) -> list[str]:
     """Return the options that tell Ansible who logs in and what it has to ask for.
 
-    No secret is in them.
+    No secret is in them. Raises Unrunnable.
     """
+    for name in (secrets.username, secrets.become_method, secrets.become_username):
+        if _JINJA.search(name):
+            raise Unrunnable("Inline Jinja variables are not allowed in user and become names.")
     args = [f"--user={secrets.username or 'root'}"]
     if secrets.password:
         args.append("--ask-pass")
@@ -90,13 +101,15 @@ def prompts(secrets: Secrets) -> dict[str, str]:
 
 
 def _extra_vars(job: Preparation, files: dict[str, str]) -> list[str]:
-    given = _in_value(job.secrets.extra_vars, files)
-    secret = given if isinstance(given, dict) else {}
+    secret = job.secrets.extra_vars
     merged = {**job.spec.extra_vars, **secret}
     allowed = job.spec.jinja_vars
     if allowed is not None:
         plain = merged.keys() - (set(allowed) - secret.keys())
         merged |= {name: _as_text(merged[name]) for name in plain}
+    injected = _as_text(_in_value(job.secrets.injected_vars, files))
+    if isinstance(injected, dict):
+        merged = {**injected, **merged}
     if not merged:
         return []
     path = job.memory / "extravars.json"
@@ -127,6 +140,13 @@ def _write_files(job: Preparation) -> dict[str, str]:
     return paths
 
 
+def _write_certificate(job: Preparation) -> None:
+    """Put the signed public key where ssh-add takes it up with the key."""
+    directory = job.invocation.artifacts / job.spec.ident
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(directory / _CERTIFICATE_FILE, job.secrets.ssh_certificate.encode())
+
+
 def _with_paths(text: str, files: dict[str, str]) -> str:
     for name, path in files.items():
         text = text.replace(FILE_TOKEN % name, path)
@@ -141,8 +161,3 @@ def _in_value(value: object, files: dict[str, str]) -> object:
     if isinstance(value, (list, tuple)):
         return [_in_value(each, files) for each in value]
     return value
-
-
-def _whole_lines(key: str) -> str:
-    """Return a key as ssh-add wants it: the last line ended."""
-    return key if not key or key.endswith("\n") else key + "\n"

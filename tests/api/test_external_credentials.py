@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from controlplane.shell.resource_fold import is_looked_up
+from controlplane.shell.job_secrets import job_secrets
+from schemas import subjects
+from schemas.events.job import JobLaunched
+from schemas.work import FieldLookup, Lookup
+from tests import vaults
 from tests.api.stack import Stack
+from tests.vaults import EXPIRED, TOKEN, VaultServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+APP = {"secret_backend": "kv", "secret_path": "app", "secret_key": "password"}
 TYPES = Path(__file__).parents[2] / "schemas/resources/builtin_credential_types.json"
 
 
@@ -27,6 +34,18 @@ async def credential(stack: Stack, namespace: str, name: str, **inputs: Any) -> 
     kind = await type_id(stack, namespace)
     body = {"name": name, "credential_type": kind, "organization": 1, "inputs": inputs}
     return await stack.make("credentials", **body)
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VaultServer]:
+    """A secret store that runs."""
+    with vaults.running(tmp_path_factory.mktemp("vault")) as server:
+        yield server
+
+
+async def of_vault(stack: Stack, vault: VaultServer, name: str) -> dict[str, Any]:
+    """Make an external credential for the running secret store."""
+    return await credential(stack, "hashivault_kv", name, **vault.inputs(token=TOKEN))
 
 
 async def vault_reader(stack: Stack, name: str) -> dict[str, Any]:
@@ -163,16 +182,16 @@ async def test_input_sources_need_rights_on_both_credentials(stack: Stack) -> No
     assert (await stack.client.get(row["url"])).status_code == 200
 
 
-async def test_nothing_runs_with_a_secret_that_would_be_looked_up(stack: Stack) -> None:
-    """A project whose credential has an input source is not updated, and says why."""
-    source = await vault_reader(stack, "runtime-reader")
-    target = await credential(stack, "scm", "runtime", username="me")
+async def test_a_job_is_told_how_its_fields_are_looked_up(stack: Stack, vault: VaultServer) -> None:
+    """What a runner gets names the store, its login and what to ask; nothing is asked before."""
+    source = await of_vault(stack, vault, "runtime-reader")
+    target = await credential(stack, "scm", "runtime", username="me", password="s")
     await stack.make(
         "credential_input_sources",
         target_credential=target["id"],
         source_credential=source["id"],
         input_field_name="password",
-        metadata={"secret_path": "p", "secret_key": "k"},
+        metadata=APP,
     )
     project = await stack.make(
         "projects",
@@ -182,30 +201,89 @@ async def test_nothing_runs_with_a_secret_that_would_be_looked_up(stack: Stack) 
         scm_url="http://nowhere/x.git",
         credential=target["id"],
     )
-    assert project["status"] == "never updated"
-    assert await is_looked_up(stack.services.store, target["id"])
-    assert not await is_looked_up(stack.services.store, source["id"])
-    answered = await stack.client.post(f"{project['url']}update/", json={})
-    assert answered.status_code == 400
-    assert answered.json() == {"detail": "Playlog does not look up external credentials yet."}
+    update = project["summary_fields"]["current_update"]["id"]
+    store = stack.services.store
+    history = await store.load(subjects.job(update))
+    launched = history[0].events[0]
+    assert isinstance(launched, JobLaunched)
+    told, *_ = (await job_secrets(store, stack.services.vault, launched)).credentials
+    assert (told.namespace, told.inputs["username"]) == ("scm", "me")
+    (asked,) = told.lookups
+    inputs = vault.inputs(token=TOKEN)
+    assert asked == FieldLookup(
+        field="password",
+        source="runtime-reader",
+        lookup=Lookup(store="hashivault_kv", inputs=inputs, metadata=APP),
+    )
+    assert vault.asked == []
+    assert (await stack.client.delete(source["url"])).status_code == 204
+    told, *_ = (await job_secrets(store, stack.services.vault, launched)).credentials
+    assert told.lookups == ()
 
 
-async def test_testing_a_lookup_says_that_nothing_is_looked_up(stack: Stack) -> None:
-    """POST test/ answers 400 instead of pretending, whatever the kind."""
-    source = await vault_reader(stack, "tested")
+async def test_a_lookup_is_tried_with_saved_inputs(stack: Stack, vault: VaultServer) -> None:
+    """POST test/ really asks; it says whether there is something, and why not, but never what."""
+    source = await of_vault(stack, vault, "tested")
+    url = f"{source['url']}test/"
+    assert (await stack.client.get(url)).json() == {}
+    found = await stack.client.post(url, json={"metadata": APP})
+    assert (found.status_code, found.json()) == (202, {})
+    assert vault.asked[-1] == ("GET", "/v1/kv/data/app")
+
+    async def why(**body: Any) -> Any:
+        answered = await stack.client.post(url, json={"metadata": APP, **body})
+        assert answered.status_code == 400, answered.text
+        return answered.json()
+
+    assert await why(metadata={**APP, "secret_key": "nope"}) == {
+        "inputs": "the secret 'app' has no key 'nope'"
+    }
+    refused = "refused the token: it is wrong, has expired, or may not do this (HTTP 403)"
+    assert await why(inputs={"token": EXPIRED}) == {"inputs": f"{vault.url} {refused}"}
+    assert await why(inputs={"cacert": ""}) == {
+        "inputs": (
+            f"{vault.url} cannot be reached: its certificate is not trusted (self-signed"
+            " certificate in certificate chain)"
+        )
+    }
+    assert await why(inputs=[1]) == {"inputs": "list provided, expected dict"}
+    assert await why(metadata={**APP, "secret_version": 3}) == {
+        "metadata": {"secret_version": ["3 is not of type 'string'"]}
+    }
+    assert await why(metadata={"zz": "a"}) == {
+        "metadata": "Additional properties are not allowed ('zz' was unexpected)"
+    }
+    assert await why(inputs={"url": "file:///etc/passwd"}) == {
+        "inputs": "its URL is not usable: it must begin with https:// and name a host"
+    }
     other = await credential(stack, "ssh", "untestable", username="me")
-    for url in (
-        f"{source['url']}test/",
-        f"/api/v2/credential_types/{source['credential_type']}/test/",
-    ):
-        assert (await stack.client.get(url)).json() == {}
-        answered = await stack.client.post(url, json={"metadata": {}})
-        assert answered.status_code == 400
-        text = "Playlog does not look up external credentials yet."
-        assert answered.json() == {"inputs": text}
     answered = await stack.client.post(f"{other['url']}test/", json={})
     assert answered.json() == {"inputs": "Only external credentials can be tested."}
     assert (await stack.client.get("/api/v2/credentials/987654/test/")).status_code == 404
+
+
+async def test_nobody_sends_a_secret_or_a_request_where_they_like(
+    stack: Stack, vault: VaultServer
+) -> None:
+    """Who may use a credential tries it as it is; who may make none tries no values of theirs."""
+    source = await of_vault(stack, vault, "guarded")
+    user = await stack.add_user("prober")
+    prober = stack.as_user("prober")
+    url, kind = f"{source['url']}test/", source["credential_type"]
+    alone = f"/api/v2/credential_types/{kind}/test/"
+    body = {"inputs": vault.inputs(token=TOKEN), "metadata": APP}
+    asked = len(vault.asked)
+    assert (await prober.post(url, json={"metadata": APP})).status_code == 403
+    assert (await prober.post(alone, json=body)).status_code == 403
+    role = source["summary_fields"]["object_roles"]["use_role"]["id"]
+    for path, number in (("organizations/1/users/", user), (f"users/{user}/roles/", role)):
+        given = await stack.client.post(f"/api/v2/{path}", json={"id": number})
+        assert given.status_code == 204, given.text
+    assert (await prober.post(url, json=body)).status_code == 403
+    assert len(vault.asked) == asked
+    hidden = {"metadata": APP, "inputs": {"token": "$encrypted$"}}
+    assert (await prober.post(url, json=hidden)).status_code == 202
+    assert (await stack.client.post(alone, json=body)).status_code == 202
 
 
 async def test_a_copy_is_looked_up_like_its_original(stack: Stack) -> None:
@@ -228,4 +306,3 @@ async def test_a_copy_is_looked_up_like_its_original(stack: Stack) -> None:
     assert [(row["source_credential"], row["metadata"]) for row in rows] == [
         (source["id"], metadata)
     ]
-    assert await is_looked_up(stack.services.store, made["id"])

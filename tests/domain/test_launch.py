@@ -186,12 +186,3 @@ def test_the_templates_own_variables_are_told_apart() -> None:
         "kept",
         "same",
     )
-
-
-def test_a_secret_that_would_be_looked_up_starts_nothing() -> None:
-    """A credential with an input source refuses the launch instead of running without it."""
-    external = CredentialFact(
-        id=5, name="key", type_id=1, type_name="Machine", kind="ssh", looked_up=True
-    )
-    text = "Playlog does not look up external credentials yet."
-    assert refused(facts(external), {}, PromptFacts()) == {"credentials": [text]}
