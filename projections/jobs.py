@@ -87,6 +87,7 @@ _COLUMNS = (
     "force_handlers boolean NOT NULL DEFAULT false",
     "job_slice_number integer NOT NULL DEFAULT 0",
     "job_slice_count integer NOT NULL DEFAULT 1",
+    "dry_run boolean NOT NULL DEFAULT false",
     "inventory_content text NOT NULL DEFAULT ''",
     "project_content text NOT NULL DEFAULT ''",
     "galaxy_content text NOT NULL DEFAULT ''",
@@ -331,7 +332,7 @@ _COPIED: Mapping[type, tuple[str, ...]] = {
         *("playbook", "inventory_content", "job_type", "scm_branch", "forks", "verbosity"),
         *("extra_vars", "job_tags", "skip_tags", "start_at_task", "force_handlers"),
         *("become_enabled", "diff_mode", "use_fact_cache", "allow_simultaneous"),
-        *("job_slice_number", "job_slice_count"),
+        *("job_slice_number", "job_slice_count", "dry_run"),
     ),
     ProjectUpdateLaunch: (
         *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),

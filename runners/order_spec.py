@@ -57,6 +57,7 @@ def _playbook(run: PlaybookRun) -> JobSpec:
         become_enabled=run.become_enabled,
         diff_mode=run.diff_mode,
         use_fact_cache=run.use_fact_cache,
+        dry_run=run.dry_run,
     )
 
 

@@ -88,6 +88,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     become_enabled: bool = False
     diff_mode: bool = False
     use_fact_cache: bool = False
+    dry_run: bool = False
 
     module_name: str = ""
     module_args: str = ""

@@ -49,6 +49,8 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
     become_enabled: bool = False
     diff_mode: bool = False
     use_fact_cache: bool = False
+    dry_run: bool = False
+    """Read the playbook and list hosts and tasks; no host is touched."""
 
 
 class ProjectSync(Struct, frozen=True, kw_only=True, tag="project_update", tag_field="kind"):

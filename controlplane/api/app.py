@@ -13,7 +13,6 @@ from controlplane.api.ad_hoc_routes import ad_hoc_handlers
 from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
-from controlplane.api.change_routes import change_handlers
 from controlplane.api.codes import Codes
 from controlplane.api.config_routes import config_handlers
 from controlplane.api.constructed_routes import constructed_handlers
@@ -41,13 +40,12 @@ from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.oauth_routes import oauth_handlers
 from controlplane.api.openapi import openapi_handlers
 from controlplane.api.passwords import Passwords
+from controlplane.api.playlog_routes import playlog_handlers
 from controlplane.api.project_routes import project_handlers
 from controlplane.api.receptor_routes import receptor_handlers
 from controlplane.api.relaunch_routes import relaunch_handlers
 from controlplane.api.resource_routes import resource_handlers
-from controlplane.api.run_diff_routes import run_diff_handlers
 from controlplane.api.schedule_routes import schedule_handlers
-from controlplane.api.search_routes import search_handlers
 from controlplane.api.service_index_routes import service_index_handlers
 from controlplane.api.services import Services
 from controlplane.api.sessions import Sessions
@@ -133,9 +131,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *survey_handlers(),
         *schedule_handlers(),
         *event_handlers(),
-        *search_handlers(),
-        *change_handlers(),
-        *run_diff_handlers(),
+        *playlog_handlers(),
         *live_handlers(),
         *history_handlers(),
         *openapi_handlers(),

@@ -17,7 +17,7 @@ from controlplane.api.listing import Within, find
 from controlplane.api.resource_routes import page_of
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.tables import table_of
-from controlplane.api.where import Sql
+from controlplane.api.where import AllOf, Sql
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
@@ -207,7 +207,10 @@ def list_of(kind: str, condition: str = "") -> Endpoint:
 
 
 async def job_page(call: Call, kind: str, within: Within | None) -> dict[str, Any]:
-    """Return the page of jobs that a request asks for."""
+    """Return the page of jobs that a request asks for; dry runs are no runs."""
+    if kind in ("job", "unified_job"):
+        runs = Sql(text='not {t}."dry_run"')
+        within = Within(where=runs if within is None else AllOf(parts=(within.where, runs)))
     async with call.read() as view:
         found = await find(call, view, kind, within)
         extras = await extras_of(call.who, view, found.rows)

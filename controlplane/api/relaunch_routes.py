@@ -73,6 +73,8 @@ async def relaunch_job(call: Call) -> Response[Any]:
     context = context_by(call)
     async with call.read() as view:
         job = await job_row(view, call.target.id)
+        if job["dry_run"]:
+            raise Refusal(400, {"errors": ["A dry run is not run again: launch its template."]})
         template = await _template_of(view, job)
         await check_as_it_was(call, view, job, template)
         limit = job["limit_"] if hosts != "failed" else await _failed_limit(view, job)

@@ -84,6 +84,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 become_enabled=record.become_enabled,
                 diff_mode=record.diff_mode,
                 use_fact_cache=record.use_fact_cache,
+                dry_run=record.dry_run,
             )
         case ProjectUpdateLaunch():
             return _sync(record, setting)

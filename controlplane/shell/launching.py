@@ -98,11 +98,11 @@ async def launch_template(
     )
     launched = JobLaunched(
         id=job,
-        name=facts.template["name"],
+        name=f"{facts.template['name']}{' (dry run)' if record.dry_run else ''}",
         description=facts.template["description"],
         created=context.at,
         organization=facts.template["organization"],
-        template=facts.template["id"],
+        template=None if record.dry_run else facts.template["id"],
         launch_type=how.launch_type,
         launched_by=how.launched_by or NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         created_by=actor.id if actor.kind == "user" else None,

@@ -39,3 +39,8 @@ with result as (
 )
 select *, count(*) over ()::integer as "total" from asked
 order by coalesce("second_at", "first_at"), "host_name", "task", "play" limit $10 offset $11
+
+-- name: project_for_dry_run
+select p."name", p."scm_branch", p."scm_update_on_launch", c."revision",
+       coalesce(c."content", '') as "content", coalesce(c."playbooks", '[]') as "playbooks"
+from "project" p left join "project_content" c on c."project" = p."id" where p."id" = $1

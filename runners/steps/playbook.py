@@ -13,6 +13,8 @@ from runners.spec import JOURNAL_FILE, JobSpec, write_private
 
 VERBOSITY_MAX = 5
 COMMAND = "ansible-playbook"
+DRY_RUN = ("--list-hosts", "--list-tasks")
+"""Listing reads all that ``--syntax-check`` reads, which would keep it from listing."""
 SHEBANG_CHARS_MAX = 127
 """What every kernel reads of a script's first line."""
 _LAUNCHER = """#!{python}
@@ -66,6 +68,7 @@ def options(spec: JobSpec) -> list[str]:
         (f"--tags={spec.job_tags}", bool(spec.job_tags)),
         (f"--skip-tags={spec.skip_tags}", bool(spec.skip_tags)),
         (f"--start-at-task={spec.start_at_task}", bool(spec.start_at_task)),
+        *((option, spec.dry_run) for option in DRY_RUN),
         ("-" + "v" * min(spec.verbosity, VERBOSITY_MAX), spec.verbosity > 0),
     ]
     return [option for option, wanted in asked if wanted]

@@ -66,6 +66,8 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
     """The sync that fetches this job's own branch; its content is run."""
     pinned: ProjectContent | None = None
     """Content that was known at launch, whatever the project's updates bring: it is run."""
+    dry_run: bool = False
+    """The playbook is only read: its syntax is checked, its hosts and tasks are listed."""
 
 
 class ProjectUpdateLaunch(

@@ -38,7 +38,9 @@ def task(name: str) -> dict[str, Any]:
 async def made(stack: Stack) -> Made:
     """Two runs of a template, a check run, and a run of another template."""
     organization = (await stack.make("organizations", name="acme"))["id"]
-    project = await stack.make("projects", name="p", organization=organization)
+    project = await stack.make(
+        "projects", name="p", organization=organization, scm_type="git", scm_url="https://e.com/x"
+    )
     inventory = await stack.make("inventories", name="i", organization=organization)
     host = await stack.make("hosts", name="web1", inventory=inventory["id"])
     other = await stack.make("hosts", name="web2", inventory=inventory["id"])
@@ -245,3 +247,115 @@ async def test_a_difference_is_refused_in_words(stack: Stack, made: Made) -> Non
     assert (await viewer.get(f"{base}/{SECOND}/")).status_code == 200
     assert (await viewer.get(f"{base}/{OTHERS}/")).status_code == 403
     assert (await viewer.get(f"/api/playlog/jobs/{OTHERS}/diff/{FIRST}/")).status_code == 403
+
+
+async def dry_run(stack: Stack, template: Made, status: int = 200, **body: Any) -> Any:
+    """POST a dry run."""
+    path = f"/api/playlog/job_templates/{template['id']}/dry_run/"
+    found = await stack.client.post(path, json=body)
+    assert found.status_code == status, found.text
+    return found.json()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def asking(stack: Stack, made: Made) -> Made:
+    """A template that asks for its limit, on three hosts, with a machine credential that asks."""
+    inventory = made["host"]["inventory"]
+    group = await stack.make("groups", name="web", inventory=inventory)
+    for host in (made["host"], made["other"]):
+        await stack.client.post(f"/api/v2/groups/{group['id']}/hosts/", json={"id": host["id"]})
+    await stack.make("hosts", name="db1", inventory=inventory)
+    await stack.make("hosts", name="off", inventory=inventory, enabled=False)
+    types = await stack.client.get("/api/v2/credential_types/?kind=ssh")
+    credential = await stack.make(
+        "credentials",
+        name="machine",
+        organization=made["organization"],
+        credential_type=types.json()["results"][0]["id"],
+        inputs={"username": "u", "password": "ASK"},
+    )
+    template = await stack.make(
+        "job_templates",
+        name="asking",
+        project=made["templates"][0]["project"],
+        inventory=inventory,
+        playbook="site.yml",
+        ask_limit_on_launch=True,
+        ask_job_slice_count_on_launch=True,
+    )
+    path = f"/api/v2/job_templates/{template['id']}/credentials/"
+    assert (await stack.client.post(path, json={"id": credential["id"]})).status_code == 204
+    return template
+
+
+async def test_a_dry_run_says_what_a_launch_would_run_on(stack: Stack, asking: Made) -> None:
+    """Hosts of the limit, shares of slices, credentials; nothing is launched."""
+    before = (await stack.client.get("/api/v2/unified_jobs/")).json()["count"]
+    body: dict[str, Any] = {
+        "limit": "web:!web2:nobody",
+        "job_slice_count": 2,
+        "forks": 9,
+        "ssh_password": "secret",
+    }
+    found = await dry_run(stack, asking, **body)
+    assert (found["would_launch"], found["refused"]) == (True, {})
+    assert found["ignored_fields"] == {"forks": 9}
+    inventory = found["inventory"]
+    assert inventory["hosts"] == {"count": 1, "names": ["web1"], "truncated": False}
+    assert inventory["unmatched"] == ["nobody"]
+    assert (inventory["enabled_hosts"], inventory["disabled_hosts"]) == (3, 1)
+    assert inventory["slices"] == [
+        {"slice": 1, "hosts": 2, "within_limit": 0},
+        {"slice": 2, "hosts": 1, "within_limit": 1},
+    ]
+    assert found["credentials"][0]["passwords_needed"] == ["ssh_password"]
+    assert found["launch"]["limit"] == body["limit"]
+    assert (found["project"]["name"], found["project"]["has_content"]) == ("p", False)
+    assert found["instance_groups"] == ["default"]
+    assert "secret" not in str(found)
+    assert (await stack.client.get("/api/v2/unified_jobs/")).json()["count"] == before
+
+
+async def test_a_dry_run_says_what_would_be_refused(stack: Stack, asking: Made) -> None:
+    """Missing passwords and wrong prompts, as a launch words them; what is known is shown."""
+    found = await dry_run(stack, asking, limit="~web.*")
+    assert found["refused"] == {"passwords_needed_to_start": ["ssh_password"]}
+    assert found["would_launch"] is False
+    assert found["inventory"]["hosts"] is None
+    assert "~web" in found["inventory"]["hosts_unknown"]
+    wrong = await dry_run(stack, asking, limit=["a"])
+    assert list(wrong["refused"]) == ["limit"]
+    assert "inventory" not in wrong
+    refused = await dry_run(stack, asking, 400, plan=True)
+    assert refused["refused"] == {"passwords_needed_to_start": ["ssh_password"]}
+
+
+async def test_a_dry_run_is_for_those_who_may_launch(stack: Stack, made: Made) -> None:
+    """A viewer of the template may not, an unknown template is 404, a plan is true or false."""
+    path = f"/api/playlog/job_templates/{made['templates'][0]['id']}/dry_run/"
+    assert (await stack.as_user("viewer").post(path, json={})).status_code == 403
+    unknown = await stack.client.post("/api/playlog/job_templates/99999/dry_run/", json={})
+    assert unknown.status_code == 404
+    for body in ({"plan": "yes"}, {"plan": 1}):
+        assert (await stack.client.post(path, json=body)).status_code == 400
+
+
+async def test_a_plan_is_a_job_apart(stack: Stack, made: Made) -> None:
+    """Its job stands in no list of runs and moves no template; its plan is open until it ends."""
+    template = made["templates"][0]
+    found = await dry_run(stack, template, 202, plan=True)
+    job = found["plan"]["job"]
+    shown = (await stack.client.get(found["plan"]["url"])).json()
+    assert (shown["name"], shown["status"]) == ("one (dry run)", "pending")
+    for path in ("jobs", "unified_jobs", f"job_templates/{template['id']}/jobs"):
+        rows = (await stack.client.get(f"/api/v2/{path}/")).json()["results"]
+        assert job not in [row["id"] for row in rows], path
+    before = (await stack.client.get(template["url"])).json()
+    assert before["summary_fields"].get("last_job", {}).get("id") != job
+    plan = (await stack.client.get(found["plan"]["plan"])).json()
+    assert (plan["finished"], plan["plays"], plan["syntax_ok"]) == (False, [], None)
+    relaunched = await stack.client.post(f"/api/v2/jobs/{job}/relaunch/", json={})
+    assert relaunched.status_code == 400
+    assert (await stack.client.get(f"/api/playlog/jobs/{FIRST}/plan/")).status_code == 400
+    assert (await stack.as_user("nobody").get(found["plan"]["plan"])).status_code == 403
+    assert (await stack.client.post(f"/api/v2/jobs/{job}/cancel/")).status_code == 202

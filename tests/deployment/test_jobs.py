@@ -127,6 +127,29 @@ def test_relaunch_on_failed_hosts_limits_to_them(deployment: Deployment) -> None
     deployment.ended(again["id"])
 
 
+def test_a_dry_run_lists_hosts_and_tasks_and_touches_no_host(deployment: Deployment) -> None:
+    """Ansible reads the playbook on a runner; a broken one shows its error."""
+    plans = []
+    for name, playbook in (("read", "site.yml"), ("misread", "broken.yml")):
+        template = deployment.template(name, playbook)
+        path = f"/api/playlog/job_templates/{template}/dry_run/"
+        told = deployment.post(path, {"plan": True}, status=202)
+        assert told["project"]["playbook_found"] is True
+        assert told["inventory"]["hosts"]["names"] == ["one", "two"]
+        deployment.ended(told["plan"]["job"])
+        plans.append(deployment.get(told["plan"]["plan"]))
+        assert deployment.get(f"/api/v2/job_templates/{template}/")["status"] == "never updated"
+    read, misread = plans
+    assert read["syntax_ok"] is True
+    (play,) = read["plays"]
+    assert (play["pattern"], play["hosts"]) == ("all", ["one", "two"])
+    assert [task["name"] for task in play["tasks"]] == ["greet", "keep"]
+    summaries = deployment.get(f"/api/v2/jobs/{read['job']}/job_host_summaries/")
+    assert summaries["count"] == 0
+    assert (misread["syntax_ok"], misread["plays"]) == (False, [])
+    assert "broken.yml" in " ".join(misread["errors"])
+
+
 @pytest.mark.parametrize(
     ("playbook", "status", "text"),
     [("broken.yml", "failed", "YAML"), ("sleep.yml", "canceled", "")],
