@@ -69,7 +69,7 @@ async def try_launch(call: Call) -> Response[Any]:
             "job_template": {"id": template["id"], "name": template["name"]},
             "would_launch": not refused,
             "refused": refused,
-            "ignored_fields": launch.ignored_fields(template, body),
+            "ignored_fields": launch.ignored_fields(facts, body),
             PASSWORDS: launch.passwords_needed(facts.credentials),
         }
         if resolved is not None:

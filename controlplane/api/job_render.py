@@ -76,6 +76,18 @@ _WITHOUT_IN_DETAIL = {
 }
 
 
+_OUTLIVED = {
+    "unified_job_template_id": "job_template",
+    "job_template_id": "job_template",
+    "project_id": "project",
+    "inventory_id": "inventory",
+    "organization_id": "organization",
+    "execution_environment_id": "execution_environment",
+    "created_by": "user",
+}
+"""Column of a playbook run to the kind of what it refers to, and may outlive."""
+
+
 class JobExtras(Struct, frozen=True, kw_only=True):
     """What a page of jobs needs besides its rows, looked up once a page."""
 
@@ -101,6 +113,8 @@ def url_of(kind: str, job: int) -> str:
 def render_job(row: Row, extras: JobExtras, *, detail: bool) -> dict[str, Any]:
     """Return a unified job's list row, or its detail with what only that shows."""
     kind = JobKind(row["kind"])
+    if kind is JobKind.JOB:
+        row = _present(row, extras)
     body = {
         "id": row["id"],
         "type": str(kind),
@@ -115,6 +129,16 @@ def render_job(row: Row, extras: JobExtras, *, detail: bool) -> dict[str, Any]:
     if detail:
         body |= _detail(kind, row, extras)
     return body
+
+
+def _present(row: Row, extras: JobExtras) -> Row:
+    """Return a job's row whose references to what was deleted are null: the job outlives it."""
+    gone = {
+        column: None
+        for column, referred in _OUTLIVED.items()
+        if row[column] is not None and (referred, row[column]) not in extras.names
+    }
+    return {**row, **gone} if gone else row
 
 
 def elapsed_of(row: Row, now: datetime) -> float:

@@ -58,7 +58,11 @@ RELAUNCH_ACTIONS: dict[str, Any] = {
             "choice",
             "Hosts",
             default="all",
-            choices=[["all", "All"], ["failed", "Failed"]],
+            choices=[
+                [None, "---------"],
+                ["all", "No change to job limit"],
+                ["failed", "All failed and unreachable hosts"],
+            ],
         ),
         "credential_passwords": _field("json", "Credential passwords"),
     }

@@ -6,13 +6,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from controlplane.api.call import Call
-from controlplane.api.errors import PermissionDenied
+from controlplane.api.errors import FORBIDDEN, PermissionDenied
 from controlplane.api.guards import may
+from controlplane.domain import relaunch
 from controlplane.domain.launch import PromptFacts, TemplateFacts
 from controlplane.domain.launch_fields import ASK
 from controlplane.shell import launch_lookups
 from controlplane.shell.read_model import Row, View
+from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.resource import RESOURCES
+
+WITH_SECRETS = "Job was launched with secret prompts provided by another user."
+FOREIGN_PROMPTS = "Job was launched with prompted fields you do not have access to."
+UNKNOWN_PROMPTS = (
+    "Job was launched with unknown prompted fields. Organization admin permissions required."
+)
+ORPHANED = "Job has been orphaned from its job template and organization."
 
 
 async def check_prompts(
@@ -42,10 +51,55 @@ async def check_use(call: Call, view: View, kind: str, numbers: Iterable[int]) -
             raise PermissionDenied
 
 
-async def check_as_it_was(call: Call, view: View, job: Row, template: Row) -> None:
-    """Raise 403 unless the caller may use what the job ran with beyond its template's own."""
-    facts = await launch_lookups.template_facts(view, template)
-    if job["inventory_id"] is not None and job["inventory_id"] != template["inventory"]:
-        await check_use(call, view, "inventory", [job["inventory_id"]])
-    own = {each.id for each in facts.credentials}
-    await check_use(call, view, "credential", set(job["credentials"]) - own)
+async def check_relaunch(
+    call: Call, view: View, job: Row, facts: TemplateFacts | None, launched: JobLaunched
+) -> None:
+    """Raise 403 unless the caller may launch again what the job was launched with (AWX 4.4).
+
+    ``facts``: of its template, None when that is gone.
+    """
+    if call.who.superuser:
+        return
+    prompted = launched.record.prompted if isinstance(launched.record, PlaybookLaunch) else None
+    if facts is not None and await _may_again(call, view, job, facts, prompted):
+        return
+    organization = job["organization_id"]
+    if organization is None or not await may(
+        view, call.who, "run_jobs", "organization", organization
+    ):
+        raise PermissionDenied(_reason(facts, prompted, organization))
+
+
+async def _may_again(
+    call: Call, view: View, job: Row, facts: TemplateFacts, prompted: Mapping[str, Any] | None
+) -> bool:
+    """Return whether the right to launch the template suffices; raises 403 where nothing does."""
+    if not await may(view, call.who, "start", "job_template", facts.template["id"]):
+        raise PermissionDenied
+    if not prompted:
+        return prompted is not None
+    if job["created_by"] != call.who.id and relaunch.is_secret(prompted):
+        raise PermissionDenied(WITH_SECRETS)
+    if relaunch.no_longer_asked(facts.template, prompted):
+        return False
+    return await _may_prompt(call, view, facts, prompted)
+
+
+def _reason(
+    facts: TemplateFacts | None, prompted: Mapping[str, Any] | None, organization: int | None
+) -> str:
+    if facts is None:
+        return ORPHANED if organization is None else FORBIDDEN
+    return UNKNOWN_PROMPTS if prompted is None else FOREIGN_PROMPTS
+
+
+async def _may_prompt(
+    call: Call, view: View, facts: TemplateFacts, prompted: Mapping[str, Any]
+) -> bool:
+    try:
+        await check_prompts(
+            call, view, facts, await launch_lookups.prompt_facts(view, prompted), prompted
+        )
+    except PermissionDenied:
+        return False
+    return True

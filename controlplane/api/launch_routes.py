@@ -78,7 +78,8 @@ async def ignored_fields(call: Call) -> dict[str, Any]:
     """Return what a launch's body gives without being asked."""
     async with call.read() as view:
         template = await _template(view, call.target.id)
-    return launch.ignored_fields(template, await call.body())
+        facts = await launch_lookups.template_facts(view, template)
+    return launch.ignored_fields(facts, await call.body())
 
 
 async def show_update(call: Call) -> Response[Any]:

@@ -11,20 +11,27 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api import options
 from controlplane.api.call import Call, answer
-from controlplane.api.errors import Refusal
+from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import needs
 from controlplane.api.job_render import can_cancel
 from controlplane.api.launch_answers import context_by, job_row, launched, once
 from controlplane.api.launch_options import RELAUNCH_ACTIONS
-from controlplane.api.launch_rights import check_as_it_was
+from controlplane.api.launch_rights import check_prompts, check_relaunch
 from controlplane.api.routing import routes
-from controlplane.domain import launch
-from controlplane.domain.launch import PromptFacts, TemplateFacts
-from controlplane.domain.launch_fields import ASK
+from controlplane.domain import launch, relaunch
+from controlplane.domain.launch import PromptFacts, Resolved, TemplateFacts
+from controlplane.domain.launch_fields import ASK, FIELD_READERS
+from controlplane.domain.prompts import NOT_ASKED
 from controlplane.shell import launch_lookups, launch_secrets, launching
-from controlplane.shell.launching import How
+from controlplane.shell.launching import How, Launched
 from controlplane.shell.read_model import Row, View
+from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.status import LaunchType
+
+ALL_HOSTS = "all"
+HOSTS = (ALL_HOSTS, "failed", "ok", "changed", "unreachable")
+"""What hosts a relaunch runs on; AWX offers the first two."""
+NO_CREDENTIAL = "A credential of the job no longer exists."
 
 
 def relaunch_handlers() -> list[HTTPRouteHandler]:
@@ -48,96 +55,172 @@ async def show_relaunch(call: Call) -> Response[Any]:
     """Answer which passwords a relaunch needs and how many hosts it can run on."""
     async with call.read() as view:
         job = await job_row(view, call.target.id)
-        template = await _template_of(view, job)
-        facts = await launch_lookups.template_facts(view, template)
-        failed = await view.named("failed_hosts", job["id"], job["attempt"])
-        result = await view.named("job_results", [job["id"]])
-    counts: Any = "Relaunch by host status not available until job finishes running."
-    if not can_cancel(job):
-        everyone = sum(_counts(result).values())
-        counts = {"all": everyone, "failed": len(failed)}
+        credentials = await launch_lookups.credential_facts(view, job["credentials"])
+        counts: Any = "Relaunch by host status not available until job finishes running."
+        if not can_cancel(job):
+            counts = {
+                status: len(await _hosts(view, job, status)) for status in (ALL_HOSTS, "failed")
+            }
     return answer(
         {
-            "passwords_needed_to_start": launch.passwords_needed(facts.credentials),
+            "passwords_needed_to_start": launch.passwords_needed(tuple(credentials)),
             "retry_counts": counts,
         }
     )
 
 
 async def relaunch_job(call: Call) -> Response[Any]:
-    """Run a job again with its own prompts, on all hosts or the failed ones; 201."""
+    """Run a job again with its own prompts, on all hosts or on some of them; 201."""
     body = await call.body()
-    hosts = body.get("hosts", "all")
-    if hosts not in ("all", "failed", None, ""):
-        raise Refusal(400, {"hosts": [f'"{hosts}" is not a valid choice.']})
-    context = context_by(call)
+    changes, errors = _changes(body)
+    if errors:
+        raise BadRequest(errors)
+    hosts = body.get("hosts")
     async with call.read() as view:
         job = await job_row(view, call.target.id)
         if job["dry_run"]:
-            raise Refusal(400, {"errors": ["A dry run is not run again: launch its template."]})
-        template = await _template_of(view, job)
-        await check_as_it_was(call, view, job, template)
-        limit = job["limit_"] if hosts != "failed" else await _failed_limit(view, job)
-        facts = await _as_it_was(view, job, template)
-        given = {name: body[name] for name in body if name not in ASK and name != "hosts"}
-        resolved = launch.resolve(facts, given, PromptFacts())
-        record = msgspec.structs.replace(resolved.record, limit=limit)
-        secret = await launch_secrets.secret_variables(
-            call.services.store, call.services.vault, job["id"]
-        )
-        resolved = msgspec.structs.replace(resolved, record=record, secret_vars=secret)
-        done = await launching.launch_template(
-            call.services.launch_tools,
-            view,
-            facts,
-            resolved,
-            context,
-            how=How(launch_type=LaunchType.RELAUNCH, relaunch_of=job["id"]),
-        )
+            raise BadRequest({"errors": ["A dry run is not run again: launch its template."]})
+        if hosts and hosts != ALL_HOSTS:
+            changes["limit"] = await _limit(view, job, hosts)
+        done = await run_again(call, view, job, body, changes)
     return await launched(call, done, "job")
 
 
-async def _template_of(view: View, job: Row) -> Row:
-    row = await view.named_row("job_template_for_launch", job["job_template_id"])
-    if row is None:
-        raise Refusal(400, {"errors": ["Job Template is missing or undefined."]})
-    return row
+async def run_again(
+    call: Call, view: View, job: Row, body: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Launched:
+    """Launch a job again, with these prompts changed; ``body`` holds its passwords.
 
-
-async def _as_it_was(view: View, job: Row, template: Row) -> TemplateFacts:
-    """Return the template with the values that the job ran with."""
-    names = (
-        *("job_type", "scm_branch", "forks", "verbosity", "extra_vars", "job_tags", "skip_tags"),
-        *("diff_mode", "playbook", "timeout", "start_at_task", "force_handlers"),
-        *("become_enabled", "use_fact_cache"),
+    Raises Refusal or Rejected, what the caller may not do included.
+    """
+    before = await launch_secrets.launch_of(call.services.store, job["id"])
+    if not isinstance(before.record, PlaybookLaunch):
+        raise Missing
+    template = await view.named_row("job_template_for_launch", job["job_template_id"])
+    facts = None if template is None else await launch_lookups.template_facts(view, template)
+    await check_relaunch(call, view, job, facts, before)
+    secret = await launch_secrets.secret_answers(call.services.vault, before)
+    if facts is None or before.record.prompted is None:
+        alone = {"job_template": None} if facts is None else {}
+        resolved = await _copied(view, before, secret, body, {**changes, **alone})
+        facts = _nameless(before, facts)
+    else:
+        prompted = {**before.record.prompted, **changes}
+        prompts = await launch_lookups.prompt_facts(view, prompted)
+        await _check_changes(call, view, facts, prompts, changes)
+        _check_credentials(prompted, prompts)
+        resolved = relaunch.again(facts, before.record, prompted, secret, prompts, body)
+    return await launching.launch_template(
+        call.services.launch_tools,
+        view,
+        facts,
+        resolved,
+        context_by(call),
+        how=How(launch_type=LaunchType.RELAUNCH, relaunch_of=job["id"]),
     )
-    row: Mapping[str, Any] = {
-        **dict(template),
-        **{name: job[name] for name in names},
-        "limit": job["limit_"],
-        "inventory": job["inventory_id"],
-        "project": job["project_id"],
-        "survey_enabled": False,
-    }
-    facts = await launch_lookups.template_facts(view, row)
-    credentials = await launch_lookups.credential_facts(view, job["credentials"])
-    if len(credentials) != len(job["credentials"]):
-        raise Refusal(400, {"errors": ["A credential of the job no longer exists."]})
-    return msgspec.structs.replace(
-        facts, credentials=tuple(credentials), labels=tuple(job["labels"])
-    )
 
 
-async def _failed_limit(view: View, job: Row) -> str:
-    failed = await view.named("failed_hosts", job["id"], job["attempt"])
-    if not failed:
-        text = "Cannot relaunch because previous job had 0 failed hosts."
-        raise Refusal(400, {"hosts": text})
-    return ",".join(row["host_name"] for row in failed)
+def _changes(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a body changes of the prompts, and what is wrong with it."""
+    changes: dict[str, Any] = {}
+    errors: dict[str, Any] = {}
+    hosts = body.get("hosts")
+    if hosts and hosts not in HOSTS:
+        errors["hosts"] = [f'"{hosts}" is not a valid choice.']
+    for name in ("job_type", "credentials"):
+        if body.get(name) is not None:
+            value, problem = FIELD_READERS[name](body[name])
+            if problem:
+                errors[name] = [problem]
+            changes[name] = value
+    if not isinstance(body.get("credential_passwords", {}), dict):
+        errors["credential_passwords"] = ["Expected an object."]
+    return changes, errors
 
 
-def _counts(results: list[Row]) -> dict[str, int]:
+async def _limit(view: View, job: Row, status: str) -> str:
+    """Return the hosts of a job that came to a status; raises Refusal where that is not known."""
+    if can_cancel(job):
+        text = f"Wait until job finishes before retrying on {status} hosts."
+        raise BadRequest({"hosts": text})
+    results = await view.named("job_results", [job["id"]])
     if not results or not results[0]["host_status_counts"]:
-        return {}
-    counts: dict[str, int] = msgspec.json.decode(results[0]["host_status_counts"])
-    return counts
+        text = f"Cannot retry on {status} hosts, playbook stats not available."
+        raise BadRequest({"hosts": text})
+    hosts = await _hosts(view, job, status)
+    if not hosts:
+        text = f"Cannot relaunch because previous job had 0 {status} hosts."
+        raise BadRequest({"hosts": text})
+    return ",".join(hosts)
+
+
+async def _hosts(view: View, job: Row, status: str) -> list[str]:
+    rows = await view.named("hosts_by_status", job["id"], job["attempt"], status)
+    return [row["host_name"] for row in rows]
+
+
+async def _copied(
+    view: View,
+    before: JobLaunched,
+    secret: Mapping[str, str],
+    body: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> Resolved:
+    """Resolve a relaunch of a record as it was; raises Refusal when what it needs is gone."""
+    record = before.record
+    if not isinstance(record, PlaybookLaunch):
+        raise Missing
+    if "credentials" in changes:
+        raise BadRequest({"credentials": [NOT_ASKED]})
+    record = msgspec.structs.replace(record, **changes)
+    credentials = await launch_lookups.credential_facts(view, record.credentials)
+    known = await view.named("known_inventories", [record.inventory or 0])
+    projects = await view.named("known_projects", [record.project or 0])
+    if not projects:
+        record = msgspec.structs.replace(record, project=None)
+    gone = relaunch.missing(record, frozenset(row["id"] for row in known))
+    if len(credentials) != len(record.credentials):
+        gone.append(NO_CREDENTIAL)
+    if gone:
+        raise BadRequest({"errors": gone})
+    resolved = relaunch.copied(record, tuple(credentials), secret, body)
+    return msgspec.structs.replace(
+        resolved, timeout_s=before.timeout_s, instance_groups=before.instance_groups
+    )
+
+
+def _nameless(before: JobLaunched, facts: TemplateFacts | None) -> TemplateFacts:
+    """Return what a launch needs to know of a template, told by a job whose own may be gone."""
+    if facts is not None:
+        return facts
+    row = {
+        "id": None,
+        "name": before.name,
+        "description": before.description,
+        "organization": before.organization,
+        "scm_branch": "",
+        "prevent_instance_group_fallback": False,
+    }
+    return TemplateFacts(
+        template=row, credentials=(), labels=(), project_ready=True, project_allows_branch=True
+    )
+
+
+async def _check_changes(
+    call: Call,
+    view: View,
+    facts: TemplateFacts,
+    prompts: PromptFacts,
+    changes: Mapping[str, Any],
+) -> None:
+    """Refuse a change that the template does not ask for, or that the caller may not use."""
+    if "credentials" in changes:
+        if not facts.template[ASK["credentials"]]:
+            raise BadRequest({"credentials": [NOT_ASKED]})
+        await check_prompts(call, view, facts, prompts, {"credentials": changes["credentials"]})
+
+
+def _check_credentials(prompted: Mapping[str, Any], prompts: PromptFacts) -> None:
+    known = {each.id for each in prompts.credentials}
+    if not set(prompted.get("credentials", ())) <= known:
+        raise BadRequest({"errors": [NO_CREDENTIAL]})

@@ -158,6 +158,7 @@ NEEDS: dict[str, dict[str, str]] = {
         "see_applications": "member",
         "add_notification_template": "notification_admin",
         "audit": "auditor",
+        "run_jobs": "execute",
         "grant": "admin",
     },
     "team": {"edit": "admin", "delete": "admin", "grant": "admin"},
@@ -293,7 +294,10 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
             ("organization", "organization", "edit"),
             ("organization", "organization", "audit"),
         ),
-        "start": (("job_template", "job_template", "start"),),
+        "start": (
+            ("job_template", "job_template", "start"),
+            ("organization", "organization", "run_jobs"),
+        ),
         "cancel": (
             ("job_template", "job_template", "edit"),
             ("organization", "organization", "edit"),

@@ -15,14 +15,15 @@ from msgspec import Struct
 
 from controlplane.domain import extra_vars, survey
 from controlplane.domain.errors import Invalid
-from controlplane.domain.facts import Unsealed
+from controlplane.domain.facts import Unsealed, plain
 from controlplane.domain.field_values import ENCRYPTED
-from controlplane.domain.launch_fields import ASK, FIELD_READERS, same_as_template
+from controlplane.domain.launch_fields import ASK, FIELD_READERS
 from controlplane.domain.survey import Sealed
 from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
 
-PASSWORD_KEYS = ("ssh_password", "become_password", "ssh_key_unlock", "vault_password")
+LAUNCHED_WITH = ("ssh", "vault", "cloud", "net", "kubernetes")
+"""Kinds of credentials that a job runs with."""
 SIMPLE = (
     "limit",
     "scm_branch",
@@ -59,6 +60,7 @@ class TemplateFacts(Struct, frozen=True, kw_only=True):
     project_ready: bool
     """The project has content to run, or an update that will bring it."""
     project_allows_branch: bool
+    project_branch: str = ""
 
 
 class PromptFacts(Struct, frozen=True, kw_only=True):
@@ -84,23 +86,49 @@ class Resolved(Struct, frozen=True, kw_only=True):
     """Variables that the record shows as encrypted: secret answers of a survey."""
 
 
+class Choice(Struct, frozen=True, kw_only=True):
+    """What a launch makes of its prompts, before the template is looked at as a whole."""
+
+    accepted: Mapping[str, Any]
+    """Prompt field to its value; variables of the survey are not among them."""
+    answers: Mapping[str, Any] = {}
+    """Variables that the survey makes of given answers and of defaults."""
+    given: Mapping[str, Any] = {}
+    """Those of the answers that were given."""
+    ignored: Mapping[str, Any] = {}
+
+
 def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts) -> Resolved:
     """Resolve a launch body; raises Invalid with AWX's field messages."""
-    template = facts.template
-    accepted, ignored, errors = _accept(template, body)
-    answers = _answers(template, body, accepted, ignored, errors)
-    secret = {n: v for n, v in answers.items() if isinstance(v, Unsealed | Sealed)}
+    choice, errors = _choice(facts, body)
+    errors.update(_removed(facts, body, prompts))
+    return settle(facts, choice, prompts, body, errors)
+
+
+def settle(
+    facts: TemplateFacts,
+    choice: Choice,
+    prompts: PromptFacts,
+    body: Mapping[str, Any],
+    errors: dict[str, Any],
+) -> Resolved:
+    """Lay a choice over its template; raises Invalid with these errors and those found here.
+
+    ``body`` holds the passwords.
+    """
+    template, accepted = facts.template, choice.accepted
+    secret = {n: v for n, v in choice.answers.items() if isinstance(v, Unsealed | Sealed)}
     inventory = accepted.get("inventory", template["inventory"])
-    errors.update(_resource_errors(facts, body, inventory))
+    errors.update(_resource_errors(facts, accepted, inventory))
     credentials = _credentials(facts, accepted, prompts, errors)
     errors.update(_reference_errors(accepted, prompts))
-    told = {**answers, **dict.fromkeys(secret, ENCRYPTED)}
+    told = {**choice.answers, **dict.fromkeys(secret, ENCRYPTED)}
     variables = _variables(template, told, accepted, errors)
-    passwords, missing = _passwords(credentials, body)
+    passwords, missing = passwords_given(credentials, body)
+    if missing:
+        errors["passwords_needed_to_start"] = missing
     if errors:
         raise Invalid(errors)
-    if missing:
-        raise Invalid({"passwords_needed_to_start": missing})
     chosen = {name: accepted.get(name, template[name]) for name in SIMPLE}
     record = PlaybookLaunch(
         job_template=template["id"],
@@ -120,6 +148,7 @@ def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts)
         execution_environment=accepted.get(
             "execution_environment", template["execution_environment"]
         ),
+        prompted=_prompted(choice),
         **chosen,
     )
     return Resolved(
@@ -128,10 +157,33 @@ def resolve(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts)
         instance_groups=tuple(
             prompts.instance_groups[each] for each in accepted.get("instance_groups", ())
         ),
-        ignored_fields=ignored,
+        ignored_fields=dict(choice.ignored),
         passwords=passwords,
         secret_vars=secret,
     )
+
+
+def _choice(facts: TemplateFacts, body: Mapping[str, Any]) -> tuple[Choice, dict[str, Any]]:
+    accepted, ignored, errors = _accept(facts, body)
+    answers, given = _answers(facts.template, body, accepted, ignored, errors)
+    if "extra_vars" in ignored:
+        ignored["extra_vars"] = _hidden(facts.template, ignored["extra_vars"])
+    return Choice(accepted=accepted, answers=answers, given=given, ignored=ignored), errors
+
+
+def _hidden(template: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return variables without the answers to secret questions, also while the survey is off."""
+    asked = survey.questions({"survey_spec": "{}", **template, "survey_enabled": True})
+    secret = survey.secret_variables(asked)
+    return {name: ENCRYPTED if name in secret else each for name, each in variables.items()}
+
+
+def _prompted(choice: Choice) -> dict[str, Any]:
+    """Return what a relaunch is to give again; no secret is in it."""
+    hidden = {n: ENCRYPTED if isinstance(v, Unsealed) else v for n, v in choice.given.items()}
+    variables = {**choice.accepted.get("extra_vars", {}), **hidden}
+    found = {n: v for n, v in choice.accepted.items() if n != "extra_vars"}
+    return {**found, **({"extra_vars": variables} if variables else {})}
 
 
 def impact(record: PlaybookLaunch) -> int:
@@ -144,11 +196,9 @@ def passwords_needed(credentials: tuple[CredentialFact, ...]) -> list[str]:
     return [ask for credential in credentials for ask in credential.asks]
 
 
-def ignored_fields(template: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+def ignored_fields(facts: TemplateFacts, body: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a launch body the template does not ask for."""
-    accepted, ignored, errors = _accept(template, body)
-    _answers(template, body, accepted, ignored, errors)
-    return ignored
+    return dict(_choice(facts, body)[0].ignored)
 
 
 def can_start_without_input(
@@ -164,7 +214,7 @@ def can_start_without_input(
 
 
 def _accept(
-    template: Mapping[str, Any], body: Mapping[str, Any]
+    facts: TemplateFacts, body: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     accepted: dict[str, Any] = {}
     ignored: dict[str, Any] = {}
@@ -175,16 +225,35 @@ def _accept(
         value, problem = FIELD_READERS[name](body[name])
         if problem:
             errors[name] = [problem]
-        elif template[flag]:
-            if not same_as_template(name, value, template):
-                accepted[name] = value
-        elif value not in ({}, [], "") and not same_as_template(name, value, template):
-            ignored[name] = value
+        elif _says_something(facts, name, value):
+            (accepted if facts.template[flag] else ignored)[name] = value
+    if "credentials" in ignored:
+        own = {each.id for each in facts.credentials}
+        ignored["credentials"] = [each for each in ignored["credentials"] if each not in own]
     return accepted, ignored, errors
 
 
+def _says_something(facts: TemplateFacts, name: str, value: Any) -> bool:
+    """Return whether a value differs from the template's: AWX takes it as not given otherwise."""
+    match name:
+        case "extra_vars" | "instance_groups":
+            return bool(value)
+        case "credentials":
+            return not set(value) <= {each.id for each in facts.credentials}
+        case "labels":
+            return not set(value) <= set(facts.labels)
+        case "inventory" if value is None:
+            return bool(facts.template[ASK[name]])
+        case "execution_environment" if value is None:
+            return False
+        case "scm_branch" if not facts.template[name] and value == facts.project_branch:
+            return False
+        case _:
+            return bool(facts.template[name] != value)
+
+
 def _resource_errors(
-    facts: TemplateFacts, body: Mapping[str, Any], inventory: int | None
+    facts: TemplateFacts, accepted: Mapping[str, Any], inventory: int | None
 ) -> dict[str, Any]:
     errors: dict[str, Any] = {}
     if facts.template["project"] is None:
@@ -192,15 +261,13 @@ def _resource_errors(
     elif not facts.project_ready:
         errors["playbook"] = ["Missing a revision to run due to failed project update."]
     if inventory is None:
-        asked = "inventory" in body and facts.template["ask_inventory_on_launch"]
         errors["inventory"] = [
             "This field may not be null."
-            if asked
+            if "inventory" in accepted
             else "Job Template 'inventory' is missing or undefined."
         ]
-    branch = body.get("scm_branch")
-    if branch and facts.template["ask_scm_branch_on_launch"] and not facts.project_allows_branch:
-        errors["scm_branch"] = ["Project does not allow overriding branch."]
+    if "scm_branch" in accepted and not facts.project_allows_branch:
+        errors["scm_branch"] = ["Project does not allow override of branch."]
     return errors
 
 
@@ -210,30 +277,56 @@ def _credentials(
     prompts: PromptFacts,
     errors: dict[str, Any],
 ) -> tuple[CredentialFact, ...]:
+    """Return the template's credentials with those that are given in the place of their type."""
     if "credentials" not in accepted:
         return facts.credentials
-    known = {credential.id: credential for credential in prompts.credentials}
+    known = {each.id: each for each in (*facts.credentials, *prompts.credentials)}
     unknown = [each for each in accepted["credentials"] if each not in known]
     if unknown:
         errors["credentials"] = [f'Invalid pk "{unknown[0]}" - object does not exist.']
         return ()
     given = tuple(known[each] for each in accepted["credentials"])
     slots = [_slot(credential) for credential in given]
-    for index, slot in enumerate(slots):
-        if slot in slots[:index]:
-            errors["credentials"] = [
-                f"Cannot assign multiple {given[index].type_name} credentials."
-            ]
+    problems = [
+        f"Cannot assign multiple {_shown(each)} credentials."
+        for index, each in enumerate(given)
+        if slots[index] in slots[:index]
+    ]
+    problems += [
+        f"Cannot assign a Credential of kind `{each.kind}`"
+        for each in given
+        if each.kind not in LAUNCHED_WITH
+    ]
+    if problems:
+        errors.setdefault("credentials", []).extend(problems)
+    return tuple(each for each in facts.credentials if _slot(each) not in slots) + given
+
+
+def _removed(facts: TemplateFacts, body: Mapping[str, Any], prompts: PromptFacts) -> dict[str, Any]:
+    """Refuse a list of credentials that leaves one of the template's out without another."""
+    given, problem = FIELD_READERS["credentials"](body.get("credentials", []))
+    if "credentials" not in body or problem or not facts.template[ASK["credentials"]]:
+        return {}
+    known = {each.id: each for each in (*facts.credentials, *prompts.credentials)}
+    slots = {_slot(known[each]) for each in given if each in known}
     missing = [each for each in facts.credentials if _slot(each) not in slots]
-    if missing and "credentials" not in errors:
-        names = ", ".join(f"{each.name}-{each.id}" for each in missing)
-        errors["credentials"] = [
-            (
-                f"Removing {missing[0].type_name} credential at launch time without replacement"
-                f" is not supported. Provided list lacked credential(s): {names}."
-            )
+    if not missing or not set(given) <= known.keys():
+        return {}
+    names = ", ".join(f"{each.name}-{each.id}" for each in missing)
+    return {
+        "credentials": [
+            f"Removing {_shown(each)} credential at launch time without replacement is not"
+            f" supported. Provided list lacked credential(s): {names}."
+            for each in missing
         ]
-    return given
+    }
+
+
+def _shown(credential: CredentialFact) -> str:
+    """Return the type of a credential as messages name it."""
+    if not credential.vault_id:
+        return credential.type_name
+    return f"{credential.type_name} (id={credential.vault_id})"
 
 
 def _slot(credential: CredentialFact) -> tuple[int, str]:
@@ -263,11 +356,14 @@ def _answers(
     accepted: dict[str, Any],
     ignored: dict[str, Any],
     errors: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what the survey makes of the variables given; these are no variables of their own."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the survey makes of the variables given, and those of it that were given.
+
+    They are taken out of the others.
+    """
     asked = survey.questions(template)
     if not asked or "extra_vars" in errors:
-        return {}
+        return {}, {}
     names = {each["variable"] for each in asked}
     given, _ = FIELD_READERS["extra_vars"](body.get("extra_vars"))
     mine = {name: value for name, value in given.items() if name in names}
@@ -278,8 +374,10 @@ def _answers(
     wrong = survey.wrong_answers(asked, mine)
     if wrong:
         errors["variables_needed_to_start"] = [text for texts in wrong.values() for text in texts]
-        return {}
-    return survey.answered(asked, mine)
+        return {}, {}
+    answers = survey.answered(asked, mine)
+    told = {n: v for n, v in answers.items() if n in mine and not isinstance(v, Sealed)}
+    return answers, told
 
 
 def _variables(
@@ -303,14 +401,17 @@ def _unchanged(template: Mapping[str, Any], variables: Mapping[str, Any]) -> tup
     return tuple(sorted(n for n, v in own.items() if n in variables and variables[n] == v))
 
 
-def _passwords(
+def passwords_given(
     credentials: tuple[CredentialFact, ...], body: Mapping[str, Any]
 ) -> tuple[dict[str, str], list[str]]:
+    """Return the passwords of a body that credentials ask for, and the names of those lacking."""
     nested = body.get("credential_passwords")
     given = {**body, **(nested if isinstance(nested, dict) else {})}
     needed = passwords_needed(credentials)
     passwords = {
-        name: given[name] for name in needed if isinstance(given.get(name), str) and given[name]
+        name: given[name]
+        for name in needed
+        if isinstance(given.get(name), str) and given[name] and plain(given[name])
     }
     return passwords, [name for name in needed if name not in passwords]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from controlplane.domain import extra_vars
@@ -11,10 +11,14 @@ from controlplane.domain.numerals import whole
 
 Read = tuple[Any, str]
 """(value, "") or (None, message)."""
+NULL = "This field may not be null."
+INTEGER_MAX = 2**31 - 1
 
 
 def text(value: Any) -> Read:
     """Read a string; numbers are taken as their text."""
+    if value is None:
+        return None, NULL
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None, "Not a valid string."
     if not plain(value):
@@ -24,19 +28,29 @@ def text(value: Any) -> Read:
 
 def integer(value: Any) -> Read:
     """Read a non-negative integer, also from a numeric string."""
+    number, problem = seconds(value)
+    if not problem and number < 0:
+        return None, "Ensure this value is greater than or equal to 0."
+    return number, problem
+
+
+def seconds(value: Any) -> Read:
+    """Read a time limit: any integer, for below 0 is no limit."""
+    if value is None:
+        return None, NULL
     try:
         number = int(value) if not isinstance(value, bool) else None
     except (TypeError, ValueError, OverflowError):
         number = None
-    if number is None or number > 2**31 - 1:
+    if number is None or abs(number) > INTEGER_MAX:
         return None, "A valid integer is required."
-    if number < 0:
-        return None, "Ensure this value is greater than or equal to 0."
     return number, ""
 
 
 def boolean(value: Any) -> Read:
     """Read a boolean as AWX's clients send it: true, 1, "yes" and their opposites."""
+    if value is None:
+        return None, NULL
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     word = str(value).lower()
     if word not in words:
@@ -48,6 +62,8 @@ def choice(*allowed: Any) -> Callable[[Any], Read]:
     """Return a reader for one of these values."""
 
     def read(value: Any) -> Read:
+        if value is None:
+            return None, NULL
         for each in allowed:
             if value == each or str(value) == str(each):
                 return each, ""
@@ -70,13 +86,15 @@ def primary_key(value: Any) -> Read:
 
 def primary_keys(value: Any) -> Read:
     """Read a list of ids, without repetitions, in the order given."""
+    if value is None:
+        return None, NULL
     if not isinstance(value, list):
         return None, f'Expected a list of items but got type "{type(value).__name__}".'
     ids: list[int] = []
     for each in value:
         number, problem = primary_key(each)
         if problem or number is None:
-            return None, problem or "This field may not be null."
+            return None, problem or NULL
         ids.append(number)
     return list(dict.fromkeys(ids)), ""
 
@@ -120,19 +138,10 @@ FIELD_READERS: dict[str, Callable[[Any], Read]] = {
     "diff_mode": boolean,
     "forks": integer,
     "job_slice_count": integer,
-    "timeout": integer,
+    "timeout": seconds,
     "inventory": primary_key,
     "execution_environment": primary_key,
     "credentials": primary_keys,
     "labels": primary_keys,
     "instance_groups": primary_keys,
 }
-
-
-def same_as_template(name: str, value: Any, template: Mapping[str, Any]) -> bool:
-    """True when a value says nothing new: AWX treats it as not given."""
-    if name in {"extra_vars", "credentials", "labels", "instance_groups"}:
-        return False
-    if name == "inventory" and value is None:
-        return False
-    return bool(template.get(name) == value)

@@ -9,7 +9,7 @@ order by l."position", l."target"
 select l."target" from "job_template_labels" l where l."id" = $1 order by l."target"
 
 -- name: project_for_launch
-select p."allow_override", p."scm_type", coalesce(c."content", '') as "content",
+select p."allow_override", p."scm_type", p."scm_branch", coalesce(c."content", '') as "content",
        s."current_job", coalesce(s."last_job_failed", false) as "last_job_failed"
 from "project" p
 left join "project_content" c on c."project" = p."id"
@@ -153,9 +153,19 @@ from "job_output" o where "job" = $1 and "attempt" = $2
 -- name: job_host_summary_by_id
 select * from "job_host_summary" where "id" = $1
 
--- name: failed_hosts
+-- name: hosts_by_status
 select "host_name" from "job_host_summary"
-where "job" = $1 and "attempt" = $2 and "failed" order by "host_name"
+where "job" = $1 and "attempt" = $2 and case $3::text
+    when 'all' then true
+    when 'failed' then "failed"
+    when 'ok' then "ok" > 0
+    when 'changed' then "changed" > 0
+    when 'unreachable' then "dark" > 0
+end
+order by "host_name"
+
+-- name: known_projects
+select "id" from "project" where "id" = any($1::bigint[])
 
 -- name: active_job_dependents
 select "id", "kind" from "unified_job"

@@ -31,20 +31,21 @@ async def template_facts(view: View, template: Row) -> TemplateFacts:
         [row["target"] for row in await view.named("template_credentials", template["id"])],
     )
     labels = await view.named("template_labels", template["id"])
-    ready, allows = False, False
+    ready, allows, branch = False, False, ""
     if template["project"] is not None:
         project = await view.named_row("project_for_launch", template["project"])
         if project is not None:
             ready = bool(
                 project["content"] or project["current_job"] or not project["last_job_failed"]
             )
-            allows = bool(project["allow_override"])
+            allows, branch = bool(project["allow_override"]), project["scm_branch"]
     return TemplateFacts(
         template=template,
         credentials=tuple(credentials),
         labels=tuple(row["target"] for row in labels),
         project_ready=ready,
         project_allows_branch=allows,
+        project_branch=branch,
     )
 
 
@@ -101,11 +102,9 @@ async def runtime_vars(
     view: View, template: Row, record: PlaybookLaunch, context: Context
 ) -> dict[str, Any]:
     """Return AWX's own variables, without the prefixes (AWX 4.2)."""
-    values: dict[str, Any] = {
-        "job_template_id": template["id"],
-        "job_template_name": template["name"],
-        **await common_vars(view, record.inventory, context),
-    }
+    values = await common_vars(view, record.inventory, context)
+    if template["id"] is not None:
+        values |= {"job_template_id": template["id"], "job_template_name": template["name"]}
     if record.project is not None:
         values["project_scm_branch"] = template["scm_branch"]
     return values

@@ -50,4 +50,10 @@ async def _update(
         config_position=position,
     )
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(job=job, position=done.position, record=launched, ignored_fields={})
+    return Launched(
+        job=job,
+        position=done.position,
+        record=launched,
+        ignored_fields={},
+        repeated=not done.events,
+    )

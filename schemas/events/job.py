@@ -68,6 +68,15 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
     """Content that was known at launch, whatever the project's updates bring: it is run."""
     dry_run: bool = False
     """The playbook is only read: its syntax is checked, its hosts and tasks are listed."""
+    prompted: dict[str, Any] | None = None
+    """What the launch gave and the template asked for, by field; None where that was not kept.
+
+    A relaunch gives it again. Secret answers stand as ``$encrypted$``.
+    """
+    webhook_service: str = ""
+    webhook_credential: int | None = None
+    """Posts the job's status back to the service."""
+    webhook_guid: str = ""
 
 
 class ProjectUpdateLaunch(

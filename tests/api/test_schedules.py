@@ -22,7 +22,13 @@ async def template(stack: Stack, name: str, **more: Any) -> dict[str, Any]:
     """Make a job template of a project of its own."""
     organization = await stack.make("organizations", name=name)
     inventory = await stack.make("inventories", name=name, organization=organization["id"])
-    project = await stack.make("projects", name=name, organization=organization["id"])
+    project = await stack.make(
+        "projects",
+        name=name,
+        organization=organization["id"],
+        scm_type="git",
+        scm_url="https://e.com/x.git",
+    )
     return await stack.make(
         "job_templates",
         **{

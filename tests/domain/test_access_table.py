@@ -23,9 +23,9 @@ TABLE: dict[str, dict[str, str]] = {
     "organization": {
         "admin": "read edit delete grant add_project add_inventory add_credential"
         " add_job_template add_team add_execution_environment add_label add_application"
-        " see_applications add_notification_template add_workflow_job_template",
+        " see_applications add_notification_template add_workflow_job_template run_jobs",
         "auditor": "read audit",
-        "execute": "read",
+        "execute": "read run_jobs",
         "project_admin": "read add_project",
         "inventory_admin": "read add_inventory",
         "credential_admin": "read add_credential",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from controlplane.domain import launch
+from controlplane.domain import launch, relaunch
 from controlplane.domain.errors import Invalid
+from controlplane.domain.facts import Unsealed
 from controlplane.domain.launch import CredentialFact, PromptFacts, TemplateFacts
 from controlplane.domain.launch_fields import ASK
 
@@ -101,6 +103,12 @@ def test_prompted_variables_win_over_the_templates() -> None:
         ("diff_mode", "perhaps", "Must be a valid boolean."),
         ("credentials", 4, 'Expected a list of items but got type "int".'),
         ("inventory", "x", "Incorrect type. Expected pk value, received str."),
+        ("limit", None, "This field may not be null."),
+        ("verbosity", None, "This field may not be null."),
+        ("labels", None, "This field may not be null."),
+        ("labels", [None], "This field may not be null."),
+        ("timeout", 2**31, "A valid integer is required."),
+        ("forks", -1, "Ensure this value is greater than or equal to 0."),
     ],
 )
 def test_a_value_of_the_wrong_type_names_its_field(field: str, value: Any, message: str) -> None:
@@ -186,3 +194,144 @@ def test_the_templates_own_variables_are_told_apart() -> None:
         "kept",
         "same",
     )
+
+
+def test_what_says_nothing_new_is_neither_taken_nor_ignored() -> None:
+    """The template's own values, its own credentials and labels, and the project's branch."""
+    known = msgspec.structs.replace(facts(MACHINE, limit="x"), labels=(4,), project_branch="main")
+    body = {
+        "limit": "x",
+        "credentials": [5],
+        "labels": [4],
+        "scm_branch": "main",
+        "forks": "0",
+        "execution_environment": None,
+        "extra_vars": "",
+        "instance_groups": [],
+    }
+    resolved = launch.resolve(known, body, PromptFacts())
+    assert (resolved.ignored_fields, resolved.record.prompted) == ({}, {})
+    emptied = launch.resolve(known, {"limit": "", "credentials": [9, 5]}, PromptFacts())
+    assert emptied.ignored_fields == {"limit": "", "credentials": [9]}
+
+
+def test_a_branch_needs_a_project_that_allows_it() -> None:
+    """Another branch than the project's is refused unless the project lets it be overridden."""
+    known = facts(ask_scm_branch_on_launch=True)
+    text = "Project does not allow override of branch."
+    assert refused(known, {"scm_branch": "other"}, PromptFacts()) == {"scm_branch": [text]}
+    allowed = msgspec.structs.replace(known, project_allows_branch=True)
+    assert launch.resolve(allowed, {"scm_branch": "other"}, PromptFacts()).record.scm_branch == (
+        "other"
+    )
+
+
+def vault(number: int, vault_id: str) -> CredentialFact:
+    """A vault credential that asks for its password."""
+    return CredentialFact(
+        id=number,
+        name=f"v{number}",
+        type_id=3,
+        type_name="Vault",
+        kind="vault",
+        vault_id=vault_id,
+        asks=(f"vault_password.{vault_id}",),
+    )
+
+
+def test_vault_credentials_stand_together_by_their_ids() -> None:
+    """Each asks for its password; two of one id, or a kind no job runs with, are refused."""
+    dev, prod = vault(10, "dev"), vault(11, "prod")
+    prompts = PromptFacts(
+        credentials=(
+            *(dev, prod, vault(12, "dev")),
+            CredentialFact(id=13, name="s", type_id=2, type_name="Source Control", kind="scm"),
+        )
+    )
+    known = facts(dev, ask_credential_on_launch=True)
+    assert refused(known, {"credentials": [10, 11]}, prompts) == {
+        "passwords_needed_to_start": ["vault_password.dev", "vault_password.prod"]
+    }
+    errors = refused(known, {"credentials": [12, 10, 13]}, prompts)
+    assert errors["credentials"] == [
+        "Cannot assign multiple Vault (id=dev) credentials.",
+        "Cannot assign a Credential of kind `scm`",
+    ]
+    errors = refused(known, {"credentials": [11]}, prompts)
+    assert errors["credentials"] == [
+        (
+            "Removing Vault (id=dev) credential at launch time without replacement is not"
+            " supported. Provided list lacked credential(s): v10-10."
+        )
+    ]
+
+
+def test_a_secret_is_not_echoed_among_what_is_ignored() -> None:
+    """A password question that is switched off still hides what was sent for it."""
+    question = {"variable": "pw", "type": "password", "required": False}
+    known = facts(survey_spec={"spec": [question]}, survey_enabled=False)
+    resolved = launch.resolve(known, {"extra_vars": {"pw": "hush", "x": 1}}, PromptFacts())
+    assert resolved.ignored_fields == {"extra_vars": {"pw": "$encrypted$", "x": 1}}
+
+
+SURVEYED: dict[str, Any] = {
+    "survey_enabled": True,
+    "survey_spec": {
+        "spec": [
+            {"variable": "word", "type": "text", "required": True},
+            {"variable": "pw", "type": "password", "required": False},
+            {"variable": "size", "type": "integer", "required": False, "default": 3},
+        ]
+    },
+}
+
+
+def test_a_relaunch_gives_the_same_prompts_to_the_template_of_today() -> None:
+    """Answers and limit are those of the job, defaults and the rest those the template has now."""
+    body = {"extra_vars": {"word": "w", "pw": "hush", "other": 1}, "limit": "a", "timeout": 9}
+    asked = {"ask_limit_on_launch": True, "ask_timeout_on_launch": True}
+    first = launch.resolve(facts(**SURVEYED, **asked), body, PromptFacts())
+    prompted = first.record.prompted
+    assert prompted == {
+        "limit": "a",
+        "timeout": 9,
+        "extra_vars": {"word": "w", "pw": "$encrypted$"},
+    }
+    now = facts(**SURVEYED, playbook="new.yml", forks=9)
+    before = msgspec.structs.replace(first.record, job_slice_number=2, job_slice_count=3)
+    changes = {**prompted, "limit": "b"}
+    again = relaunch.again(now, before, changes, {"pw": "hush"}, PromptFacts(), {})
+    assert (again.record.limit, again.record.playbook, again.record.forks) == ("b", "new.yml", 9)
+    assert (again.record.job_slice_number, again.record.job_slice_count) == (2, 3)
+    assert again.timeout_s == 9
+    assert again.secret_vars == {"pw": Unsealed("hush")}
+    assert again.record.extra_vars == '{"a":1,"size":3,"word":"w","pw":"$encrypted$"}'
+    assert again.record.prompted == changes
+
+
+def test_a_relaunch_names_what_is_gone() -> None:
+    """Project and inventory together, and passwords under the key that takes them."""
+    gone = facts(project=None, inventory=None)
+    before = launch.resolve(facts(), {}, PromptFacts()).record
+    with pytest.raises(Invalid) as caught:
+        relaunch.again(gone, before, {}, {}, PromptFacts(), {})
+    assert caught.value.errors == {
+        "errors": [
+            "Job Template Project is missing or undefined.",
+            "Job Template Inventory is missing or undefined.",
+        ]
+    }
+    with pytest.raises(Invalid) as caught:
+        relaunch.again(facts(VAULT), before, {}, {}, PromptFacts(), {})
+    text = "Missing passwords needed to start: vault_password"
+    assert caught.value.errors == {"credential_passwords": [text]}
+
+
+def test_prompts_that_are_no_longer_asked_for_are_told_apart() -> None:
+    """Variables of the survey need no flag, others do."""
+    known = template(**SURVEYED)
+    assert not relaunch.no_longer_asked(known, {"extra_vars": {"word": "w"}})
+    assert relaunch.no_longer_asked(known, {"extra_vars": {"other": "w"}})
+    assert relaunch.no_longer_asked(known, {"limit": "x"})
+    assert relaunch.is_secret({"extra_vars": {"pw": "$encrypted$"}})
+    assert not relaunch.is_secret({"limit": "$encrypted$"})
