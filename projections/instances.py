@@ -33,6 +33,8 @@ DDL = (
         cpu double precision NOT NULL,
         memory bigint NOT NULL,
         version text NOT NULL,
+        isolation text[] NOT NULL,
+        isolation_lacks text[] NOT NULL,
         cpu_capacity bigint NOT NULL,
         mem_capacity bigint NOT NULL,
         enabled boolean NOT NULL DEFAULT true,
@@ -62,11 +64,13 @@ WHERE before.id = $1 AND member.target = $1 AND member.id = joined.id
 
 _REGISTER = """
 INSERT INTO instance (id, hostname, uuid, node_type, groups, cpu, memory, version, cpu_capacity,
-    mem_capacity, registered_at, changed_at, created, modified, position)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $12, $13)
+    mem_capacity, registered_at, changed_at, created, modified, position, isolation,
+    isolation_lacks)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $12, $13, $14, $15)
 ON CONFLICT (id) DO UPDATE SET hostname = $2, uuid = $3, node_type = $4, groups = $5, cpu = $6,
     memory = $7, version = $8, cpu_capacity = $9, mem_capacity = $10, registered_at = $11,
-    changed_at = $11, available = true, errors = '', modified = $12, position = $13
+    changed_at = $11, available = true, errors = '', modified = $12, position = $13,
+    isolation = $14, isolation_lacks = $15
 """
 
 _JOIN = """
@@ -92,7 +96,9 @@ def statements(event: InstanceEvent, at: datetime, position: int) -> Iterator[Ru
             yield Run(sql=_LEAVE, args=(event.id, groups))
             facts = (event.hostname, event.uuid, event.node_type, groups, event.cpu, event.memory)
             size = capacity(event.cpu, event.memory)
-            args = (event.id, *facts, event.version, size.cpu, size.memory, event.at, at, position)
+            shown = (event.version, size.cpu, size.memory, event.at, at, position)
+            apart = (list(event.isolation), list(event.isolation_lacks))
+            args = (event.id, *facts, *shown, *apart)
             yield Run(sql=_REGISTER, args=args)
             yield Run(sql=_JOIN, args=(event.id, groups, position))
         case InstanceAdjusted():

@@ -318,6 +318,8 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
         "position": message.sequence,
         **_record(event.record),
     }
+    if event.environment is not None:
+        values["execution_environment_id"] = event.environment.id
     marks = ", ".join(f"${index}" for index in range(1, len(values) + 1))
     yield Run(
         sql=f"INSERT INTO unified_job ({', '.join(values)}) VALUES ({marks})",

@@ -82,7 +82,7 @@ class Config:
     name = "config"
     stream = "CONFIG"
     enveloped = True
-    version = 2
+    version = 3
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""

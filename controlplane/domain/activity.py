@@ -170,9 +170,15 @@ def _token(event: TokenCreated | TokenUpdated | TokenRevoked) -> Iterator[Entry]
         yield from _token(TokenRevoked(id=event.replaces))
 
 
+_NEWER = frozenset({"isolation", "isolation_lacks"})
+"""Facts of instances that older events lack: told where there are any."""
+
+
 def _instance(event: InstanceRegistered | InstanceAdjusted) -> Entry:
     word = "create" if isinstance(event, InstanceRegistered) else "update"
-    return Entry(operation=word, object1="instance", id1=event.id, changes=_builtins(event))
+    fields = _builtins(event)
+    changes = {name: fields[name] for name in fields if fields[name] or name not in _NEWER}
+    return Entry(operation=word, object1="instance", id1=event.id, changes=changes)
 
 
 def _job(number: int, event: JobLaunched | JobCancelRequested | JobDeleted) -> Entry:

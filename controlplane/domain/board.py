@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct, field
 
 from controlplane.domain import instance, placement
 from controlplane.domain.instance import InstanceState
+from controlplane.domain.isolation import able, lacking, needs
 from controlplane.domain.job import INITIAL, JobState, evolve
 from controlplane.domain.placement import Held, RunnerFacts, Waiting
 from schemas.envelope import Recorded
@@ -56,7 +58,9 @@ JOB_SETTINGS = frozenset(
         "AWX_COLLECTIONS_ENABLED",
         "AWX_ROLES_ENABLED",
         "AWX_SHOW_PLAYBOOK_LINKS",
+        "AWX_ISOLATION_SHOW_PATHS",
         "AWX_TASK_ENV",
+        "DEFAULT_CONTAINER_RUN_OPTIONS",
         "DEFAULT_JOB_IDLE_TIMEOUT",
         "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
         "DEFAULT_JOB_TIMEOUT",
@@ -64,6 +68,10 @@ JOB_SETTINGS = frozenset(
         "GALAXY_IGNORE_CERTS",
         "GALAXY_TASK_ENV",
         "PROJECT_UPDATE_VVV",
+        "ISOLATION_REQUIRED",
+        "JOB_CPU_PERCENT_MAX",
+        "JOB_MEMORY_MAX_MB",
+        "JOB_PROCESSES_MAX",
     }
 )
 """Settings that work orders are made with."""
@@ -237,7 +245,11 @@ class Board(Struct, kw_only=True):
     def decisions(self, now: datetime) -> tuple[placement.Decision, ...]:
         """Return what placement decides about every pending job."""
         lacking = {job: found for job, state in self.pending() if (found := self._lacking(state))}
-        waiting = [waiting_of(state) for job, state in self.pending() if job not in lacking]
+        waiting = [
+            msgspec.structs.replace(waiting_of(state), needs=self.needs(_launched(state)))
+            for job, state in self.pending()
+            if job not in lacking
+        ]
         held = [
             held_of(state)
             for state in self.active.values()
@@ -249,6 +261,7 @@ class Board(Struct, kw_only=True):
                 groups=each.groups,
                 capacity=each.capacity,
                 available=each.usable,
+                isolation=each.isolation,
             )
             for each in self.instances.values()
         ]
@@ -270,14 +283,24 @@ class Board(Struct, kw_only=True):
         placed = state.placed
         if placed is None:
             return ""
+        needs = self.needs(_launched(state))
         if placed.runner is not None:
             instance = self.instance_named(placed.runner)
             if instance is not None and instance.usable:
-                return ""
+                return "" if able(instance.isolation, needs) else lacking(placed.runner, needs)
             return f"Runner {placed.runner}, chosen for this job, is not available."
-        if any(each.usable and placed.group in each.groups for each in self.instances.values()):
+        members = [
+            each for each in self.instances.values() if each.usable and placed.group in each.groups
+        ]
+        if not members:
+            return f"No enabled runner is present in {placed.group}."
+        if any(able(each.isolation, needs) for each in members):
             return ""
-        return f"No enabled runner is present in {placed.group}."
+        return lacking(placed.group, needs)
+
+    def needs(self, launched: JobLaunched) -> tuple[str, ...]:
+        """Return what a job's runner must be able to do."""
+        return needs(launched, self.setting("ISOLATION_REQUIRED"))
 
     def unmet(self, launched: JobLaunched) -> str:
         """Return why the job can never run: its dependency failed or its project has nothing."""

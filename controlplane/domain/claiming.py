@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from controlplane.domain.board import Board
 from controlplane.domain.errors import NotFound, Refused, Unavailable
+from controlplane.domain.isolation import able, lacking
 from controlplane.domain.job import Claim, Fail, JobState
 from controlplane.domain.reporting import Heard
 from schemas.status import Status
@@ -76,3 +77,6 @@ def _member(request: ClaimRequest, state: JobState, board: Board) -> None:
         raise Unavailable(f"Runner {request.runner} is not registered.")
     if placed.runner not in {None, request.runner} or placed.group not in instance.groups:
         raise Refused({"detail": f"attempt {request.attempt} was not placed for this runner"}, 409)
+    needs = board.needs(state.launched) if state.launched else ()
+    if not able(instance.isolation, needs):
+        raise Refused({"detail": lacking(request.runner, needs)}, 409)

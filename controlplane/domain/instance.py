@@ -36,6 +36,8 @@ class InstanceState(Struct, frozen=True, kw_only=True):
     memory: int = 0
     """Bytes."""
     version: str = ""
+    isolation: tuple[str, ...] = ()
+    isolation_lacks: tuple[str, ...] = ()
     enabled: bool = True
     available: bool = True
     adjustment: float = 1.0
@@ -120,6 +122,8 @@ def evolve(state: InstanceState, event: InstanceEvent) -> InstanceState:
                 cpu=event.cpu,
                 memory=event.memory,
                 version=event.version,
+                isolation=event.isolation,
+                isolation_lacks=event.isolation_lacks,
                 available=True,
             )
         case InstanceAdjusted():
@@ -153,6 +157,8 @@ def _register(command: Register, state: InstanceState) -> tuple[InstanceEvent, .
         cpu=told.cpu,
         memory=told.memory,
         version=told.version,
+        isolation=told.isolation,
+        isolation_lacks=told.isolation_lacks,
         at=command.at,
     )
     return () if evolve(state, registered) == state else (registered,)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from controlplane.domain.isolation import able, lacking
 from schemas.work import work_class
 
 RESERVE_AFTER_S = 60.0
@@ -32,6 +33,8 @@ class RunnerFacts(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...]
     capacity: int
     available: bool = True
+    isolation: tuple[str, ...] = ()
+    """What it can keep jobs apart by."""
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -61,6 +64,8 @@ class Waiting(Struct, frozen=True, kw_only=True):
     inventory: int | None = None
     allow_simultaneous: bool = False
     waits_for: tuple[int, ...] = ()
+    needs: tuple[str, ...] = ()
+    """Ways to be kept apart of which its runner must have one; none: any runner will do."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
@@ -183,7 +188,7 @@ class _Room:
         for each in usable:
             for group in each.groups:
                 self._members[group].append(each.name)
-        self._full: dict[str, int] = {}
+        self._full: dict[tuple[str, tuple[str, ...]], int] = {}
         unclaimed: list[Held] = []
         for job in held:
             if job.runner is None:
@@ -191,7 +196,7 @@ class _Room:
             elif job.runner in self._free:
                 self._charge(job.runner, job.impact)
         for job in unclaimed:
-            roomiest = self._roomiest(job.group)
+            roomiest = self._roomiest(self._members.get(job.group, ()))
             if roomiest is not None:
                 self._charge(roomiest, job.impact)
 
@@ -205,13 +210,19 @@ class _Room:
                 rule="no_runner",
                 explanation=f"No enabled runner is present in {names}.",
             )
+        usable = [group for group in usable if self._able(group, job)]
+        if not usable:
+            text = lacking(", ".join(job.groups), job.needs)
+            return HeldBack(job=job.job, rule="isolation", explanation=text)
         for group in usable:
-            if job.impact >= self._full.get(group, 1 << 62):
+            if job.impact >= self._full.get((group, job.needs), 1 << 62):
                 continue
-            runner = self._roomiest(group)
+            able_ones = self._able(group, job)
+            runner = self._roomiest(able_ones)
             if runner is not None and self._free[runner] >= job.impact:
-                return self._placed(job, group, runner, alone=False)
-            self._full[group] = job.impact
+                alone = len(able_ones) < len(self._members[group])
+                return self._placed(job, group, runner, alone=alone)
+            self._full[group, job.needs] = job.impact
         for group in usable:
             idle = self._idle_for(usable, group, job, now)
             if idle is not None:
@@ -236,24 +247,30 @@ class _Room:
 
         A job that has waited long gets an idle runner too, whatever its size.
         """
-        largest = max(self._known[name].capacity for each in usable for name in self._members[each])
+        largest = max(
+            self._known[name].capacity for each in usable for name in self._able(each, job)
+        )
         if job.impact <= largest and not _waited(job, now):
             return None
-        idle = [name for name in self._members[group] if self._busy[name] == 0]
+        idle = [name for name in self._able(group, job) if self._busy[name] == 0]
         return max(idle, key=lambda name: (self._known[name].capacity, name), default=None)
 
     def _reserve(self, usable: Sequence[str], job: Waiting) -> None:
         """Keep the runner that will fit the job first free of younger ones until it does."""
-        names = {name for each in usable for name in self._members[each]}
+        names = {name for each in usable for name in self._able(each, job)}
         fitting = [name for name in names if self._known[name].capacity >= job.impact]
         chosen = max(fitting or names, key=lambda name: (self._free[name], name))
         self._free[chosen] = -1
 
-    def _roomiest(self, group: str) -> str | None:
-        members = self._members.get(group)
-        if not members:
-            return None
-        return max(members, key=lambda name: (self._free[name], name))
+    def _able(self, group: str, job: Waiting) -> Sequence[str]:
+        """Return the members of a group that can keep a job apart as it must be."""
+        members = self._members[group]
+        if not job.needs:
+            return members
+        return [name for name in members if able(self._known[name].isolation, job.needs)]
+
+    def _roomiest(self, names: Sequence[str]) -> str | None:
+        return max(names, key=lambda name: (self._free[name], name), default=None)
 
     def _charge(self, runner: str, impact: int) -> None:
         self._free[runner] -= impact

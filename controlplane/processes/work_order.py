@@ -19,8 +19,19 @@ from schemas.events.job import (
     SystemJobLaunch,
     WorkflowLaunch,
 )
-from schemas.work import AdHocRun, InventorySync, Payload, PlaybookRun, ProjectSync, WorkOrder
+from schemas.work import (
+    AdHocRun,
+    Apart,
+    Image,
+    InventorySync,
+    Limits,
+    Payload,
+    PlaybookRun,
+    ProjectSync,
+    WorkOrder,
+)
 
+_MEGABYTE = 1024 * 1024
 _DEFAULTS: dict[type, str] = {
     PlaybookLaunch: "DEFAULT_JOB_TIMEOUT",
     ProjectUpdateLaunch: "DEFAULT_PROJECT_UPDATE_TIMEOUT",
@@ -47,8 +58,28 @@ def order_of(
         timeout_s=_timeout_s(launched, setting),
         idle_timeout_s=setting("DEFAULT_JOB_IDLE_TIMEOUT"),
         env=setting("AWX_TASK_ENV"),
+        apart=_apart(launched, setting),
         traceparent=traceparent,
         payload=_payload(launched, placed, setting),
+    )
+
+
+def _apart(launched: JobLaunched, setting: Callable[[str], Any]) -> Apart:
+    """Return how a job is kept apart; a project update runs no code of the project's."""
+    if isinstance(launched.record, ProjectUpdateLaunch):
+        return Apart()
+    found = launched.environment
+    image = None if found is None else Image(name=found.name, image=found.image, pull=found.pull)
+    return Apart(
+        environment=image,
+        required=setting("ISOLATION_REQUIRED"),
+        mounts=tuple(setting("AWX_ISOLATION_SHOW_PATHS")),
+        options=tuple(setting("DEFAULT_CONTAINER_RUN_OPTIONS")),
+        limits=Limits(
+            memory_bytes=setting("JOB_MEMORY_MAX_MB") * _MEGABYTE,
+            processes=setting("JOB_PROCESSES_MAX"),
+            cpu_percent=setting("JOB_CPU_PERCENT_MAX"),
+        ),
     )
 
 

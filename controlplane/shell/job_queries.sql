@@ -194,3 +194,16 @@ select "project_content", "galaxy_content", "scm_revision" from "unified_job"
 where "kind" = 'project_update' and "project_id" = $1 and "scm_revision" = $2
   and "status" = 'successful' and "project_content" <> '' and length($2::text) >= 40
 order by "id" desc limit 1
+
+-- name: environment_choices
+select
+    (select "default_environment" from "project" where "id" = $1::bigint) as "project",
+    (select "default_environment" from "organization" where "id" = $2::bigint) as "organization",
+    (
+        select o."default_environment" from "inventory" i
+        join "organization" o on o."id" = i."organization" where i."id" = $3::bigint
+    ) as "inventory",
+    (select "value" from "setting" where "name" = $4::text) as "installation"
+
+-- name: environment_for_launch
+select "id", "name", "image", "pull", "credential" from "execution_environment" where "id" = $1

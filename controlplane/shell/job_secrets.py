@@ -49,30 +49,20 @@ async def job_secrets(store: EventStore, vault: Vault, launched: JobLaunched) ->
 
 async def _numbers(store: EventStore, launched: JobLaunched) -> list[int]:
     """Return the credentials that a job uses, in the order in which they are given."""
-    record = launched.record
+    record, environment = launched.record, launched.environment
+    puller = environment.credential if environment else None
+    pulling = [] if puller is None else [puller]
     match record:
         case PlaybookLaunch():
-            pulling = await _of_environment(store, record.execution_environment)
             return [*record.credentials, *pulling]
         case ProjectUpdateLaunch():
             signer = record.signature_validation_credential
             named = [each for each in (record.credential, signer) if each is not None]
             return [*named, *await _galaxies(store, launched.organization)]
-        case AdHocLaunch():
-            pulling = await _of_environment(store, record.execution_environment)
-        case InventoryUpdateLaunch():
-            pulling = await _of_environment(store, record.execution_environment)
+        case AdHocLaunch() | InventoryUpdateLaunch():
+            return pulling if record.credential is None else [record.credential, *pulling]
         case _:
             return []
-    return pulling if record.credential is None else [record.credential, *pulling]
-
-
-async def _of_environment(store: EventStore, environment: int | None) -> list[int]:
-    """Return the credential that an execution environment's image is pulled with."""
-    if environment is None:
-        return []
-    values = await resource_values(store, "execution_environment", environment)
-    return [values["credential"]] if values and values.get("credential") else []
 
 
 async def _galaxies(store: EventStore, organization: int | None) -> list[int]:

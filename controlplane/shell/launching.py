@@ -13,7 +13,7 @@ from controlplane.domain import launch
 from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
-from controlplane.shell import launch_lookups, launch_secrets, project_content
+from controlplane.shell import environments, launch_lookups, launch_secrets, project_content
 from controlplane.shell.inventory_content import InventoryContent, SmartHosts, inventory_content
 from controlplane.shell.launch_keys import Request
 from controlplane.shell.numbers import UNIFIED_JOB
@@ -119,6 +119,7 @@ async def launch_template(
         relaunch_of=how.relaunch_of,
         waits_for=needed.waits_for,
     )
+    launched = await environments.settled(view, launched)
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(
         job=job,

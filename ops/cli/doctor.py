@@ -25,7 +25,7 @@ async def run(data: Path | None) -> int:
     findings = [*problems, *_findings(report), *_of_files(Deployment(chosen.data))]
     for finding in findings:
         print(f"- {finding}")
-    for warning in await unrun.warnings(chosen):
+    for warning in (*_of_isolation(report["runners"]), *await unrun.warnings(chosen)):
         print(f"- warning: {warning}")
     if not findings:
         print("nothing found: streams, projections, runners and files look right")
@@ -67,6 +67,17 @@ def _of_runners(runners: list[dict[str, Any]]) -> Iterator[str]:
             )
         if not runner.get("present", True) and runner.get("enabled", True):
             yield f"runner {runner['runner']} is enabled but not present"
+
+
+def _of_isolation(runners: list[dict[str, Any]]) -> Iterator[str]:
+    """Name the runners on which a job can read the files of others."""
+    for runner in runners:
+        if not {"container", "sandbox"}.intersection(runner.get("isolation", ())):
+            why = "; ".join(runner.get("isolation_lacks", ())) or "its settings do not allow it"
+            yield (
+                f"runner {runner['runner']} runs jobs as plain processes of its own user, which can"
+                f" read its files: {why}"
+            )
 
 
 def _of_disks(directories: list[Path]) -> Iterator[str]:

@@ -179,6 +179,8 @@ def _add_capacity(report: dict[str, Any], instances: list[asyncpg.Record]) -> No
             "capacity": row["capacity"],
             "enabled": row["enabled"],
             "present": row["hostname"] in present,
+            "isolation": list(row["isolation"]),
+            "isolation_lacks": list(row["isolation_lacks"]),
             **present.get(row["hostname"], {}),
         }
         for row in instances
@@ -203,7 +205,9 @@ def _print(report: dict[str, Any]) -> None:
     for runner in report["runners"]:
         used = f"{runner.get('used', 0)} of {runner.get('capacity', '?')} forks in use"
         present = runner.get("present", True)
-        print(f"runner     {runner['runner']:<12} {used}, present: {present}")
+        apart = ", ".join(runner.get("isolation", ())) or "nothing"
+        place = f"runner     {runner['runner']:<12} {used}, present: {present}"
+        print(f"{place}, keeps jobs apart by: {apart}")
 
 
 def _why(error: Exception) -> str:

@@ -47,14 +47,14 @@ def left(engine: Engine, label: str) -> list[str]:
 
 
 def _pull(job: Preparation, engine: Engine, stop: Callable[[], bool]) -> tuple[int, str]:
-    login = job.secrets.registry
+    isolation, login = job.spec.isolation, job.secrets.registry
     args = ["pull", "--quiet"]
     if login is not None:
         authfile = job.memory / "registry.json"
-        write_private(authfile, _auth(login))
+        write_private(authfile, _auth(login, isolation.image))
         args += ["--authfile", str(authfile), f"--tls-verify={str(login.verify_ssl).lower()}"]
     with subprocess.Popen(
-        [engine.program, *args, job.spec.isolation.image],
+        [engine.program, *args, isolation.image],
         env=engine.env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -73,9 +73,11 @@ def _pull(job: Preparation, engine: Engine, stop: Callable[[], bool]) -> tuple[i
     return pulling.returncode, job.mask.text(lines[-1]) if lines else "no reason was given"
 
 
-def _auth(login: RegistryLogin) -> bytes:
+def _auth(login: RegistryLogin, image: str) -> bytes:
+    """Return the file that podman reads logins from; a credential may name no host."""
+    host = login.host.rpartition("://")[2].rstrip("/") or image.partition("/")[0]
     pair = f"{login.username}:{login.password}".encode()
-    return json.dumps({"auths": {login.host: {"auth": base64.b64encode(pair).decode()}}}).encode()
+    return json.dumps({"auths": {host: {"auth": base64.b64encode(pair).decode()}}}).encode()
 
 
 def _ask(engine: Engine, *args: str) -> subprocess.CompletedProcess[bytes]:

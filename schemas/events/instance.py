@@ -22,6 +22,10 @@ class InstanceRegistered(Struct, frozen=True, kw_only=True):
     memory: int
     """Bytes."""
     version: str
+    isolation: tuple[str, ...] = ()
+    """What works there of ``container``, ``sandbox``, ``limits``."""
+    isolation_lacks: tuple[str, ...] = ()
+    """What does not, and why."""
     at: datetime
 
 

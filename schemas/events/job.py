@@ -199,6 +199,17 @@ class NamedRef(Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Environment(Struct, frozen=True, kw_only=True):
+    """An execution environment as it was at launch."""
+
+    id: int
+    name: str
+    image: str
+    pull: str = ""
+    credential: int | None = None
+    """The registry's."""
+
+
 @event("job.launched.v1")
 class JobLaunched(Struct, frozen=True, kw_only=True):
     """The job exists and is pending; all later decisions start from this record."""
@@ -238,6 +249,8 @@ class JobLaunched(Struct, frozen=True, kw_only=True):
     """Unified jobs that must end successfully first (dependencies)."""
     workflow_job: int | None = None
     """The workflow job, of a sliced job too, that started this one."""
+    environment: Environment | None = None
+    """What it runs in, chosen there or above; None: the runner's own."""
 
 
 @event("job.held.v1")
@@ -248,7 +261,7 @@ class JobHeld(Struct, frozen=True, kw_only=True):
     """
 
     rule: str
-    """``dependency``, ``capacity``, ``concurrency``, ``no_runner``, ``disabled``."""
+    """``dependency``, ``capacity``, ``concurrency``, ``no_runner``, ``isolation``."""
     explanation: str
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from schemas.settings.setting import Setting, declare, flag, mapping, one_of, several, whole, words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOUNT = "HOST-DIR[:CONTAINER-DIR[:OPTIONS]]"
+_MOUNT_PARTS_MAX = 3
+_MOUNT_OPTIONS = ("z", "O", "ro", "rw")
 _PROXY = {"HTTP_PROXY": "myproxy.local:8080"}
 _MODULES = (
     *("command", "shell", "yum", "apt", "apt_key", "apt_repository", "apt_rpm", "service"),
@@ -21,6 +24,21 @@ def names_problem(value: Iterable[str]) -> str:
     """Return which names no environment takes."""
     wrong = sorted(name for name in value if not _NAME.fullmatch(name))
     return f"Invalid names of environment variables: {', '.join(wrong)}" if wrong else ""
+
+
+def paths_problem(value: Iterable[str]) -> str:
+    """Return what is wrong with the first directory that cannot be shown to jobs."""
+    for each in value:
+        source, *rest = each.split(":")
+        if len(rest) > _MOUNT_PARTS_MAX - 1:
+            return f"Invalid syntax. A string {_MOUNT} is expected but got {each}."
+        for path in (source, *rest[:1]):
+            if not path.startswith("/"):
+                return f"{path} is not a valid path choice. You must provide an absolute path."
+        if rest[1:] and rest[1] not in _MOUNT_OPTIONS:
+            allowed = ", ".join(_MOUNT_OPTIONS)
+            return f"{rest[1]} is not a valid mount option. Allowed types are {allowed}"
+    return ""
 
 
 def _seconds(name: str, label: str, text: str, **more: Any) -> Setting:
@@ -61,8 +79,10 @@ _CONTENT = [
     several(
         "AWX_ISOLATION_SHOW_PATHS",
         "Paths to expose to isolated jobs",
-        "Directories that a job sees in its container: HOST-DIR[:CONTAINER-DIR[:OPTIONS]].",
+        f"Directories that a job sees in its container or sandbox: {_MOUNT}.",
         default=["/etc/pki/ca-trust:/etc/pki/ca-trust:O", "/usr/share/pki:/usr/share/pki:O"],
+        check=paths_problem,
+        reader="controlplane.processes.work_order",
     ),
     mapping(
         "AWX_TASK_ENV",
@@ -214,6 +234,7 @@ _BOUNDS = [
         "Container Run Options",
         "Options of podman run.",
         default=["--network", "slirp4netns:enable_ipv6=true"],
+        reader="controlplane.processes.work_order",
     ),
 ]
 

@@ -148,6 +148,7 @@ _FACTS = [
         help="The environment of jobs for which none is chosen.",
         ref="execution_environment",
         nullable=True,
+        reader="controlplane.shell.environments",
     ),
     several(
         "CUSTOM_VENV_PATHS",

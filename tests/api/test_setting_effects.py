@@ -16,12 +16,15 @@ import structlog
 
 from controlplane.api.client_address import client_address
 from controlplane.api.lasting import from_elsewhere
+from controlplane.shell.job_secrets import job_secrets
 from ops import clock
 from schemas import subjects
+from schemas.events.job import JobLaunched
 from schemas.output import AnsibleEvent, Frame
 from schemas.subjects import Attempt
 from tests.api.instances import add_job
 from tests.api.stack import PASSWORD, Stack
+from tests.api.test_schedules import template
 from tests.factories import launched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -196,6 +199,92 @@ async def test_the_client_behind_a_proxy_is_found_where_it_is_set(stack: Stack) 
     await _reset(stack)
     unknown: Any = SimpleNamespace(app=stack.app, client=None, headers=headers)
     assert client_address(unknown) == ""
+
+
+async def test_a_job_runs_in_the_nearest_environment(stack: Stack) -> None:
+    """Launch, template, project, organization, installation; and with its registry's login."""
+    environments = {
+        name: await stack.make("execution_environments", name=name, image=f"registry.test/{name}:1")
+        for name in ("of-all", "of-organization", "of-project", "of-template", "of-launch")
+    }
+    numbers = {name: each["id"] for name, each in environments.items()}
+    made = await template(stack, "placed", ask_execution_environment_on_launch=True)
+    related, client = made["related"], stack.client
+    places: list[tuple[str, str, dict[str, Any]]] = [
+        (
+            "of-all",
+            "/api/v2/settings/system/",
+            {"DEFAULT_EXECUTION_ENVIRONMENT": numbers["of-all"]},
+        ),
+        (
+            "of-organization",
+            f"/api/v2/organizations/{made['organization']}/",
+            {"default_environment": numbers["of-organization"]},
+        ),
+        ("of-project", related["project"], {"default_environment": numbers["of-project"]}),
+        ("of-template", made["url"], {"execution_environment": numbers["of-template"]}),
+    ]
+    assert (await _launched(stack, made))["execution_environment"] is None
+    for name, url, change in places:
+        answered = await client.patch(url, json=change)
+        assert answered.status_code == 200, answered.text
+        job = await _launched(stack, made)
+        assert job["execution_environment"] == numbers[name], name
+        assert job["summary_fields"]["execution_environment"]["name"] == name
+    job = await _launched(stack, made, execution_environment=numbers["of-launch"])
+    assert job["execution_environment"] == numbers["of-launch"]
+    await _registry(stack, environments["of-launch"], job["id"], made)
+    await _reset(stack)
+
+
+async def _registry(
+    stack: Stack, environment: dict[str, Any], before: int, made: dict[str, Any]
+) -> None:
+    """Give an environment a registry's credential: the next job has its login, sealed till then."""
+    types = await stack.client.get("/api/v2/credential_types/?namespace=registry")
+    inputs = {"host": "https://registry.test/", "username": "puller", "password": "pulled-secret"}
+    credential = await stack.make(
+        "credentials",
+        name="registry",
+        credential_type=types.json()["results"][0]["id"],
+        organization=made["organization"],
+        inputs={**inputs, "verify_ssl": False},
+    )
+    change = {"credential": credential["id"], "pull": "always"}
+    changed = await stack.client.patch(environment["url"], json=change)
+    assert changed.status_code == 200, changed.text
+    job = await _launched(stack, made, execution_environment=environment["id"])
+    store, vault = stack.services.store, stack.services.vault
+    for number, wanted in ((before, []), (job["id"], [{**inputs, "verify_ssl": False}])):
+        (stored, *_) = await store.load(subjects.job(number))
+        (event, *_) = stored.events
+        assert isinstance(event, JobLaunched)
+        assert "pulled-secret" not in repr(event)
+        told = await job_secrets(store, vault, event)
+        assert [each.inputs for each in told.credentials] == wanted
+
+
+async def _launched(stack: Stack, made: dict[str, Any], **body: Any) -> dict[str, Any]:
+    answered = await stack.client.post(f"{made['url']}launch/", json=body)
+    assert answered.status_code == 201, answered.text
+    job: dict[str, Any] = (await stack.client.get(answered.json()["url"])).json()
+    return job
+
+
+async def test_paths_shown_to_jobs_are_checked(stack: Stack) -> None:
+    """Absolute, in three parts at most, with an option that is known; AWX's words."""
+    syntax = "Invalid syntax. A string HOST-DIR[:CONTAINER-DIR[:OPTIONS]] is expected but got"
+    for path, words in (
+        ("etc", "etc is not a valid path choice. You must provide an absolute path."),
+        ("/etc:etc", "etc is not a valid path choice. You must provide an absolute path."),
+        ("/etc:/etc:q", "q is not a valid mount option. Allowed types are z, O, ro, rw"),
+        ("/a:/b:ro:z", f"{syntax} /a:/b:ro:z."),
+    ):
+        answered = await stack.client.patch(
+            "/api/v2/settings/jobs/", json={"AWX_ISOLATION_SHOW_PATHS": [path]}
+        )
+        assert answered.status_code == 400
+        assert words in str(answered.json()["AWX_ISOLATION_SHOW_PATHS"]), answered.json()
 
 
 async def test_pages_of_trusted_origins_may_connect(stack: Stack) -> None:
