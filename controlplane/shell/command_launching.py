@@ -9,7 +9,7 @@ import msgspec
 from controlplane.domain.errors import Invalid
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.task_impact import playbook_impact
-from controlplane.shell import launch_lookups, launching
+from controlplane.shell import environments, launch_lookups, launching
 from controlplane.shell.launching import BY_HAND, How, Launched, LaunchTools
 from controlplane.shell.read_model import View
 from controlplane.shell.transact import transact
@@ -62,6 +62,7 @@ async def launch_command(
         secrets=sealed,
         relaunch_of=how.relaunch_of,
     )
+    launched = await environments.settled(view, launched)
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(
         job=job,
