@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, MutableMapping
+from datetime import datetime
 from typing import Any
 from unittest import mock
 
@@ -37,15 +38,21 @@ def surrounded(scheduler: Scheduler) -> Iterator[None]:
     def new_id() -> str:
         return f"{scheduler.random.getrandbits(128):032x}"
 
+    def now() -> datetime:
+        return scheduler.at
+
+    def monotonic() -> float:
+        return scheduler.now
+
     before = structlog.get_config()
     structlog.configure(processors=[heard], cache_logger_on_first_use=False)
     try:
         with (
-            mock.patch("ops.ids.new_id", side_effect=new_id),
+            mock.patch("ops.ids.new_id", new_id),
             mock.patch("runners.register.cpus", return_value=CPUS),
             mock.patch("runners.register.memory_bytes", return_value=MEMORY_BYTES),
-            mock.patch("ops.clock.now", side_effect=lambda: scheduler.at),
-            mock.patch("ops.clock.monotonic", side_effect=lambda: scheduler.now),
+            mock.patch("ops.clock.now", now),
+            mock.patch("ops.clock.monotonic", monotonic),
         ):
             yield
     finally:

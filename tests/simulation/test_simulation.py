@@ -17,6 +17,8 @@ from tests.simulation.network import ROUGH
 from tests.simulation.projector import Projector
 from tests.simulation.world import SMALL, Plan, World, kill_each, simulate, without_postgres_each
 
+pytestmark = pytest.mark.timeout(300)
+
 SEEDS = 30
 CHEAP = 3
 """A seed whose small run has few messages."""
@@ -34,9 +36,11 @@ def test_every_job_ends_whatever_is_lost_and_whoever_dies() -> None:
     assert ends == {Status.SUCCESSFUL, Status.FAILED, Status.ERROR, Status.CANCELED}
 
 
-def test_every_message_may_be_lost_once() -> None:
+@pytest.mark.parametrize("receiver", [False, True])
+def test_every_message_may_be_lost_once(*, receiver: bool) -> None:
     """Each message of a small run is lost once, and once its receiver dies of it."""
-    assert _all_runs(world for _, world in kill_each(CHEAP)) > 100
+    worlds = (world for kill, world in kill_each(CHEAP) if kill.receiver is receiver)
+    assert _all_runs(worlds) > 100
 
 
 def test_a_seed_is_the_whole_run() -> None:
