@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
+from ops import clock
 from ops.lookups import LookupFailed, look_up
+from runners import certificates
 from runners.injectors import Fields, Injected, NotInjectable, inject, whole_lines
 from runners.order_spec import OBJECT
 from runners.spec import GalaxyServer, Secrets
@@ -100,12 +102,16 @@ def _check_required(told: JobSecrets) -> None:
 
 
 def _machine(fields: Fields, found: dict[str, Any]) -> None:
+    certificate = whole_lines(fields.text("ssh_public_key_data"))
+    if ended := certificates.ended(certificate, clock.now()):
+        name, when = fields.credential.name, ended.isoformat(timespec="seconds")
+        raise Unusable(f"The SSH certificate of credential {name!r} expired at {when}")
     found |= {
         "username": fields.text("username"),
         "password": fields.text("password"),
         "ssh_key": whole_lines(fields.text("ssh_key_data")),
         "ssh_key_passphrase": fields.text("ssh_key_unlock"),
-        "ssh_certificate": whole_lines(fields.text("ssh_public_key_data")),
+        "ssh_certificate": certificate,
         "become_method": fields.text("become_method"),
         "become_username": fields.text("become_username"),
         "become_password": fields.text("become_password"),

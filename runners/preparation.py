@@ -33,7 +33,7 @@ class Preparation:
         self.invocation = Invocation(
             ident=self.spec.ident,
             private=self.dir,
-            artifacts=self.memory / "artifacts",
+            artifacts=self.memory / "out",
             project=self.dir / "project",
         )
 

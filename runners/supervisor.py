@@ -15,7 +15,16 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from runners import ansible, environment, git_remote, process_tree, project_sync, redact, steps
+from runners import (
+    ansible,
+    causes,
+    environment,
+    git_remote,
+    process_tree,
+    project_sync,
+    redact,
+    steps,
+)
 from runners.ending import Ending, Stopped, Why
 from runners.isolation import around
 from runners.journal import FINAL, STATUS, JournalReader, JournalWriter
@@ -136,8 +145,14 @@ def _run_playbook(job: Preparation, journal: JournalWriter, ending: Ending) -> O
     unstarted = around.explained(job, rc)
     if unstarted:
         return Outcome(status="error", rc=rc, explanation=unstarted, ansible_pid=pid)
-    killed = "The playbook's process was ended by a signal" if rc is None else ""
-    return Outcome(status=status, rc=rc, explanation=killed, ansible_pid=pid)
+    return Outcome(status=status, rc=rc, explanation=_why(job, status, rc), ansible_pid=pid)
+
+
+def _why(job: Preparation, status: str, rc: int | None) -> str:
+    """Return what explains an end that its number alone does not."""
+    if rc is None:
+        return "The playbook's process was ended by a signal"
+    return causes.of_failure(job.dir / JOURNAL_FILE, job.secrets) if status == "failed" else ""
 
 
 def ended(ending: Ending) -> Outcome:

@@ -83,8 +83,10 @@ def prompts(secrets: Secrets) -> dict[str, str]:
     Every prompt that may appear has one, or the job would hang.
     """
     answers = {
-        r"Enter passphrase for .*:\s*?$": secrets.ssh_key_passphrase,
-        r"Bad passphrase, try again for .*:\s*?$": "",
+        # "Enter passphrase for <path>:" and "Bad passphrase, try again for <path>:": upstream looks
+        # at the last hundred characters, and the path takes most of them.
+        r"phrase for .*:\s*?$": secrets.ssh_key_passphrase,
+        r"again for .*:\s*?$": "",
         r"SSH password:\s*?$": secrets.password,
         r"Password:\s*?$": secrets.password,
         r"Vault password:\s*?$": secrets.vaults.get("", ""),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from runners import process_tree
+from runners.credentials import Unusable, secrets_of
 from runners.journal import Status
 from runners.preparation import memory_dir
 from runners.spec import FILE_TOKEN, Secrets
+from schemas.work import JobSecrets, UsedCredential
 from tests.runners.rig import Rig, play
 
 WORD = "correct-horse-17"
@@ -156,9 +162,73 @@ def test_a_wrong_vault_password_fails_the_job(rig: Rig) -> None:
     files = play("{name: vaulted, debug: {msg: '{{ vaulted }}'}}")
     encrypted = vault("prod", "vault-prod-9", "the-content")
     rig.write({**files, "group_vars/all.yml": f"vaulted: {encrypted}"})
-    assert rig.run(Secrets(vaults={"prod": "wrong-password"})).status == "failed"
+    final = rig.run(Secrets(vaults={"prod": "wrong-password"}))
+    assert final.status == "failed"
+    assert final.explanation == (
+        "Ansible could not decrypt a vault: no password of its vault credentials fits (vault ids:"
+        " 'prod')"
+    )
     assert "ecrypt" in rig.stdout()
     assert b"wrong-password" not in rig.raw()
+
+
+def test_a_wrong_passphrase_fails_the_job(rig: Rig) -> None:
+    """A key that does not open ends the job before its play, saying so."""
+    rig.write(play("{debug: {msg: never}}"))
+    key = new_key(rig.dir.parent, "phrase-of-key")
+    final = rig.run(Secrets(ssh_key=key, ssh_key_passphrase="wrong-phrase"))
+    assert (final.status, final.rc) == ("failed", 1)
+    assert final.explanation == "The passphrase of the machine credential's private key is wrong"
+    assert b"wrong-phrase" not in rig.raw()
+    assert rig.events("playbook_on_start") == []
+
+
+def test_a_key_is_shown_with_its_certificate(rig: Rig) -> None:
+    """What signs the key is loaded with it; so are variables that credentials inject, as text."""
+    key = new_key(rig.dir.parent, "")
+    certificate = signed(key)
+    rig.write(
+        play(
+            "{name: agent, command: ssh-add -L}",
+            '{name: injected, debug: {msg: "{{ mine ~ own ~ path }}"}}',
+            '{name: env, command: "printenv AUTH CERT"}',
+        ),
+        extra_vars={"own": "launch"},
+    )
+    token = FILE_TOKEN % "9.template"
+    secrets = Secrets(
+        ssh_key=key,
+        ssh_certificate=certificate,
+        injected_vars={"mine": "{{ own }}", "own": "credential", "path": token},
+        env={"AUTH": "Bearer t0ken-w0rd-97", "CERT": token},
+        shown_env={"AUTH": "Bearer **********", "CERT": token},
+        files={"9.template": "content-w0rd-98"},
+        mask=("t0ken-w0rd-97", "content-w0rd-98"),
+    )
+    assert rig.run(secrets).status == "successful"
+    loaded = rig.results("runner_on_ok", "agent")[0]["stdout_lines"]
+    assert {line.split()[0] for line in loaded} == {
+        "ssh-ed25519",
+        "ssh-ed25519-cert-v01@openssh.com",
+    }
+    path = str(memory_dir(rig.dir) / "file.9.template")
+    assert rig.results("runner_on_ok", "injected")[0]["msg"] == f"{{{{ own }}}}launch{path}"
+    shown = rig.results("runner_on_ok", "env")[0]["stdout_lines"]
+    assert shown == ["Bearer $encrypted$", path]
+    running = [each for each in rig.reader.all() if isinstance(each, Status)][-1]
+    assert (running.job_env["AUTH"], running.job_env["CERT"]) == ("Bearer **********", path)
+
+
+def test_an_expired_certificate_ends_the_attempt(tmp_path: Path) -> None:
+    """Before anything is started, naming the credential and the time."""
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    inputs = {"ssh_public_key_data": signed(new_key(tmp_path, ""), until=at)}
+    told = UsedCredential(id=1, name="web", namespace="ssh", inputs=inputs)
+    with pytest.raises(Unusable) as raised:
+        secrets_of(JobSecrets(credentials=(told,)))
+    assert str(raised.value) == (
+        "The SSH certificate of credential 'web' expired at 2026-01-02T03:04:05+00:00"
+    )
 
 
 def test_nested_playbooks_do_not_write_to_the_journal(rig: Rig) -> None:
@@ -234,6 +304,23 @@ def new_key(directory: Path, passphrase: str) -> str:
     text = path.read_text()
     path.unlink()
     return text
+
+
+def signed(key: str, until: datetime = datetime(2100, 1, 1, tzinfo=UTC)) -> str:
+    """Return a certificate for a key, good until then."""
+    private = serialization.load_ssh_private_key(key.encode(), None)
+    assert isinstance(private, ed25519.Ed25519PrivateKey)
+    made = (
+        serialization.SSHCertificateBuilder()
+        .public_key(private.public_key())
+        .type(serialization.SSHCertificateType.USER)
+        .valid_principals([b"root"])
+        .key_id(b"of a test")
+        .valid_after(1)
+        .valid_before(int(until.timestamp()))
+        .sign(ed25519.Ed25519PrivateKey.generate())
+    )
+    return made.public_bytes().decode()
 
 
 def vault(vault_id: str, password: str, text: str) -> str:
