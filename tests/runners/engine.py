@@ -7,6 +7,7 @@ that has the second version only.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from runners.isolation.plan import Engine
 
-IMAGE = "localhost/playlog-tests:1"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+IMAGE = f"localhost/playlog-tests:{hashlib.sha256(sys.prefix.encode()).hexdigest()[:12]}"
+"""Its PATH leads to this clone's Ansible."""
 _CONF = """[containers]
 cgroups="disabled"
 netns="none"
@@ -36,16 +39,16 @@ BORROWED = tuple(
 
 
 def make_engine(directory: Path) -> Engine:
-    """Write the wrapper, import the image."""
+    """Write the wrapper; import the image where it is not yet."""
     conf, program = directory / "containers.conf", directory / "podman"
     conf.write_text(_CONF)
     program.write_text(_PODMAN)
     program.chmod(0o755)
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    env = {"CONTAINERS_CONF": str(conf), "PATH": path, "HOME": str(directory)}
+    env = {"CONTAINERS_CONF": str(conf), "PATH": _PATH, "HOME": str(directory)}
     engine = Engine(program=str(program), env=env, cgroups=False)
-    change = f"--change=ENV PATH={sys.prefix}/bin:{path}"
-    podman(engine, "import", "--quiet", change, "-", IMAGE, given=root_tar())
+    if IMAGE not in podman(engine, "images", "--format", "{{.Repository}}:{{.Tag}}").split():
+        change = f"--change=ENV PATH={sys.prefix}/bin:{_PATH}"
+        podman(engine, "import", "--quiet", change, "-", IMAGE, given=root_tar())
     return engine
 
 
