@@ -22,6 +22,7 @@ class Point(StrEnum):
     REPORT_BEFORE_REMOVAL = "report_before_removal"
     PLACED_BEFORE_ORDER = "placed_before_order"
     REPORT_BEFORE_APPEND = "report_before_append"
+    IMPORT_BETWEEN_APPENDS = "import_between_appends"
 
 
 _armed: Point | None = None

@@ -7,7 +7,7 @@ together they are AWX's activity stream. What an event says is decided in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from schemas.envelope import Recorded
 from schemas.status import JobKind
 from schemas.streams import ACCESS, CONFIG, JOBS
 
+IMPORTER = "inventory_imports"
+"""The process whose transactions AWX keeps out of its activity stream: one import may be 10,000."""
 ENTRIES_MAX = 1 << 20
 """Room for the entries of one message in an id."""
 COLUMNS = (
@@ -84,7 +86,7 @@ class Activity:
         for message in messages:
             if isinstance(message, RawMessage):
                 raise Poison(message.sequence, f"{self.stream} holds transactions in envelopes")
-            told = (each for event in message.events for each in entries(message.subject, event))
+            told = _told(message)
             for index, entry in enumerate(told):
                 row = self._row(message, index, entry)
                 if entry.object1:
@@ -111,6 +113,14 @@ class Activity:
             msgspec.json.encode(entry.changes).decode(),
             context.correlation,
         )
+
+
+def _told(message: Recorded) -> Iterator[Entry]:
+    """Yield what a transaction says; hosts that an update imports are told by the update alone."""
+    if message.context.actor.name == IMPORTER and message.context.actor.kind == "process":
+        return
+    for event in message.events:
+        yield from entries(message.subject, event)
 
 
 def _of_known_job(table: str) -> str:

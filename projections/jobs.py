@@ -245,6 +245,7 @@ def _changes(event: registry.Event) -> dict[str, Any]:
         case JobHeld():
             return {"job_explanation": event.explanation}
         case JobPlaced():
+            after = {"inventory_content": event.inventory_content}
             return {
                 "status": str(Status.WAITING),
                 "attempt": event.attempt,
@@ -253,6 +254,7 @@ def _changes(event: registry.Event) -> dict[str, Any]:
                 "project_content": event.project_content,
                 "galaxy_content": event.galaxy_content,
                 "job_explanation": "",
+                **(after if event.inventory_content else {}),
             }
         case JobClaimed():
             return {"execution_node": event.runner}
@@ -406,6 +408,11 @@ def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[State
     yield _update(message, job, changes)
     yield Run(sql=_ENDED_STATUS, args=(job, event.status, event.finished, failed))
     if event.content:
+        yield Run(
+            sql="UPDATE unified_job SET inventory_content = $2"
+            " WHERE id = $1 AND kind = 'inventory_update'",
+            args=(job, event.content),
+        )
         yield Run(
             sql=_CONTENT,
             args=(

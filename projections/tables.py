@@ -79,7 +79,7 @@ def links() -> tuple[Link, ...]:
         Link(kind=kind, relation=related.name, target_kind=related.kind)
         for kind, resource in RESOURCES.items()
         for related in resource.related
-        if related.attach and not (related.inverse_of or related.role or related.field)
+        if related.kept
     )
 
 

@@ -13,7 +13,7 @@ from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.outlet import Conflict, Outlet
 from runners.site import Site
-from runners.spec import CONTENT_FILE, GALAXY_FILE
+from runners.spec import CONTENT_FILE, GALAXY_FILE, IMPORT_FILE
 from runners.steps import workspace
 from schemas.output import AttemptFinished, StoredReport
 
@@ -25,7 +25,8 @@ _encoder = msgspec.json.Encoder()
 
 async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
     """Report the end once. The attempt's last frame must be acknowledged before. Raises Erased."""
-    for digest, name in ((told.content, CONTENT_FILE), (told.galaxy, GALAXY_FILE)):
+    own = IMPORT_FILE if held.record.kind == "inventory_update" else CONTENT_FILE
+    for digest, name in ((told.content, own), (told.galaxy, GALAXY_FILE)):
         if digest:
             await insist("upload", functools.partial(_upload, site, held, digest, name))
     await insist("report", lambda: _report(site, held, outlet, told))
@@ -41,7 +42,8 @@ async def forget(site: Site, held: HeldAttempt) -> None:
 async def _upload(site: Site, held: HeldAttempt, digest: str, name: str) -> None:
     content = held.directory / name
     await site.blobs.put_file(content)
-    await site.content.keep(digest, content)
+    if name != IMPORT_FILE:
+        await site.content.keep(digest, content)
 
 
 async def _report(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:

@@ -108,6 +108,8 @@ def _inventory(sync: InventorySync) -> JobSpec:
         source=sync.source,
         source_path=sync.source_path,
         source_vars=sync.source_vars,
+        inventory_source=sync.inventory_source,
+        inputs=len(sync.inputs),
     )
 
 

@@ -10,6 +10,8 @@ Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
 | ``journal`` | Ansible and the supervisor | frames, see ``runners/frames.py`` |
 | ``content.tar`` | supervisor of a project update | the project's tree |
 | ``galaxy.tar`` | supervisor of a project update | roles and collections that it asks for |
+| ``input-0.json`` ... | agent, before the start | what a constructed inventory is made of |
+| ``imported.json`` | supervisor of an inventory update | what the source printed |
 | ``facts-out.json`` | supervisor | host facts gathered, when the fact cache is used |
 | ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
 
@@ -38,6 +40,7 @@ CONTENT_FILE = "content.tar"
 INVENTORY_FILE = "inventory.json"
 GALAXY_FILE = "galaxy.tar"
 FACTS_FILE = "facts.json"
+IMPORT_FILE = "imported.json"
 FACTS_OUT_FILE = "facts-out.json"
 
 FILE_TOKEN = "{{playlog.file.%s}}"  # noqa: S105 - a placeholder
@@ -96,6 +99,9 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     source: str = ""
     source_path: str = ""
     source_vars: str = ""
+    inventory_source: int | None = None
+    inputs: int = 0
+    """How many input inventories a constructed one has."""
 
     project_content: str = ""
     galaxy_content: str = ""

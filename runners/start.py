@@ -15,6 +15,7 @@ from runners import credentials
 from runners.content import ContentMissing
 from runners.held import HeldAttempt
 from runners.insist import insist
+from runners.inventory_source import INPUT_FILE
 from runners.site import Site
 from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
 from runners.zygote_client import SupervisorLost
@@ -96,8 +97,9 @@ def _needed(payload: Payload) -> tuple[tuple[str, str], ...]:
             )
         case AdHocRun():
             return ((payload.inventory_content, INVENTORY_FILE),)
-        case InventorySync(project_content=digest) if digest:
-            return ((digest, CONTENT_FILE),)
+        case InventorySync(project_content=digest, inputs=inputs):
+            named = [(each, INPUT_FILE % index) for index, each in enumerate(inputs)]
+            return (*(((digest, CONTENT_FILE),) if digest else ()), *named)
         case _:
             return ()
 

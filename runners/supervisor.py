@@ -20,6 +20,7 @@ from runners import (
     causes,
     environment,
     git_remote,
+    inventory_sync,
     process_tree,
     project_sync,
     redact,
@@ -109,6 +110,9 @@ def _perform(job: Preparation, journal: JournalWriter, ending: Ending) -> Outcom
         journal.control(STATUS, status="running", job_cwd=str(job.dir))
         result = project_sync.sync(job, journal, ending)
         return Outcome(**msgspec.structs.asdict(result))
+    if job.spec.kind == "inventory_update":
+        read = inventory_sync.sync(job, journal, ending)
+        return Outcome(**msgspec.structs.asdict(read))
     if job.spec.kind not in ("job", "ad_hoc_command"):
         raise Unrunnable(f"This runner runs no {job.spec.kind.replace('_', ' ')}")
     steps.prepare(job)

@@ -102,6 +102,13 @@ class Related(Struct, frozen=True, kw_only=True):
     """The field that holds the list's one member: attaching sets it and detaching empties it."""
     role: str = ""
     """The relation is who holds this object role: attaching grants it and detaching revokes it."""
+    made: bool = False
+    """The system alone makes its links, as updates do; hand-written routes show them."""
+
+    @property
+    def kept(self) -> bool:
+        """Return whether the relation has links of its own, told by events."""
+        return (self.attach or self.made) and not (self.inverse_of or self.role or self.field)
 
 
 class Unique(Struct, frozen=True, kw_only=True):

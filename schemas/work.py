@@ -98,6 +98,7 @@ class InventorySync(Struct, frozen=True, kw_only=True, tag="inventory_update", t
     """An inventory source to read; the result is its content by digest in BLOBS."""
 
     inventory: int
+    inventory_source: int | None = None
     source: str
     source_path: str = ""
     source_vars: str = ""

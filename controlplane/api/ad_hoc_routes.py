@@ -21,7 +21,7 @@ from controlplane.domain.field_values import reference
 from controlplane.domain.launch import CredentialFact
 from controlplane.shell.command_launching import launch_command
 from controlplane.shell.launch_lookups import credential_facts
-from controlplane.shell.launching import BY_HAND, How, Launched
+from controlplane.shell.launch_tools import BY_HAND, How, Launched
 from controlplane.shell.read_model import View
 from schemas.ad_hoc import FIELDS
 from schemas.status import LaunchType

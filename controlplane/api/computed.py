@@ -129,10 +129,11 @@ def _times_of(row: Row) -> dict[str, Any]:
 
 async def _host(view: View, rows: Sequence[Row]) -> ByID:
     last = {row["host"]: row for row in await view.named("host_last_jobs", _ids(rows))}
+    sourced = {row["target"] for row in await view.named("hosts_with_sources", _ids(rows))}
     return {
         row["id"]: {
             "has_active_failures": bool(last.get(row["id"], {}).get("failed")),
-            "has_inventory_sources": False,
+            "has_inventory_sources": row["id"] in sourced,
             "last_job": last.get(row["id"], {}).get("job"),
             "last_job_host_summary": last.get(row["id"], {}).get("summary"),
             "ansible_facts_modified": None,

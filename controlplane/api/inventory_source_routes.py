@@ -7,17 +7,27 @@ from typing import Any
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
+from controlplane.api import job_lists
 from controlplane.api.call import Call, answer, empty
-from controlplane.api.errors import BadRequest
+from controlplane.api.errors import BadRequest, Refusal
 from controlplane.api.guards import needs
 from controlplane.api.inventory_routes import options_of
+from controlplane.api.launch_answers import caught_up as jobs_caught_up
+from controlplane.api.launch_answers import context_by, launched, once
 from controlplane.api.listing import Within
-from controlplane.api.resource_routes import page_of
+from controlplane.api.resource_routes import members, page_of
 from controlplane.api.routing import Endpoint, routes
-from controlplane.api.where import AnyOf
+from controlplane.api.where import Sql
+from controlplane.api.writes import caught_up, submit
+from controlplane.domain import inventory_update
+from controlplane.domain.resource import BulkDelete
+from controlplane.shell import inventory_launching
+from controlplane.shell.launch_tools import Launched
+from controlplane.shell.resource_commands import prepare_for
 from schemas.resource import RESOURCES
 
-NO_UPDATES = "Playlog does not run inventory updates yet."
+KIND = "inventory_update"
+
 NO_SOURCES = "No inventory sources to update."
 MADE = (
     ("inventory_source", "hosts", "host"),
@@ -25,7 +35,9 @@ MADE = (
     ("host", "inventory_sources", "inventory_source"),
     ("group", "inventory_sources", "inventory_source"),
 )
-"""(kind, path, kind listed): what updates made, which is nothing as long as none runs."""
+"""(kind, path, kind listed): what updates made."""
+CANNOT = "Could not start because `can_update` returned False"
+PARTLY = 202
 
 
 def inventory_source_handlers() -> list[HTTPRouteHandler]:
@@ -35,7 +47,10 @@ def inventory_source_handlers() -> list[HTTPRouteHandler]:
             "/api/v2/inventory_sources/{key:str}/update",
             {
                 "GET": (needs("read", "inventory_source"), show_update),
-                "POST": (needs("start", "inventory_source"), refuse_update),
+                "POST": (
+                    needs("start", "inventory_source"),
+                    once(launch_update, status=202),
+                ),
             },
             "Inventory Source Update",
         ),
@@ -43,52 +58,121 @@ def inventory_source_handlers() -> list[HTTPRouteHandler]:
             "/api/v2/inventories/{key:str}/update_inventory_sources",
             {
                 "GET": (needs("read", "inventory"), show_updates),
-                "POST": (needs("update", "inventory"), refuse_updates),
+                "POST": (needs("update", "inventory"), launch_updates),
             },
             "Inventory Sources Update",
         ),
     ]
+    handlers += routes(
+        "/api/v2/inventory_updates/{key:str}/credentials",
+        {"GET": (needs("read", KIND), show_credentials)},
+        (needs("read", KIND), options_of("credential")),
+    )
     for kind, name, listed in MADE:
         handlers += _made(kind, name, listed)
     return handlers
 
 
 def _made(kind: str, name: str, listed: str) -> list[HTTPRouteHandler]:
+    resource = RESOURCES[kind]
+    related = next(each for each in resource.related if each.name == name)
+
     async def show(call: Call) -> Response[Any]:
-        return await page_of(call, listed, Within(where=AnyOf(parts=())))
+        return await page_of(call, listed, members(resource, related, call.target.id))
 
     async def remove(call: Call) -> Response[Any]:
-        await call.body()
-        return empty(204)
+        return await _remove(call, name, listed)
 
     read = needs("read", kind)
     methods: dict[Any, tuple[Any, Endpoint]] = {"GET": (read, show)}
     if kind == "inventory_source":
         methods["DELETE"] = (needs("delete", kind), remove)
-    path = f"/api/v2/{RESOURCES[kind].plural}/{{key:str}}/{name}"
+    path = f"/api/v2/{resource.plural}/{{key:str}}/{name}"
     return routes(path, methods, (read, options_of(listed)))
 
 
-async def show_update(_call: Call) -> Response[Any]:
-    """Say that the source cannot be updated."""
-    return answer({"can_update": False})
+async def _remove(call: Call, relation: str, kind: str) -> Response[Any]:
+    """Delete all that a source made; groups take their hosts along, as anywhere."""
+    await call.body()
+    async with call.read() as view:
+        rows = await view.fetch(
+            f'select "target" from "inventory_source_{relation}" where "id" = $1 order by "target"',  # noqa: S608 - a declared relation
+            call.target.id,
+        )
+    found = tuple(row["target"] for row in rows)
+    if found:
+        command = BulkDelete(kind=kind, ids=found)
+        await caught_up(call, await submit(call, prepare_for(command, call.services)))
+    return empty(204)
 
 
-async def refuse_update(_call: Call) -> Response[Any]:
-    """Refuse to update a source, rather than record an update that never runs."""
-    raise BadRequest(NO_UPDATES)
+async def show_credentials(call: Call) -> Response[Any]:
+    """Answer the credential that an update was launched with, as a list."""
+    held = '{t}."id" = (select j."credential_id" from "unified_job" j where j."id" = {0})'
+    where = Sql(text=held, values=(call.target.id,))
+    return await page_of(call, "credential", Within(where=where))
+
+
+async def show_update(call: Call) -> Response[Any]:
+    """Answer whether the source has what its update needs."""
+    async with call.read() as view:
+        row = await view.named_row("source_for_launch", call.target.id)
+    return answer({"can_update": row is not None and inventory_update.can_update(row)})
+
+
+async def launch_update(call: Call) -> Response[Any]:
+    """Start an update of a source; 202 with the update."""
+    await call.body()
+    async with call.read() as view:
+        row = await view.named_row("source_for_launch", call.target.id)
+        if row is None or not inventory_update.can_update(row):
+            raise Refusal(405, {"detail": 'Method "POST" not allowed.'})
+        done = await inventory_launching.launch_inventory_update(
+            call.services.launch_tools, view, call.target.id, context_by(call)
+        )
+    return await launched(call, done, KIND, status=202)
 
 
 async def show_updates(call: Call) -> Response[Any]:
-    """Say of each source of an inventory that it cannot be updated."""
-    return answer([{"inventory_source": each, "can_update": False} for each in await _ids(call)])
-
-
-async def refuse_updates(call: Call) -> Response[Any]:
-    """Refuse to update the sources of an inventory."""
-    raise BadRequest(NO_UPDATES if await _ids(call) else NO_SOURCES)
-
-
-async def _ids(call: Call) -> list[int]:
+    """Answer of each source of an inventory whether it has what its update needs."""
     async with call.read() as view:
-        return [row["id"] for row in await view.named("sources_of_inventory", call.target.id)]
+        rows = await view.named("sources_to_update", call.target.id)
+    return answer(
+        [
+            {"inventory_source": row["id"], "can_update": inventory_update.can_update(row)}
+            for row in rows
+        ]
+    )
+
+
+async def launch_updates(call: Call) -> Response[Any]:
+    """Start an update of each source that has what it needs; AWX's status tells whether all did."""
+    await call.body()
+    results: list[dict[str, Any]] = []
+    started: list[Launched] = []
+    async with call.read() as view:
+        for row in await view.named("sources_to_update", call.target.id):
+            details: dict[str, Any] = {"inventory_source": row["id"], "status": CANNOT}
+            if inventory_update.can_update(row):
+                done = await inventory_launching.launch_inventory_update(
+                    call.services.launch_tools, view, row["id"], context_by(call)
+                )
+                started.append(done)
+                details |= {"status": "started", KIND: done.job}
+            results.append(details)
+    if not results:
+        raise BadRequest(NO_SOURCES)
+    return await _all_started(call, results, started)
+
+
+async def _all_started(
+    call: Call, results: list[dict[str, Any]], started: list[Launched]
+) -> Response[Any]:
+    if started and await jobs_caught_up(call, max(each.position for each in started)):
+        async with call.read() as view:
+            for each in results:
+                if KIND in each:
+                    body = await job_lists.job_body(call.who, view, KIND, each[KIND])
+                    each |= {**body, **each}
+    whole = 200 if len(started) == len(results) else PARTLY
+    return answer(results, whole if started else 400)

@@ -44,7 +44,7 @@ SUBLISTS = (
         "project_updates",
         "scm_inventory_updates",
         "inventory_update",
-        "{0}::bigint is null",  # which update a source's was based on is not kept: none has run
+        '{t}."source_project_update_id" = {0}',
     ),
     ("schedule", "schedules", "jobs", "unified_job", '{t}."schedule_id" = {0}'),
     (

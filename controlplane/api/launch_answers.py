@@ -17,7 +17,7 @@ from controlplane.api.routing import Endpoint
 from controlplane.api.writes import POSITION, context_of
 from controlplane.domain.job import JOB
 from controlplane.shell.launch_keys import Request
-from controlplane.shell.launching import Launched
+from controlplane.shell.launch_tools import Launched
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.transact import fold_history
 from schemas import subjects

@@ -16,7 +16,7 @@ from controlplane.shell.catch_up import CatchUp, Positions
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.launch_keys import LaunchKeys
-from controlplane.shell.launching import LaunchTools
+from controlplane.shell.launch_tools import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.manual_projects import ManualProjects
 from controlplane.shell.numbers import Numbers

@@ -23,7 +23,7 @@ from controlplane.domain.launch import PromptFacts, Resolved, TemplateFacts
 from controlplane.domain.launch_fields import ASK, FIELD_READERS
 from controlplane.domain.prompts import NOT_ASKED
 from controlplane.shell import launch_lookups, launch_secrets, launching
-from controlplane.shell.launching import How, Launched
+from controlplane.shell.launch_tools import How, Launched
 from controlplane.shell.read_model import Row, View
 from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.status import LaunchType

@@ -48,7 +48,7 @@ def resource_handlers() -> list[HTTPRouteHandler]:
             handlers += _list_routes(resource, base)
         handlers += _detail_routes(resource, f"{base}/{{key:str}}")
         for related in resource.related:
-            if related.kind in RESOURCES:
+            if related.kind in RESOURCES and not related.made:
                 handlers += _relation_routes(resource, related, f"{base}/{{key:str}}")
         if resource.copyable:
             handlers += _copy_routes(resource, f"{base}/{{key:str}}/copy")

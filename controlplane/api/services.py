@@ -10,7 +10,7 @@ from controlplane.api.login_settings import LoginSettings, login_settings
 from controlplane.shell.catch_up import CatchUp
 from controlplane.shell.config_writer import ConfigWriter
 from controlplane.shell.event_store import EventStore
-from controlplane.shell.launching import LaunchTools
+from controlplane.shell.launch_tools import LaunchTools
 from controlplane.shell.live import LiveHub
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.read_model import ReadModel

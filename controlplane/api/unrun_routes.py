@@ -25,7 +25,6 @@ _READ: tuple[Method, ...] = ("GET",)
 _ACT: tuple[Method, ...] = ("GET", "POST")
 _NODE_LISTS = ("success_nodes", "failure_nodes", "always_nodes", "credentials", "labels")
 _BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
-    "inventory_update": ("inventory_updates", {"credentials": _READ}),
     "workflow_job": (
         "workflow_jobs",
         {"workflow_nodes": _READ, "labels": _READ, "relaunch": _ACT},

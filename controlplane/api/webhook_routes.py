@@ -28,7 +28,7 @@ from controlplane.domain.launch import PromptFacts
 from controlplane.domain.webhook_requests import Event, Request
 from controlplane.shell import launch_lookups, launching
 from controlplane.shell.launch_keys import Request as LaunchRequest
-from controlplane.shell.launching import How, Launched
+from controlplane.shell.launch_tools import How, Launched
 from controlplane.shell.read_model import Row, View
 from schemas.envelope import Actor
 from schemas.events.job import NamedRef

@@ -104,6 +104,10 @@ class Board(Struct, kw_only=True):
     fetched: dict[int, ProjectContent] = field(default_factory=dict)
     """Project update to what it brought, of those that ended lately."""
     projects: dict[int, NewestContent] = field(default_factory=dict)
+    updated: dict[int, int] = field(default_factory=dict)
+    """Inventory update to its inventory, of those that ended lately."""
+    inventories: dict[int, str] = field(default_factory=dict)
+    """What an inventory's newest successful update left: sha256 of its content in BLOBS."""
     instances: dict[int, InstanceState] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     """``kind:id`` of deleted resources."""
@@ -142,6 +146,9 @@ class Board(Struct, kw_only=True):
             _keep(self.described, job, _described(state.launched), OUTCOMES_KEPT)
         if isinstance(record, ProjectUpdateLaunch):
             self._fetched(job, record, state)
+        elif isinstance(record, InventoryUpdateLaunch) and state.content:
+            _keep(self.updated, job, record.inventory, FETCHED_KEPT)
+            self.inventories[record.inventory] = state.content
 
     def _fetched(self, job: int, record: ProjectUpdateLaunch, state: JobState) -> None:
         if state.content:
@@ -164,7 +171,10 @@ class Board(Struct, kw_only=True):
     def content_of(self, record: LaunchRecord) -> ProjectContent | NewestContent | None:
         """Return what a job of a project runs: its own content, or the project's newest."""
         match record:
-            case PlaybookLaunch(pinned=ProjectContent() as pinned):
+            case (
+                PlaybookLaunch(pinned=ProjectContent() as pinned)
+                | InventoryUpdateLaunch(pinned=ProjectContent() as pinned)
+            ):
                 return pinned
             case PlaybookLaunch(project_update=int(update)):
                 return self.fetched.get(update)
@@ -267,15 +277,26 @@ class Board(Struct, kw_only=True):
         ]
         return (*lacking.values(), *placement.place(waiting, held, runners, now))
 
+    def content_after(self, launched: JobLaunched, inventory: int | None) -> str:
+        """Return the content of an inventory that an update left which a job has waited for.
+
+        Empty where it waited for none: it has what stood there when it was launched.
+        """
+        waited = {self.updated.get(other) for other in launched.waits_for}
+        if inventory is None or inventory not in waited:
+            return ""
+        return self.inventories.get(inventory, "")
+
     def _lacking(self, state: JobState) -> placement.HeldBack | None:
         """Hold a playbook run back whose new project has not been updated, ever."""
         launched = _launched(state)
         record = launched.record
-        if not isinstance(record, PlaybookLaunch) or record.project is None:
+        if not isinstance(record, PlaybookLaunch | InventoryUpdateLaunch):
             return None
-        if record.project in self.projects or record.pinned or record.project_update:
+        project = project_of(record)
+        if project is None or project in self.projects or record.pinned or _update_read(record):
             return None
-        text = f"waiting for the first update of project {record.project}"
+        text = f"waiting for the first update of project {project}"
         return placement.HeldBack(job=launched.id, rule="dependency", explanation=text)
 
     def unclaimable(self, state: JobState) -> str:
@@ -310,15 +331,23 @@ class Board(Struct, kw_only=True):
                 word = "Canceled" if outcome == Status.CANCELED else "Failed"
                 return f"Previous Task {word}: {self.described.get(other, other)}"
         record = launched.record
-        if not isinstance(record, PlaybookLaunch) or record.project is None or record.pinned:
+        if not isinstance(record, PlaybookLaunch | InventoryUpdateLaunch) or record.pinned:
             return ""
-        if record.project_update is not None:
-            gone = record.project_update in self.outcomes and self.content_of(record) is None
-            return f"Project update {record.project_update} brought nothing." if gone else ""
-        known = self.projects.get(record.project)
+        update = _update_read(record)
+        if update is not None:
+            gone = update in self.outcomes and self.content_of(record) is None
+            return f"Project update {update} brought nothing." if gone else ""
+        known = self.projects.get(project_of(record) or 0)
         if known is not None and known.failed and not known.content:
             return "Missing a revision to run due to failed project update."
         return ""
+
+
+def _update_read(record: PlaybookLaunch | InventoryUpdateLaunch) -> int | None:
+    """Return the project update whose content a job runs, where it is not the newest."""
+    if isinstance(record, InventoryUpdateLaunch):
+        return record.source_project_update
+    return record.project_update
 
 
 def waiting_of(state: JobState) -> Waiting:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from controlplane.domain import placement
 from controlplane.domain.board import Board
 from controlplane.domain.job import Fail, Hold, JobState, Place, RequestCancel, Withdraw
+from schemas.events.job import InventoryUpdateLaunch, inventory_of
 from schemas.status import Status
 
 REPUBLISH_AFTER_S = 30.0
@@ -70,7 +71,16 @@ def _overdue(board: Board, job: int, now: datetime) -> str:
 
 
 def _place(board: Board, state: JobState, decision: placement.Placed) -> Place:
-    known = board.content_of(state.launched.record) if state.launched else None
+    launched = state.launched
+    record = launched.record if launched else None
+    known = board.content_of(record) if record else None
+    inventory = ""
+    inputs: tuple[str, ...] = ()
+    if launched is not None and isinstance(record, InventoryUpdateLaunch):
+        pairs = zip(record.input_inventories, record.inputs, strict=True)
+        inputs = tuple(board.content_after(launched, each) or was for each, was in pairs)
+    elif launched is not None and record is not None:
+        inventory = board.content_after(launched, inventory_of(record))
     return Place(
         group=decision.group,
         work_class=decision.work_class,
@@ -78,6 +88,8 @@ def _place(board: Board, state: JobState, decision: placement.Placed) -> Place:
         project_content=known.content if known else "",
         galaxy_content=known.galaxy if known else "",
         scm_revision=known.revision if known else "",
+        inventory_content=inventory,
+        inputs=inputs,
         jobs_position=board.jobs_position,
     )
 

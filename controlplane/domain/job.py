@@ -16,6 +16,7 @@ from msgspec import Struct
 from controlplane.domain.decider import Decider
 from controlplane.domain.errors import NotFound, Refused
 from schemas.events.job import (
+    InventoryUpdateLaunch,
     JobCancelDelivered,
     JobCancelRequested,
     JobClaimed,
@@ -89,6 +90,8 @@ class Place(Struct, frozen=True, kw_only=True):
     project_content: str = ""
     galaxy_content: str = ""
     scm_revision: str = ""
+    inventory_content: str = ""
+    inputs: tuple[str, ...] = ()
     jobs_position: int = 0
 
 
@@ -115,10 +118,14 @@ class ReportStarted(Struct, frozen=True, kw_only=True):
 
 
 class ReportFinished(Struct, frozen=True, kw_only=True):
-    """A runner has ended an attempt and all its events are stored."""
+    """A runner has ended an attempt and all its events are stored.
+
+    An inventory update that went well ends only once what it read is ``imported``.
+    """
 
     attempt: int
     report: AttemptFinished
+    imported: bool = False
 
 
 class RequestCancel(Struct, frozen=True, kw_only=True):
@@ -302,6 +309,8 @@ def _decide_placement(
                     project_content=command.project_content,
                     galaxy_content=command.galaxy_content,
                     scm_revision=command.scm_revision,
+                    inventory_content=command.inventory_content,
+                    inputs=command.inputs,
                     jobs_position=command.jobs_position,
                 ),
             )
@@ -357,6 +366,8 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
     events: list[JobEvent] = []
     if not state.started and report.started is not None:
         events.append(JobStarted(attempt=command.attempt, runner=report.runner, at=report.started))
+    if _awaits_import(command, state):
+        return tuple(events)
     status, explanation = _reported_end(report, state)
     events.append(
         JobFinished(
@@ -375,6 +386,12 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
         )
     )
     return tuple(events)
+
+
+def _awaits_import(command: ReportFinished, state: JobState) -> bool:
+    record = state.launched.record if state.launched else None
+    went_well = command.report.status == Status.SUCCESSFUL
+    return isinstance(record, InventoryUpdateLaunch) and went_well and not command.imported
 
 
 def _reported_end(report: AttemptFinished, state: JobState) -> tuple[Status, str]:

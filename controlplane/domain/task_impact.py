@@ -5,6 +5,7 @@ from __future__ import annotations
 DEFAULT_FORKS = 5
 PROJECT_UPDATE = 1
 PROJECT_SYNC = 0
+INVENTORY_UPDATE = 1
 
 
 def playbook_impact(forks: int, hosts: int) -> int:

@@ -13,6 +13,7 @@ from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims
 from controlplane.processes.dispatcher import Dispatcher
 from controlplane.processes.erasures import Erasures
+from controlplane.processes.inventory_imports import InventoryImports
 from controlplane.processes.loop import OUTAGES, Loop, Tools, keep_running
 from controlplane.processes.lost_runners import LostRunners
 from controlplane.processes.project_updates import ProjectUpdates
@@ -42,6 +43,7 @@ def loops() -> tuple[Loop, ...]:
         LostRunners(),
         Cancels(),
         ProjectUpdates(),
+        InventoryImports(),
         Erasures(),
     )
 

@@ -99,7 +99,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 project_content=placed.project_content,
                 galaxy_content=placed.galaxy_content,
                 scm_revision=placed.scm_revision,
-                inventory_content=record.inventory_content,
+                inventory_content=placed.inventory_content or record.inventory_content,
                 playbook=record.playbook,
                 inventory=record.inventory,
                 job_type=record.job_type,
@@ -124,6 +124,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
         case InventoryUpdateLaunch():
             return InventorySync(
                 inventory=record.inventory,
+                inventory_source=record.inventory_source,
                 source=record.source,
                 source_path=record.source_path,
                 source_vars=record.source_vars,
@@ -131,7 +132,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 verbosity=record.verbosity,
                 project_content=placed.project_content,
                 scm_revision=placed.scm_revision,
-                inputs=record.inputs,
+                inputs=placed.inputs or record.inputs,
             )
         case SystemJobLaunch() | WorkflowLaunch():
             raise TypeError(f"{type(record).__name__} is not run by runners")
@@ -140,7 +141,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
 def _command(launched: JobLaunched, placed: JobPlaced, record: AdHocLaunch, jinja: str) -> AdHocRun:
     ad_hoc.without_jinja(record.module_args, jinja)
     return AdHocRun(
-        inventory_content=record.inventory_content,
+        inventory_content=placed.inventory_content or record.inventory_content,
         inventory=record.inventory,
         module_name=record.module_name,
         module_args=record.module_args,

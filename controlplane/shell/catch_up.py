@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from ops import clock
 from schemas import subjects
@@ -64,10 +65,16 @@ class CatchUp:
         self._positions = positions
         self._moved = asyncio.Event()
         self._asking: set[str] = set()
+        self._listening: Subscription | None = None
 
     async def start(self, connection: Client) -> None:
         """Listen to the projectors' announcements."""
-        await connection.subscribe(subjects.projected("*"), cb=self._announced)
+        self._listening = await connection.subscribe(subjects.projected("*"), cb=self._announced)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._listening is not None:
+            await self._listening.unsubscribe()
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
         """Return rows as the read model stands now, outside any older snapshot."""

@@ -10,7 +10,13 @@ from controlplane.domain.errors import Invalid
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.task_impact import playbook_impact
 from controlplane.shell import environments, launch_lookups, launching
-from controlplane.shell.launching import BY_HAND, How, Launched, LaunchTools
+from controlplane.shell.launch_tools import (
+    BY_HAND,
+    How,
+    Launched,
+    LaunchTools,
+    refuse_when_stopped,
+)
 from controlplane.shell.read_model import View
 from controlplane.shell.transact import transact
 from schemas import subjects
@@ -27,7 +33,7 @@ async def launch_command(
     how: How = BY_HAND,
 ) -> Launched:
     """Append the job of a checked request; raises Unavailable with nothing stored."""
-    await launching.refuse_when_stopped(view)
+    await refuse_when_stopped(view)
     inventory = await view.named_row("inventory_for_script", record.inventory)
     content = await launching.content_of(tools, view, record.inventory)
     if inventory is None or content is None:

@@ -41,7 +41,7 @@ class Members(Struct, frozen=True, kw_only=True):
     groups: tuple[GroupRow, ...]
 
 
-_cache: OrderedDict[tuple[int, int], InventoryContent] = OrderedDict()
+_cache: OrderedDict[tuple[Any, ...], InventoryContent] = OrderedDict()
 
 
 async def inventory_content(
@@ -49,10 +49,9 @@ async def inventory_content(
 ) -> InventoryContent:
     """Return the content of an inventory at the view's position, stored in BLOBS.
 
-    The same inventory at the same CONFIG position is built once in a process.
+    Each version of an inventory is built once in a process.
     """
-    position = await view.value("select position from checkpoint where projection = 'config'")
-    key = inventory, position
+    key = await _version(view, inventory)
     known = _cache.get(key)
     if known is None:
         members = await read_members(view, inventory, smart)
@@ -66,6 +65,24 @@ async def inventory_content(
         if len(_cache) > CACHED:
             _cache.popitem(last=False)
     return known
+
+
+async def _version(view: View, inventory: int) -> tuple[Any, ...]:
+    """Return what changes whenever something in an inventory does.
+
+    That is how many rows of each kind it has, and where the log last spoke of one. A smart one
+    looks at everything.
+    """
+    row = await view.named_row("inventory_version", inventory)
+    if row is None or row["kind"] == "smart":
+        position = await view.value("select position from checkpoint where projection = 'config'")
+        return inventory, position
+    return inventory, *row.values()
+
+
+def never_smart(inventory: Row) -> tuple[str, Sequence[Any]]:
+    """Stand for the hosts of smart inventories where none can be meant. Raises TypeError."""
+    raise TypeError(f"inventory {inventory['id']} is smart")
 
 
 async def read_members(view: View, inventory: int, smart: SmartHosts) -> Members | None:

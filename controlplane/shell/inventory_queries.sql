@@ -56,3 +56,21 @@ select "name", "inventory" from "group" where "id" = $1
 -- name: input_sources_of
 select "description", "input_field_name", "metadata", "source_credential"
 from "credential_input_source" where "target_credential" = $1 order by "id"
+
+-- name: inventory_version
+select i."kind", i."position", h."number" as "hosts", h."newest" as "host", g."number" as "groups",
+       g."newest" as "group", m."number" as "members", m."newest" as "member",
+       c."number" as "children", c."newest" as "child"
+from "inventory" i,
+    lateral (select count(*) as "number", max("position") as "newest" from "host"
+             where "inventory" = i."id") h,
+    lateral (select count(*) as "number", max("position") as "newest" from "group"
+             where "inventory" = i."id") g,
+    lateral (select count(*) as "number", max(l."position") as "newest" from "group_hosts" l
+             join "group" o on o."id" = l."id" where o."inventory" = i."id") m,
+    lateral (select count(*) as "number", max(l."position") as "newest" from "group_children" l
+             join "group" o on o."id" = l."id" where o."inventory" = i."id") c
+where i."id" = $1
+
+-- name: hosts_with_sources
+select distinct "target" from "inventory_source_hosts" where "target" = any($1)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import nats.errors
-from msgspec import Struct
 from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import launch
@@ -14,64 +11,20 @@ from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
 from controlplane.shell import environments, launch_lookups, launch_secrets, project_content
-from controlplane.shell.inventory_content import InventoryContent, SmartHosts, inventory_content
-from controlplane.shell.launch_keys import Request
-from controlplane.shell.numbers import UNIFIED_JOB
+from controlplane.shell.inventory_content import InventoryContent, inventory_content
+from controlplane.shell.inventory_launching import updates_before
+from controlplane.shell.launch_tools import (
+    BY_HAND,
+    How,
+    Launched,
+    LaunchTools,
+    refuse_when_stopped,
+)
 from controlplane.shell.read_model import View
 from controlplane.shell.transact import transact
-from controlplane.shell.vault import Vault
 from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import JobLaunched, NamedRef
-from schemas.status import LaunchType
-
-
-class LaunchTools(project_content.ContentTools, frozen=True, kw_only=True):
-    """What a launch works with."""
-
-    vault: Vault
-    smart_hosts: SmartHosts
-    request: Request | None = None
-    """The request that launches, when its caller gave it a key: sent again it makes no other."""
-
-    async def job_number(self) -> int:
-        """Return the id of the job that is launched now; raises Unavailable and KeyTaken."""
-        if self.request is None:
-            return (await self.numbers.take(UNIFIED_JOB))[0]
-        return await self.keys.job_of(self.request)
-
-
-class How(Struct, frozen=True, kw_only=True):
-    """What kind of launch this is: by hand, again, or by something else."""
-
-    launch_type: LaunchType = LaunchType.MANUAL
-    relaunch_of: int | None = None
-    launched_by: NamedRef | None = None
-    """What launched it when nobody did: the template itself, for webhooks and callbacks."""
-
-
-BY_HAND = How()
-STOPPED = "The read model of jobs is stopped; `playlog status` says why."
-
-
-class Launched(Struct, frozen=True, kw_only=True):
-    """A job that exists: its id, JOBS position, launch record and the body's ignored fields."""
-
-    job: int
-    position: int
-    record: JobLaunched | None
-    ignored_fields: dict[str, Any]
-    repeated: bool = False
-
-
-async def refuse_when_stopped(view: View) -> None:
-    """Raise Unavailable while the projection of JOBS is stopped: nobody would see the job."""
-    stopped = await view.value(
-        "select 1 from projection_state where projection = 'jobs'"
-        " and state in ('stopped', 'truncated')"
-    )
-    if stopped:
-        raise Unavailable(STOPPED)
 
 
 async def launch_template(
@@ -89,6 +42,7 @@ async def launch_template(
     job = await tools.job_number()
     needed = await project_content.needed(tools, view, resolved.record, context)
     record = needed.record
+    updates = await updates_before(tools, view, record.inventory, context)
     content = await content_of(tools, view, record.inventory)
     record = msgspec.structs.replace(
         record,
@@ -117,7 +71,7 @@ async def launch_template(
         timeout_s=resolved.timeout_s,
         secrets=await launch_secrets.sealed(tools.vault, job, facts.template["id"], resolved),
         relaunch_of=how.relaunch_of,
-        waits_for=needed.waits_for,
+        waits_for=(*needed.waits_for, *updates),
     )
     launched = await environments.settled(view, launched)
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)

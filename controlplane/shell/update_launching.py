@@ -6,7 +6,7 @@ import msgspec
 
 from controlplane.domain import project_update
 from controlplane.domain.job import JOB, Launch
-from controlplane.shell.launching import Launched, LaunchTools, refuse_when_stopped
+from controlplane.shell.launch_tools import Launched, LaunchTools, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.transact import transact
 from schemas import subjects

@@ -1,4 +1,4 @@
-"""What is set up and will not happen yet: schedules, notifications, updates at launch.
+"""What is set up and will not happen yet: schedules, notifications.
 
 They are kept, so that exports and playbooks travel; whoever relies on one learns of it here.
 """
@@ -15,7 +15,6 @@ from schemas.resource import RESOURCES
 DRIFT_MAX_S = 5.0
 NAMED_MAX = 5
 _SCHEDULES = 'select "name" from "schedule" where "enabled" order by "id"'
-_SOURCES = 'select "name" from "inventory_source" where "update_on_launch" order by "id"'
 
 
 async def warnings(chosen: Settings) -> list[str]:
@@ -30,7 +29,6 @@ async def warnings(chosen: Settings) -> list[str]:
         drift_s = abs((await pool.fetchval("select now()") - clock.now()).total_seconds())
         found = [
             _named(await pool.fetch(_SCHEDULES), "enabled schedules will not fire"),
-            _named(await pool.fetch(_SOURCES), "inventory sources are not updated at launch"),
             _counted(await pool.fetchval(_notified()), "attached notifications will not be sent"),
         ]
     except asyncpg.PostgresError:

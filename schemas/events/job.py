@@ -146,9 +146,13 @@ class InventoryUpdateLaunch(
     execution_environment: int | None = None
     source_project: int | None = None
     source_project_update: int | None = None
-    """The project update whose content it reads."""
+    """The project update whose content it reads, where it waits for one."""
+    pinned: ProjectContent | None = None
+    """The content it reads, where that was known at launch."""
+    input_inventories: tuple[int, ...] = ()
+    """Constructed: the inventories that it is made of, in order."""
     inputs: tuple[str, ...] = ()
-    """Constructed: sha256 of each input inventory's content in BLOBS, in order."""
+    """Constructed: sha256 of each input inventory's content in BLOBS, as it was at launch."""
 
 
 class SystemJobLaunch(Struct, frozen=True, kw_only=True, tag="system_job", tag_field="kind"):
@@ -277,6 +281,10 @@ class JobPlaced(Struct, frozen=True, kw_only=True):
     project_content: str = ""
     galaxy_content: str = ""
     scm_revision: str = ""
+    inventory_content: str = ""
+    """sha256 of the inventory as an update that the job waited for left it; else as launched."""
+    inputs: tuple[str, ...] = ()
+    """Constructed: the inputs' contents, those that were updated first as they are since then."""
     jobs_position: int = 0
     """JOBS position the decision was made at: it can be re-run and explained from there."""
 

@@ -22,6 +22,7 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
     related=(
         Related(name="children", kind="group", attach=True, create=True),
         Related(name="hosts", kind="host", attach=True, create=True),
+        Related(name="inventory_sources", kind="inventory_source", inverse_of="groups", made=True),
     ),
     extra_links={
         "activity_stream": "activity_stream",
@@ -30,7 +31,6 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         "all_hosts": "all_hosts",
         "job_events": "job_events",
         "job_host_summaries": "job_host_summaries",
-        "inventory_sources": "inventory_sources",
         "ad_hoc_commands": "ad_hoc_commands",
     },
     parent="inventory",

@@ -19,7 +19,10 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
             message="Host with this Name and Inventory already exists.",
         ),
     ),
-    related=(Related(name="groups", kind="group", attach=True, create=True, inverse_of="hosts"),),
+    related=(
+        Related(name="groups", kind="group", attach=True, create=True, inverse_of="hosts"),
+        Related(name="inventory_sources", kind="inventory_source", inverse_of="hosts", made=True),
+    ),
     extra_links={
         "activity_stream": "activity_stream",
         "variable_data": "variable_data",
@@ -27,7 +30,6 @@ from schemas.resource import Help, Json, Ref, Related, Unique, resource
         "job_events": "job_events",
         "job_host_summaries": "job_host_summaries",
         "ansible_facts": "ansible_facts",
-        "inventory_sources": "inventory_sources",
         "ad_hoc_commands": "ad_hoc_commands",
         "ad_hoc_command_events": "ad_hoc_command_events",
         "smart_inventories": "smart_inventories",

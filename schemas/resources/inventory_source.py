@@ -46,6 +46,8 @@ VERBOSITIES = ((0, "0 (WARNING)"), (1, "1 (INFO)"), (2, "2 (DEBUG)"))
     ),
     related=(
         Related(name="credentials", kind="credential", attach=True, field="credential"),
+        Related(name="hosts", kind="host", made=True),
+        Related(name="groups", kind="group", made=True),
         SCHEDULES,
         *NOTIFIED,
     ),
@@ -53,8 +55,6 @@ VERBOSITIES = ((0, "0 (WARNING)"), (1, "1 (INFO)"), (2, "2 (DEBUG)"))
         "activity_stream": "activity_stream",
         "update": "update",
         "inventory_updates": "inventory_updates",
-        "hosts": "hosts",
-        "groups": "groups",
     },
     parent="inventory",
     order=("inventory", "name"),

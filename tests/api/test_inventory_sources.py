@@ -1,4 +1,4 @@
-"""Inventory sources over HTTP, and the updates that none of them has yet."""
+"""Inventory sources over HTTP, and the launches of their updates."""
 
 from __future__ import annotations
 
@@ -139,28 +139,60 @@ async def test_a_source_has_one_credential(stack: Stack) -> None:
     assert await names(stack, path) == []
 
 
-async def test_no_update_runs_and_none_is_pretended(stack: Stack) -> None:
-    """Updating says that it does not happen; the lists of what updates made are empty."""
-    within = await inventory(stack, "never-updated")
+async def test_an_update_is_launched_where_it_can_be(stack: Stack) -> None:
+    """The update is there with what its source says; what cannot be updated refuses."""
+    within = await inventory(stack, "updated")
     update = f"{within['url']}update_inventory_sources/"
     assert await refusal(stack, update) == {"detail": "No inventory sources to update."}
-    made = await stack.make("inventory_sources", name="s", inventory=within["id"], source="ec2")
-    text = {"detail": "Playlog does not run inventory updates yet."}
-    assert await refusal(stack, update) == text
-    assert await refusal(stack, f"{made['url']}update/") == text
-    assert (await stack.client.get(f"{made['url']}update/")).json() == {"can_update": False}
+    made = await stack.make(
+        "inventory_sources", name="s", inventory=within["id"], source="ec2", source_vars="a: b"
+    )
+    assert (await stack.client.get(f"{made['url']}update/")).json() == {"can_update": True}
+    answered = await stack.client.post(f"{made['url']}update/", json={})
+    first = answered.json()
+    assert (answered.status_code, first["type"], first["name"]) == (
+        202,
+        "inventory_update",
+        "updated - s",
+    )
+    assert (first["status"], first["launch_type"], first["source_vars"]) == (
+        "pending",
+        "manual",
+        "a: b",
+    )
+    assert answered.headers["location"] == f"/api/v2/inventory_updates/{first['id']}/"
+    file = await stack.make("inventory_sources", name="f", inventory=within["id"], source="file")
+    assert (await stack.client.get(f"{file['url']}update/")).json() == {"can_update": False}
+    assert (await stack.client.post(f"{file['url']}update/", json={})).status_code == 405
     assert (await stack.client.get(update)).json() == [
-        {"inventory_source": made["id"], "can_update": False}
+        {"inventory_source": file["id"], "can_update": False},
+        {"inventory_source": made["id"], "can_update": True},
     ]
-    for path in ("hosts", "groups", "inventory_updates", "schedules"):
+    answered = await stack.client.post(update, json={})
+    assert answered.status_code == 202
+    refused, started = answered.json()
+    assert (refused["inventory_source"], started["status"]) == (file["id"], "started")
+    assert refused["status"] == "Could not start because `can_update` returned False"
+    second = started["inventory_update"]
+    path = f"{made['url']}inventory_updates/?order_by=id"
+    assert [row["id"] for row in (await stack.client.get(path)).json()["results"]] == [
+        first["id"],
+        second,
+    ]
+    shown = (await stack.client.get(made["url"])).json()
+    assert (shown["status"], shown["summary_fields"]["last_job"]["id"]) == ("pending", second)
+    assert await names(stack, f"/api/v2/inventory_updates/{second}/credentials/") == []
+    for path in ("hosts", "groups", "schedules"):
         assert await names(stack, f"{made['url']}{path}/") == []
     for path in ("hosts", "groups"):
         assert (await stack.client.delete(f"{made['url']}{path}/")).status_code == 204
-    filtered = f"/api/v2/inventory_updates/?inventory_source={made['id']}&status=successful"
-    assert await names(stack, filtered) == []
+    for number in (first["id"], second):
+        url = f"/api/v2/inventory_updates/{number}/"
+        assert (await stack.client.post(f"{url}cancel/", json={})).status_code == 202
+        assert (await stack.client.get(url)).json()["status"] == "canceled"
     assert (await stack.client.get("/api/v2/inventory_updates/?zz=1")).status_code == 400
     for path in ("", "cancel/", "stdout/", "events/", "credentials/", "notifications/"):
-        answered = await stack.client.get(f"/api/v2/inventory_updates/1/{path}")
+        answered = await stack.client.get(f"/api/v2/inventory_updates/999999/{path}")
         assert answered.status_code == 404
 
 
@@ -183,4 +215,4 @@ async def test_rights_come_from_the_inventory(stack: Stack) -> None:
     assert (await reader.post(PATH, json=body)).status_code == 403
     role = roles["update_role"]["id"]
     await stack.client.post(f"/api/v2/roles/{role}/users/", json={"id": number})
-    assert (await reader.post(f"{made['url']}update/", json={})).status_code == 400
+    assert (await reader.post(f"{made['url']}update/", json={})).status_code == 202

@@ -118,6 +118,8 @@ class Graph:
             return approval
         if plural == "jobs":
             number = self.deployment.launch(self.ids["job_templates"])
+        elif plural == "inventory_updates":
+            number = self.inventory_update()
         else:
             path = f"/api/v2/projects/{self.ids['projects']}/update/"
             number = self.deployment.post(path, status=202)["id"]
@@ -177,6 +179,12 @@ class Graph:
         made: Body = answered.json()
         return made
 
+    def inventory_update(self) -> int:
+        """Start the update of a source and return its id."""
+        path = f"/api/v2/inventory_sources/{self.ids['inventory_sources']}/update/"
+        number: int = self.deployment.post(path, status=202)["inventory_update"]
+        return number
+
     def shared(self) -> Body:
         """Return the body of an object that is shared between services."""
         return {"resource_type": "shared.organization", "resource_data": {"name": self.name()}}
@@ -206,6 +214,8 @@ class Graph:
         job = self.deployment.launch(template)
         self.deployment.ended(job)
         self.ids["jobs"] = job
+        self.ids["inventory_updates"] = self.inventory_update()
+        self.deployment.ended(self.ids["inventory_updates"], "inventory_updates")
         project = self.get(f"/api/v2/projects/{self.ids['projects']}/")
         self.ids["project_updates"] = project["summary_fields"]["last_update"]["id"]
         for name, path in (("job_events",) * 2, ("job_host_summaries",) * 2):

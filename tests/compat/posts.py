@@ -141,8 +141,8 @@ ACTIONS: dict[str, Action] = {
     "/instance_groups/{pk}/instances/": Action(
         400, lambda graph: {"id": graph.ids["instances"]}, said("runner registers")
     ),
-    "/inventory_sources/{pk}/update/": Action(400, {}, refused("inventory updates")),
-    "/inventories/{pk}/update_inventory_sources/": Action(400, {}, refused("inventory updates")),
+    "/inventory_sources/{pk}/update/": Action(202, {}, keys("inventory_update", "status")),
+    "/inventories/{pk}/update_inventory_sources/": Action(200, {}, said("inventory_update")),
     "/ad_hoc_commands/": AD_HOC,
     **{f"/{each}/{{pk}}/ad_hoc_commands/": AD_HOC for each in ("inventories", "hosts", "groups")},
     **{
@@ -173,6 +173,7 @@ ACTIONS: dict[str, Action] = {
     "/system_job_templates/{pk}/launch/": Action(400, {}, refused("system jobs")),
     "/projects/{pk}/update/": Action(202, {}, keys("project_update", "id", "status")),
     "/project_updates/{pk}/cancel/": Action(405),
+    "/inventory_updates/{pk}/cancel/": Action(405),
     "/job_templates/{pk}/launch/": Action(201, {}, keys("job", "ignored_fields", "id")),
     "/jobs/{pk}/cancel/": Action(405),
     "/jobs/{pk}/relaunch/": Action(201, {}, keys("job", "id")),

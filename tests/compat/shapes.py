@@ -86,6 +86,8 @@ BARE: dict[str, Shape] = {
     "/hosts/{pk}/variable_data/": keys(),
     "/groups/{pk}/variable_data/": keys(),
     "/inventory_sources/{pk}/update/": keys("can_update"),
+    "/inventory_updates/{pk}/cancel/": keys("can_cancel"),
+    "/inventory_updates/{pk}/stdout/": keys(),
     "/job_templates/{pk}/launch/": LAUNCH,
     "/job_templates/{pk}/callback/": keys("host_config_key", "matching_hosts"),
     "/job_templates/{pk}/survey_spec/": SURVEY,

@@ -62,7 +62,6 @@ REFUSALS = {
     "ad hoc command": "Playlog does not run ad hoc commands yet.",
     "workflow launch": "Playlog does not run workflows yet.",
     "bulk job launch": "Playlog does not run workflows yet.",
-    "inventory source update": "Playlog does not run inventory updates yet.",
     "workflow approval": "could not be found at /api/v2/workflow_jobs/1/workflow_nodes/",
     "workflow node wait": "could not be found at /api/v2/workflow_jobs/1/workflow_nodes/",
     "ad hoc command wait": "that ID does not exist",

@@ -21,7 +21,6 @@ NEVER_MADE = (
     "ad_hoc_commands",
     "ad_hoc_command_events",
     "host_metrics",
-    "inventory_updates",
     "notifications",
     "receptor_addresses",
     "system_jobs",

@@ -1,0 +1,65 @@
+"""What every launch works with and answers, whatever kind of job it makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from controlplane.domain.errors import Unavailable
+from controlplane.shell.inventory_content import SmartHosts
+from controlplane.shell.launch_keys import Request
+from controlplane.shell.numbers import UNIFIED_JOB
+from controlplane.shell.project_content import ContentTools
+from controlplane.shell.read_model import View
+from controlplane.shell.vault import Vault
+from schemas.events.job import JobLaunched, NamedRef
+from schemas.status import LaunchType
+
+
+class LaunchTools(ContentTools, frozen=True, kw_only=True):
+    """What a launch works with."""
+
+    vault: Vault
+    smart_hosts: SmartHosts
+    request: Request | None = None
+    """The request that launches, when its caller gave it a key: sent again it makes no other."""
+
+    async def job_number(self) -> int:
+        """Return the id of the job that is launched now; raises Unavailable and KeyTaken."""
+        if self.request is None:
+            return (await self.numbers.take(UNIFIED_JOB))[0]
+        return await self.keys.job_of(self.request)
+
+
+class How(Struct, frozen=True, kw_only=True):
+    """What kind of launch this is: by hand, again, or by something else."""
+
+    launch_type: LaunchType = LaunchType.MANUAL
+    relaunch_of: int | None = None
+    launched_by: NamedRef | None = None
+    """What launched it when nobody did: the template itself, for webhooks and callbacks."""
+
+
+BY_HAND = How()
+STOPPED = "The read model of jobs is stopped; `playlog status` says why."
+
+
+class Launched(Struct, frozen=True, kw_only=True):
+    """A job that exists: its id, JOBS position, launch record and the body's ignored fields."""
+
+    job: int
+    position: int
+    record: JobLaunched | None
+    ignored_fields: dict[str, Any]
+    repeated: bool = False
+
+
+async def refuse_when_stopped(view: View) -> None:
+    """Raise Unavailable while the projection of JOBS is stopped: nobody would see the job."""
+    stopped = await view.value(
+        "select 1 from projection_state where projection = 'jobs'"
+        " and state in ('stopped', 'truncated')"
+    )
+    if stopped:
+        raise Unavailable(STOPPED)
