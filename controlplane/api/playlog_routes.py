@@ -1,4 +1,4 @@
-"""What goes beyond AWX about jobs: searching, changes of hosts, differences, dry runs."""
+"""What goes beyond AWX about jobs: searching, changes of hosts, differences, dry runs, resuming."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from controlplane.api.change_routes import change_handlers
 from controlplane.api.dry_run_routes import dry_run_handlers
+from controlplane.api.resume_routes import resume_handlers
 from controlplane.api.run_diff_routes import run_diff_handlers
 from controlplane.api.search_routes import search_handlers
 
@@ -17,4 +18,5 @@ def playlog_handlers() -> list[HTTPRouteHandler]:
         *change_handlers(),
         *run_diff_handlers(),
         *dry_run_handlers(),
+        *resume_handlers(),
     ]

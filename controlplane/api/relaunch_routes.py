@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -87,9 +87,16 @@ async def relaunch_job(call: Call) -> Response[Any]:
 
 
 async def run_again(
-    call: Call, view: View, job: Row, body: Mapping[str, Any], changes: Mapping[str, Any]
+    call: Call,
+    view: View,
+    job: Row,
+    body: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    adjusted: Callable[[PlaybookLaunch], PlaybookLaunch] = lambda record: record,
 ) -> Launched:
     """Launch a job again, with these prompts changed; ``body`` holds its passwords.
+
+    ``adjusted`` has the last word on the launch record.
 
     Raises Refusal or Rejected, what the caller may not do included.
     """
@@ -110,6 +117,7 @@ async def run_again(
         await _check_changes(call, view, facts, prompts, changes)
         _check_credentials(prompted, prompts)
         resolved = relaunch.again(facts, before.record, prompted, secret, prompts, body)
+    resolved = msgspec.structs.replace(resolved, record=adjusted(resolved.record))
     return await launching.launch_template(
         call.services.launch_tools,
         view,

@@ -49,6 +49,8 @@ async def needed(
     tools: ContentTools, view: View, record: PlaybookLaunch, context: Context
 ) -> Needed:
     """Launch the updates that a job needs. Raises Unavailable, Refused."""
+    if record.pinned is not None:
+        return Needed(record=record)
     project = None
     if record.project is not None:
         project = await view.row('select * from "project" where "id" = $1', record.project)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -46,12 +47,17 @@ async def add_instance(stack: Stack, hostname: str, groups: Sequence[str] = ("de
 
 
 async def add_job(
-    stack: Stack, launched: JobLaunched, status: str, at: datetime, runner: str = "r1"
+    stack: Stack,
+    launched: JobLaunched,
+    status: str,
+    at: datetime,
+    runner: str = "r1",
+    placed: dict[str, Any] | None = None,
 ) -> None:
-    """Add a job that a runner has run to an end."""
+    """Add a job that a runner has run to an end; ``placed`` is what its placement says more."""
     events = (
         launched,
-        JobPlaced(attempt=1, group="default", work_class=1),
+        JobPlaced(attempt=1, group="default", work_class=1, **(placed or {})),
         JobClaimed(attempt=1, runner=runner),
         JobStarted(attempt=1, runner=runner, at=at),
         JobFinished(status=status, finished=at, attempt=1, rc=0),

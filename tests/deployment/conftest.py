@@ -42,6 +42,23 @@ PLAYBOOKS = {
 """,
     "broken.yml": "- hosts: all\n  tasks: [unclosed\n",
     "fails.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - fail: {msg: no}\n",
+    "breaks.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: prepare
+      command: "true"
+      notify: restart
+      when: with_handler | default(false)
+    - name: check
+      fail: {msg: broken}
+      when: broken | default(false)
+    - name: finish
+      debug: {msg: finished}
+  handlers:
+    - name: restart
+      debug: {msg: restarted}
+""",
     "ping.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
     "steps.yml": """
 - hosts: all

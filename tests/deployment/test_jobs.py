@@ -127,6 +127,38 @@ def test_relaunch_on_failed_hosts_limits_to_them(deployment: Deployment) -> None
     deployment.ended(again["id"])
 
 
+def test_a_failed_job_goes_on_at_its_failed_task(deployment: Deployment) -> None:
+    """On the host that failed, from the task that failed; not where a handler would be missing."""
+    template = deployment.template("breaks", "breaks.yml", ask_variables_on_launch=True)
+    hosts = f"/api/v2/inventories/{deployment.inventory}/hosts/"
+    (two,) = deployment.get(hosts, name="two")["results"]
+    broken = json.dumps({"ansible_connection": "local", "broken": True})
+    deployment.client.patch(two["url"], json={"variables": broken})
+    try:
+        with_handler = deployment.launch(template, extra_vars={"with_handler": True})
+        job = deployment.launch(template)
+        assert deployment.ended(with_handler)["status"] == "failed"
+        assert deployment.ended(job)["status"] == "failed"
+    finally:
+        deployment.client.patch(two["url"], json={"variables": two["variables"]})
+    refused = deployment.get(f"/api/playlog/jobs/{with_handler}/resume/")
+    text = "The handler 'restart' was notified on two and has not run."
+    assert (refused["can_resume"], refused["reasons"]) == (False, [text])
+    denied = deployment.post(f"/api/playlog/jobs/{with_handler}/resume/", status=400)
+    assert denied == {"errors": [text]}
+    told = deployment.get(f"/api/playlog/jobs/{job}/resume/")
+    assert (told["start_at_task"], told["limit"], told["reasons"]) == ("check", "two", [])
+    assert told["failed_at"] == {"two": "check"}
+    rest = deployment.ended(deployment.post(f"/api/playlog/jobs/{job}/resume/")["job"])
+    assert (rest["status"], rest["launch_type"]) == ("successful", "relaunch")
+    assert rest["scm_revision"] == deployment.job(job)["scm_revision"]
+    events = deployment.get(f"/api/v2/jobs/{rest['id']}/job_events/", host=two["id"])["results"]
+    run = [(row["task"], row["event"]) for row in events if row["event"] != "runner_on_start"]
+    assert run == [("check", "runner_on_skipped"), ("finish", "runner_on_ok")]
+    again = deployment.get(f"/api/playlog/jobs/{rest['id']}/resume/")
+    assert again["reasons"] == ["Only a failed job can be resumed, this one is successful."]
+
+
 def test_a_dry_run_lists_hosts_and_tasks_and_touches_no_host(deployment: Deployment) -> None:
     """Ansible reads the playbook on a runner; a broken one shows its error."""
     plans = []
