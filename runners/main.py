@@ -21,7 +21,7 @@ from runners.agent import Agent, Pace
 from runners.content import ContentCache
 from runners.gate import StartGate
 from runners.held import Held
-from runners.isolation import abilities
+from runners.isolation import abilities, remains
 from runners.journal_watch import JournalWatch
 from runners.processes import MachineProcesses
 from runners.record import JOBS_DIR
@@ -79,7 +79,7 @@ async def _serve(settings: Settings, processes: MachineProcesses) -> None:
     )
     for each in able.lacking:
         _log.info("isolation.lacking", what=each)
-    await asyncio.to_thread(abilities.clear, able, settings.data / JOBS_DIR)
+    await asyncio.to_thread(remains.clear, able, settings.data / JOBS_DIR)
     watch = JournalWatch()
     blobs = Blobs(connection)
     site = Site(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
+import msgspec
+
 from runners import process_tree
-from runners.spec import Secrets
+from runners.isolation import remains
+from runners.spec import Secrets, read_spec
 from runners.zygote_client import SupervisorHandle, Zygote
 
 
@@ -37,5 +41,8 @@ class MachineProcesses:
         return [process_tree.own_number(pid) for pid in process_tree.marked(job_dir)]
 
     def sweep(self, job_dir: Path) -> int:
-        """See ``process_tree.sweep_marked``."""
-        return process_tree.sweep_marked(job_dir)
+        """See ``process_tree.sweep_marked``; its container and control groups go, too."""
+        killed = process_tree.sweep_marked(job_dir)
+        with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+            remains.remove(read_spec(job_dir).isolation, job_dir)
+        return killed

@@ -154,6 +154,8 @@ def _run_playbook(job: Preparation, journal: JournalWriter, ending: Ending) -> O
 
 def _why(job: Preparation, status: str, rc: int | None) -> str:
     """Return what explains an end that its number alone does not."""
+    if short := around.limit_met(job, status):
+        return short
     if rc is None:
         return "The playbook's process was ended by a signal"
     return causes.of_failure(job.dir / JOURNAL_FILE, job.secrets) if status == "failed" else ""

@@ -116,6 +116,11 @@ def instance_handlers() -> list[HTTPRouteHandler]:
             "Instance Health Check",
         ),
         *routes(
+            "/api/playlog/instances/{key:str}/isolation",
+            {"GET": (read, show_isolation)},
+            "Isolation",
+        ),
+        *routes(
             "/api/v2/instances/{key:str}/install_bundle",
             {"GET": (SUPERUSER, refuse_bundle)},
             "Install Bundle",
@@ -201,6 +206,16 @@ async def show_health(call: Call) -> Response[Any]:
     async with call.read() as view:
         shown = await _checked(call, view, call.target.id)
     return answer({name: shown[name] for name in HEALTH})
+
+
+async def show_isolation(call: Call) -> Response[Any]:
+    """Show what of isolation works on an instance's machine, and why the rest does not."""
+    sql = 'select t."isolation", t."isolation_lacks" from "instance" t where t."id" = $1'
+    async with call.read() as view:
+        row = await view.row(sql, call.target.id)
+    if row is None:
+        raise Missing("Instance")
+    return answer({"works": list(row["isolation"]), "lacks": list(row["isolation_lacks"])})
 
 
 async def check_health(call: Call) -> Response[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from controlplane.api import computed, links, named_urls, options, visibility
+from controlplane.api import computed, links, named_urls, options, resolved_environment, visibility
 from controlplane.api.installation import install_uuid
 from controlplane.api.resource_ids import SHARED, ansible_id, type_of
 from controlplane.api.tables import known, table_of
@@ -45,6 +45,8 @@ async def page(
     resource = RESOURCES[kind]
     values = await computed.columns(view, kind, rows)
     more = await computed.summaries(view, kind, rows)
+    if detail:
+        await resolved_environment.add(view, kind, rows, more)
     found = await _referenced(view, resource, rows)
     names = await _named(view, resource, rows) if detail else {}
     installed = await install_uuid(view) if kind in SHARED else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from controlplane.domain.isolation import Environments
-from controlplane.shell.read_model import View
+from controlplane.shell.read_model import Row, View
 from schemas.events.job import (
     Environment,
     JobLaunched,
@@ -29,7 +29,10 @@ async def settled(view: View, launched: JobLaunched) -> JobLaunched:
         launched.organization,
         inventory_of(record),
     )
-    return msgspec.structs.replace(launched, environment=found)
+    if found is None:
+        return launched
+    kept = Environment(**{name: found[name] for name in Environment.__struct_fields__})
+    return msgspec.structs.replace(launched, environment=kept)
 
 
 async def resolved(
@@ -38,7 +41,7 @@ async def resolved(
     project: int | None,
     organization: int | None,
     inventory: int | None,
-) -> Environment | None:
+) -> Row | None:
     """Return the environment that holds for a job; None: that of its runner."""
     row = await view.named_row("environment_choices", project, organization, inventory, DEFAULT)
     choices = dict(row) if row is not None else {}
@@ -47,7 +50,4 @@ async def resolved(
     number = Environments(**choices, job=chosen, installation=installation).resolved()
     if number is None:
         return None
-    found = await view.named_row("environment_for_launch", number)
-    if found is None:
-        return None
-    return Environment(**{name: found[name] for name in Environment.__struct_fields__})
+    return await view.named_row("environment_for_launch", number)

@@ -206,4 +206,5 @@ select
     (select "value" from "setting" where "name" = $4::text) as "installation"
 
 -- name: environment_for_launch
-select "id", "name", "image", "pull", "credential" from "execution_environment" where "id" = $1
+select "id", "name", "description", "image", "pull", "credential"
+from "execution_environment" where "id" = $1

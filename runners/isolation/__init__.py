@@ -5,6 +5,9 @@
 | ``abilities`` | finds out, once, what works on this machine |
 | ``plan`` | decides how an attempt runs here (pure) |
 | ``container``, ``sandbox`` | the command line that a job's command is put behind |
-| ``images`` | pulls an execution environment's image, ends what a container left |
+| ``sight`` | what of the machine a job sees |
+| ``around`` | what the supervisor does before and after the run |
+| ``images`` | pulls an execution environment's image, removes containers |
 | ``limits`` | control groups |
+| ``remains`` | removes what is left of attempts whose supervisor died |
 """

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
-from runners.isolation import container, images, limits, sandbox
+from runners.isolation import container, limits, sandbox
 from runners.isolation.plan import CONTAINER, LIMITS, SANDBOX, Abilities, Engine, Groups
-from runners.process_tree import place_of
 
 WORDS_MAX = 400
 
@@ -23,16 +21,6 @@ def detect(allowed: Collection[str], engine: str, env: Mapping[str, str]) -> Abi
         groups=_groups(lacking) if LIMITS in allowed else None,
         lacking=tuple(lacking),
     )
-
-
-def clear(able: Abilities, jobs: Path) -> None:
-    """Remove what jobs of this deployment left that are no more: containers, control groups."""
-    if able.engine is not None:
-        for name in images.left(able.engine, f"{container.LABEL}={place_of(jobs / '_')}"):
-            if not (jobs / name.rpartition(f"{place_of(jobs / '_')}-")[2]).exists():
-                images.remove(able.engine, name)
-    if able.groups is not None:
-        limits.sweep(able.groups, jobs)
 
 
 def _engine(name: str, env: Mapping[str, str], lacking: list[str]) -> Engine | None:

@@ -45,6 +45,15 @@ def settle(job: Preparation) -> None:
         select.select([], [], [], _PAUSE_S)
 
 
+def limit_met(job: Preparation, status: str) -> str:
+    """Return the limit that a job which did not succeed has met; empty when it met none."""
+    isolation = job.spec.isolation
+    if status == "successful" or not limits.memory_was_short(isolation, job.dir):
+        return ""
+    megabytes = isolation.limits.memory_bytes // (1024 * 1024)
+    return f"A process of the job was ended: together they may use {megabytes} MB of memory"
+
+
 def explained(job: Preparation, rc: int | None) -> str:
     """Return why a container did not come to run its command; empty when it did."""
     isolation = job.spec.isolation

@@ -48,15 +48,35 @@ def enter(isolation: Isolation, job_dir: Path) -> None:
         (directory / _PROCESSES).write_text(str(os.getpid()))
 
 
+def memory_was_short(isolation: Isolation, job_dir: Path) -> bool:
+    """Tell whether the kernel has ended a process of a job for want of memory."""
+    directory = _directories(isolation, job_dir).get("memory")
+    if directory is None or isolation.groups is None:
+        return False
+    events = "memory.events" if isolation.groups.unified else "memory.oom_control"
+    try:
+        lines = (directory / events).read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+
 def leave(isolation: Isolation, job_dir: Path) -> None:
     """Leave the job's groups, which are empty then, and remove them."""
     groups = isolation.groups
-    for controller, directory in _directories(isolation, job_dir).items():
-        if groups is None or not directory.exists():
-            continue
+    if groups is None:
+        return
+    for controller in _directories(isolation, job_dir):
         home = groups.home or groups.parents[controller]
         with contextlib.suppress(OSError):
             Path(home, _PROCESSES).write_text(str(os.getpid()))
+    remove(isolation, job_dir)
+
+
+def remove(isolation: Isolation, job_dir: Path) -> None:
+    """Remove the groups of a job that has ended; those that are not empty stay."""
+    for directory in _directories(isolation, job_dir).values():
+        with contextlib.suppress(OSError):
             directory.rmdir()
 
 

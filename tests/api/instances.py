@@ -28,7 +28,9 @@ async def append(stack: Stack, subject: str, projection: str, *events: Event) ->
     return position
 
 
-async def add_instance(stack: Stack, hostname: str, groups: Sequence[str] = ("default",)) -> int:
+async def add_instance(
+    stack: Stack, hostname: str, groups: Sequence[str] = ("default",), **more: Any
+) -> int:
     """Register an instance of 4 processors and 8 GiB; returns its id."""
     number = (await stack.services.numbers.take("instance"))[0]
     event = InstanceRegistered(
@@ -41,6 +43,7 @@ async def add_instance(stack: Stack, hostname: str, groups: Sequence[str] = ("de
         memory=8 * 1024**3,
         version="1",
         at=clock.now(),
+        **more,
     )
     await append(stack, subjects.config("instance", number), "config", event)
     return number

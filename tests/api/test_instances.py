@@ -48,6 +48,20 @@ async def test_health_is_what_the_runner_last_reported(stack: Stack) -> None:
         assert gone.status_code == 404, method
 
 
+async def test_an_instance_tells_what_of_isolation_works(stack: Stack) -> None:
+    """As its runner found it, to who may see the instance; another registration changes it."""
+    facts = {"isolation": ("sandbox",), "isolation_lacks": ("container: podman is missing",)}
+    number = await add_instance(stack, "boxed", **facts)
+    url = f"/api/playlog/instances/{number}/isolation/"
+    found = await stack.client.get(url)
+    assert found.status_code == 200
+    assert found.json() == {"works": ["sandbox"], "lacks": ["container: podman is missing"]}
+    await stack.add_user("in-boxed")
+    assert (await stack.as_user("in-boxed").get(url)).status_code == 403
+    missing = await stack.client.get("/api/playlog/instances/999999/isolation/")
+    assert missing.status_code == 404
+
+
 async def test_a_share_beyond_every_number_is_named(stack: Stack) -> None:
     """What no float holds is refused like any other wrong share, and changes nothing."""
     url = f"/api/v2/instances/{await add_instance(stack, 'shared')}/"

@@ -231,6 +231,8 @@ async def test_a_job_runs_in_the_nearest_environment(stack: Stack) -> None:
         job = await _launched(stack, made)
         assert job["execution_environment"] == numbers[name], name
         assert job["summary_fields"]["execution_environment"]["name"] == name
+        shown = (await client.get(made["url"])).json()["summary_fields"]["resolved_environment"]
+        assert (shown["name"], shown["image"]) == (name, f"registry.test/{name}:1")
     job = await _launched(stack, made, execution_environment=numbers["of-launch"])
     assert job["execution_environment"] == numbers["of-launch"]
     await _registry(stack, environments["of-launch"], job["id"], made)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runners.isolation import abilities, container
+from runners.isolation import abilities, container, remains
 from runners.isolation.plan import Abilities, Engine, Isolation
 from runners.process_tree import mark_of, place_of
 from runners.spec import Secrets
@@ -110,11 +110,11 @@ def test_a_new_agent_removes_what_is_left(rig: Rig, engine: Engine, able: Abilit
     )
     kept.mkdir()
     dropped.mkdir()
-    abilities.clear(able, rig.dir.parent)
+    remains.clear(able, rig.dir.parent)
     assert len(left(engine, rig)) == 1
     assert (kept.exists(), dropped.exists()) == (True, False)
     shutil.rmtree(rig.dir)
-    abilities.clear(able, rig.dir.parent)
+    remains.clear(able, rig.dir.parent)
     assert left(engine, rig) == []
     assert not kept.exists()
 
@@ -215,11 +215,13 @@ def test_a_job_is_limited(rig: Rig, engine: Engine, able: Abilities, mode: str) 
             f"{{shell: '{hungry}', name: hungry, ignore_errors: true}}",
             f"{{shell: '{many}', name: many, ignore_errors: true}}",
             "{debug: {msg: after}, name: after}",
+            "{fail: {msg: end}, name: end}",
         ),
         isolation=isolation,
     )
     final = rig.run()
-    assert final.status == "successful", rig.stdout()
+    assert final.status == "failed", rig.stdout()
+    assert final.explanation.endswith("together they may use 256 MB of memory")
     (ate,) = rig.results("runner_on_failed", "hungry")
     assert ate["rc"] in {-9, 137}
     (forked,) = rig.results("runner_on_failed", "many")
