@@ -74,7 +74,8 @@ def unpack(archive: Path, tree: Path, url: str) -> None:
             with tarfile.open(archive) as content:
                 _unpack(_tar_members(content), tree, url)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
-        raise ToolFailed(f"{url} is no archive that can be unpacked: {error}") from error
+        why = str(error).partition("\n")[0].rstrip(":")
+        raise ToolFailed(f"{url} is no archive that can be unpacked: {why}") from error
 
 
 class _Member(Struct, frozen=True, kw_only=True):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+
+from runners.preparation import Unrunnable
+from runners.trees import Trees
 
 CACHE_DIR = "content-cache"
 CACHE_BYTES_MAX = 4 * 1024**3
@@ -26,13 +29,46 @@ class ContentMissing(Exception):
 class ContentCache:
     """Least recently used content goes first."""
 
-    def __init__(self, data: Path, fetch: Fetch, bytes_max: int = CACHE_BYTES_MAX) -> None:
-        """Keep at most ``bytes_max`` below ``data``; the newest content stays, however large."""
+    def __init__(
+        self,
+        data: Path,
+        fetch: Fetch,
+        bytes_max: int = CACHE_BYTES_MAX,
+        in_use: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        """Keep at most ``bytes_max`` below ``data``; the newest content stays, however large.
+
+        ``in_use`` tells which trees running jobs see; without it no tree is kept.
+        """
         self._directory = data / CACHE_DIR
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fetch = fetch
         self._bytes_max = bytes_max
         self._turns: dict[str, asyncio.Lock] = {}
+        self._in_use = in_use
+        self._trees = Trees(data, bytes_max) if in_use is not None else None
+
+    async def place_tree(self, digest: str, target: Path) -> None:
+        """Have content unpacked where jobs share it, or copy it to a path where none is shared.
+
+        Raises as ``place``.
+        """
+        trees, in_use = self._trees, self._in_use
+        if trees is None or in_use is None:
+            await self.place(digest, target)
+            return
+        if not _is_digest(digest):
+            raise ContentMissing(f"{digest!r} is no content digest")
+        async with self._turns.setdefault(digest, asyncio.Lock()):
+            if trees.has(digest):
+                return
+            kept = await self._kept(digest)
+            try:
+                await asyncio.to_thread(trees.unpack, digest, kept)
+            except Unrunnable as error:
+                raise ContentMissing(str(error)) from error
+            kept.unlink(missing_ok=True)
+            await asyncio.to_thread(trees.make_room, in_use())
 
     async def place(self, digest: str, target: Path) -> None:
         """Copy content to a path. Raises ContentMissing, and as ``fetch``.
@@ -42,11 +78,16 @@ class ContentCache:
         if not _is_digest(digest):
             raise ContentMissing(f"{digest!r} is no content digest")
         async with self._turns.setdefault(digest, asyncio.Lock()):
-            kept = self._directory / digest
-            if not kept.exists():
-                await self._fetch_one(digest)
-            os.utime(kept)
+            kept = await self._kept(digest)
             await asyncio.to_thread(_copy, kept, target)
+
+    async def _kept(self, digest: str) -> Path:
+        """Return the file of a digest, fetched if need be."""
+        kept = self._directory / digest
+        if not kept.exists():
+            await self._fetch_one(digest)
+        os.utime(kept)
+        return kept
 
     async def keep(self, digest: str, source: Path) -> None:
         """Keep a file that has this digest."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runners.gate import Turn
 from runners.record import Key, Record
+from schemas.work import PlaybookRun
 
 ENDED_REMEMBERED = 4096
 
@@ -82,6 +83,17 @@ class Held:
     def running(self) -> tuple[Key, ...]:
         """Return what is held, sorted."""
         return tuple(sorted(self._reserved))
+
+    def contents(self) -> frozenset[str]:
+        """Return the digests of the trees that held attempts see."""
+        orders = [each.record.order.payload for each in self.attempts.values()]
+        found = [
+            digest
+            for each in orders
+            if isinstance(each, PlaybookRun)
+            for digest in (each.project_content, each.galaxy_content)
+        ]
+        return frozenset(found)
 
     def knows(self, key: Key) -> bool:
         """Tell whether an attempt is held, or was and has ended."""

@@ -16,7 +16,7 @@ from ops.blobs import Blobs
 from ops.sealing import SealingKey
 from ops.settings import Settings, engine_environment
 from ops.telemetry import Tracer
-from runners import register
+from runners import mounts, register
 from runners.agent import Agent, Pace
 from runners.content import ContentCache
 from runners.gate import StartGate
@@ -45,16 +45,17 @@ def run_runner(settings: Settings) -> int:
         except BlockingIOError as error:
             message = f"another runner agent works in {settings.data}"
             raise ValueError(message) from error
+        overlays = mounts.possible(settings.data)
         processes = MachineProcesses()
         processes.start()
         try:
-            uvloop.run(_serve(settings, processes))
+            uvloop.run(_serve(settings, processes, overlays=overlays))
         finally:
             processes.stop()
     return 0
 
 
-async def _serve(settings: Settings, processes: MachineProcesses) -> None:
+async def _serve(settings: Settings, processes: MachineProcesses, *, overlays: bool) -> None:
     creds, closed = settings.nats_creds_file, asyncio.Event()
 
     async def on_reconnect() -> None:
@@ -80,8 +81,11 @@ async def _serve(settings: Settings, processes: MachineProcesses) -> None:
     for each in able.lacking:
         _log.info("isolation.lacking", what=each)
     await asyncio.to_thread(remains.clear, able, settings.data / JOBS_DIR)
+    if not overlays:
+        _log.info("overlays.lacking", what="each job gets a copy of its project")
     watch = JournalWatch()
     blobs = Blobs(connection)
+    held = Held(register.own_capacity(settings.runner_capacity))
     site = Site(
         name=settings.node,
         data=settings.data,
@@ -89,11 +93,13 @@ async def _serve(settings: Settings, processes: MachineProcesses) -> None:
         connect_as=connect_as,
         processes=processes,
         watch=watch,
-        content=ContentCache(settings.data, blobs.get_file),
+        content=ContentCache(
+            settings.data, blobs.get_file, in_use=held.contents if overlays else None
+        ),
         blobs=blobs,
         key=SealingKey.load_or_create(settings.data / "runner" / "key"),
         gate=StartGate(),
-        held=Held(register.own_capacity(settings.runner_capacity)),
+        held=held,
         tracer=Tracer("runner", settings.otlp_endpoint),
         abilities=able,
         journal_bytes_max=settings.journal_bytes_max,

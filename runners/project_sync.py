@@ -16,13 +16,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from ops.playbook_files import offered
-from runners import archive_source, galaxy, git_source, signature, svn_source
+from runners import archive_source, archives, galaxy, git_source, signature, svn_source
 from runners.ending import Ending
 from runners.git_remote import Refused
 from runners.journal import JournalWriter
 from runners.preparation import Preparation
 from runners.spec import CONTENT_FILE
-from runners.steps import project
 from runners.told_play import ToldPlay
 from runners.tool import CONTENT_BYTES_MAX, ToolFailed, too_large
 
@@ -104,7 +103,7 @@ def _examine(job: Preparation, archive: Path, digest: str, play: ToldPlay, endin
         return ""
     tree = job.dir / "tmp" / "tree"
     tree.mkdir()
-    project.unpack(archive, tree)
+    archives.unpack(archive, tree)
     if job.spec.validate:
         signature.verify(job, tree, play, ending)
     installed = galaxy.install(job, tree, digest, play, ending) if _requires(archive) else ""
@@ -123,7 +122,7 @@ def _packed(archive: Path) -> str:
     with tarfile.open(archive) as content:
         for member in content:
             count += member.isfile()
-            if member.issym() and project.leads_outside(member):
+            if member.issym() and archives.leads_outside(member):
                 outside.append(f"{member.name!r} -> {member.linkname!r}")
     text = f"{count} files, {archive.stat().st_size} bytes"
     if outside:

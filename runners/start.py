@@ -17,7 +17,7 @@ from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.inventory_source import INPUT_FILE
 from runners.site import Site
-from runners.spec import CONTENT_FILE, INVENTORY_FILE, Secrets
+from runners.spec import CONTENT_FILE, GALAXY_FILE, INVENTORY_FILE, Secrets
 from runners.zygote_client import SupervisorLost
 from schemas.output import Phase
 from schemas.work import AdHocRun, InventorySync, JobSecrets, Payload, PlaybookRun
@@ -81,8 +81,10 @@ def _looked_up(began: datetime, answered: datetime) -> Phase:
 async def _fetch(site: Site, held: HeldAttempt) -> None:
     for digest, name in _needed(held.record.order.payload):
         target = held.directory / name
+        shared = isinstance(held.record.order.payload, PlaybookRun) and name != INVENTORY_FILE
+        place = site.content.place_tree if shared else site.content.place
         try:
-            await insist("content", functools.partial(site.content.place, digest, target))
+            await insist("content", functools.partial(place, digest, target))
         except ContentMissing as error:
             raise Unstarted("error", f"{_named(name)}: {error}") from error
 
@@ -94,6 +96,7 @@ def _needed(payload: Payload) -> tuple[tuple[str, str], ...]:
             return (
                 (payload.project_content, CONTENT_FILE),
                 (payload.inventory_content, INVENTORY_FILE),
+                *([(payload.galaxy_content, GALAXY_FILE)] if payload.galaxy_content else []),
             )
         case AdHocRun():
             return ((payload.inventory_content, INVENTORY_FILE),)
@@ -110,7 +113,14 @@ async def _turn(site: Site, held: HeldAttempt) -> None:
 
 
 def _named(file: str) -> str:
-    return "The project's content" if file == CONTENT_FILE else "The inventory"
+    return _NAMES[file]
+
+
+_NAMES = {
+    CONTENT_FILE: "The project's content",
+    GALAXY_FILE: "What the project requires",
+    INVENTORY_FILE: "The inventory",
+}
 
 
 async def _unless_canceled(held: HeldAttempt, fetching: Coroutine[Any, Any, T]) -> T:

@@ -71,6 +71,7 @@ def run(
             out, err = process.communicate(stdin, timeout=POLL_S)
             break
         except subprocess.TimeoutExpired:
+            stdin = None  # it is on its way and taken only once
             if ending.end_if_due():
                 raise Stopped from None
     if ending.due():

@@ -24,5 +24,7 @@ TIERS = {
     "netns": Tier(program="ip", package="iproute2"),
     "bwrap": Tier(program="bwrap", package="bubblewrap"),
     "podman": Tier(program="podman", package="podman"),
+    "svn": Tier(program="svn", package="subversion"),
+    "gpg": Tier(program="gpg", package="gnupg"),
     "slapd": Tier(program="slapd", package="slapd"),
 }

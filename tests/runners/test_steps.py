@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runners import redact
+from runners import archives, redact
 from runners.environment import HIDDEN, shown
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import JobSpec, Secrets, read_spec, write_spec
@@ -133,13 +133,13 @@ def test_unpacking_stays_inside(tmp_path: Path) -> None:
         member = tarfile.TarInfo("site.yml")
         archive.addfile(member, io.BytesIO())
     (tmp_path / "links.tar").write_bytes(buffer.getvalue())
-    project.unpack(tmp_path / "links.tar", tmp_path / "a")
+    archives.unpack(tmp_path / "links.tar", tmp_path / "a")
     assert sorted(each.name for each in (tmp_path / "a").iterdir()) == ["in", "site.yml"]
     (tmp_path / "up.tar").write_bytes(tar_of({"../up": "x"}))
     with pytest.raises(Unrunnable, match="cannot be unpacked"):
-        project.unpack(tmp_path / "up.tar", tmp_path / "b")
+        archives.unpack(tmp_path / "up.tar", tmp_path / "b")
     with pytest.raises(Unrunnable, match="not on this runner"):
-        project.unpack(tmp_path / "none.tar", tmp_path / "c")
+        archives.unpack(tmp_path / "none.tar", tmp_path / "c")
 
 
 def test_inventory_is_a_script(job: Preparation) -> None:

@@ -1,0 +1,106 @@
+"""What a project requires is installed once, from servers that its organization names."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runners.galaxy import CACHE_DIR
+from runners.spec import GALAXY_FILE, GalaxyServer, Secrets
+from tests.runners.rig import Rig
+from tests.runners.serving import Web, galaxy_api, serving, tar_gz
+from tests.runners.test_project_sync import Repository, failed, update
+
+META = "galaxy_info: {author: a, description: d, license: MIT, min_ansible_version: '2.9'}\n"
+TOKEN = "galaxy-token-1"
+COLLECTION_TASK = "Fetch galaxy collections from collections/requirements.(yml/yaml)"
+BOTH: dict[str, Any] = {"roles_enabled": True, "collections_enabled": True}
+
+
+def servers(web: Web, token: str = TOKEN) -> Secrets:
+    """Return what names a Galaxy server."""
+    return Secrets(galaxy=(GalaxyServer(url=f"{web.url}/api/", token=token),))
+
+
+def installed(rig: Rig) -> list[str]:
+    """Return what an update leaves of roles and collections."""
+    with tarfile.open(rig.dir / GALAXY_FILE) as archive:
+        return [each for each in archive.getnames() if each.endswith("main.yml")]
+
+
+def test_requirements_are_installed_once(new_rig: Callable[[], Rig], tmp_path: Path) -> None:
+    """A collection of a server that wants a token, roles of git and of an archive; told by task.
+
+    A second project with the same requirements asks nobody. The token is nowhere to be read.
+    """
+    role = Repository(tmp_path / "role")
+    role.commit(tasks__main_yml="- debug: {msg: git role}\n", meta__main_yml=META)
+    with serving(Web(login=f"Token {TOKEN}")) as web, serving(Web()) as plain:
+        galaxy_api(web, "acme", "tools")
+        packed = {"packed/tasks/main.yml": b"[]\n", "packed/meta/main.yml": META.encode()}
+        plain.files["/packed.tar.gz"] = tar_gz(packed)
+        wanted = {
+            "site_yml": "- hosts: all\n",
+            "collections__requirements_yml": "collections:\n  - name: acme.tools\n",
+            "roles__requirements_yml": (
+                f"- src: git+{role.path.as_uri()}\n  name: fromgit\n"
+                f"- src: {plain.url}/packed.tar.gz\n  name: packed\n"
+            ),
+        }
+        origin, other = Repository(tmp_path / "origin"), Repository(tmp_path / "other")
+        origin.commit(**wanted)
+        other.commit(**wanted, more_yml="- hosts: all\n")
+        first = new_rig()
+        final = update(first, origin.path.as_uri(), servers(web), **BOTH)
+        assert final.status == "successful", final.explanation
+        assert set(installed(first)) >= {
+            "requirements_collections/ansible_collections/acme/tools/roles/greet/tasks/main.yml",
+            "requirements_roles/fromgit/tasks/main.yml",
+            "requirements_roles/packed/tasks/main.yml",
+        }
+        assert first.results("runner_on_ok", COLLECTION_TASK)[0]["changed"] is True
+        asked = len(web.asked)
+        second = new_rig()
+        again = update(second, other.path.as_uri(), servers(web), **BOTH)
+        assert (again.status, again.galaxy_sha256) == ("successful", final.galaxy_sha256)
+        assert second.results("runner_on_ok", COLLECTION_TASK)[0]["changed"] is False
+        assert len(web.asked) == asked
+        refused = new_rig()
+        change = {"scm_delete_first": True, **BOTH}
+        wrong = update(refused, origin.path.as_uri(), servers(web, "wrong-token-1"), **change)
+        assert "collections/requirements.yml asks for cannot be installed" in failed(refused, wrong)
+    for rig in (first, second, refused):
+        assert TOKEN.encode() not in rig.raw()
+        assert b"wrong-token-1" not in rig.raw()
+
+
+def test_a_collection_that_does_not_exist_is_named(rig: Rig, tmp_path: Path) -> None:
+    """The update fails with its name, and leaves nothing that would count as installed."""
+    origin = Repository(tmp_path / "origin")
+    origin.commit(site_yml="- hosts: all\n", requirements_yml="collections:\n  - nobody.nothing\n")
+    with serving(Web()) as web:
+        web.files["/api/"] = b'{"available_versions": {"v3": "v3/"}}'
+        final = update(rig, origin.path.as_uri(), servers(web), **BOTH)
+    told = failed(rig, final)
+    assert "What requirements.yml asks for cannot be installed" in told
+    assert "nobody.nothing" in told
+    assert list((tmp_path / CACHE_DIR).glob("*.tar")) == []
+
+
+@pytest.mark.parametrize("change", [{}, {"collections_enabled": True}])
+def test_nothing_is_installed_that_is_switched_off(
+    rig: Rig, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Without servers, or with the settings off, an update warns as AWX does."""
+    origin = Repository(tmp_path / "origin")
+    origin.commit(
+        site_yml="- hosts: all\n", collections__requirements_yml="collections: [acme.tools]\n"
+    )
+    final = update(rig, origin.path.as_uri(), **change)
+    assert (final.status, final.galaxy_sha256) == ("successful", "")
+    (told,) = rig.results("runner_on_ok", "Warn about disabled content sync")
+    assert told["msg"].startswith("Collection and role syncing disabled.")
