@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
+from runners import archives
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import CONTENT_FILE, write_private
-from runners.steps import project
 
 ENV_KEPT = frozenset({"HOME", "USER", "_", "TERM", "PATH"})
 """Variables that an inventory source cannot set (AWX's INV_ENV_VARIABLE_BLOCKED)."""
@@ -76,7 +76,7 @@ def prepared(job: Preparation) -> Source:
 
 def _within_project(job: Preparation) -> Source:
     root = job.invocation.project
-    project.unpack(job.dir / CONTENT_FILE, root)
+    archives.unpack(job.dir / CONTENT_FILE, root)
     named = job.spec.source_path
     path = (root / named.lstrip("/")).resolve() if named else root.resolve()
     if not path.is_relative_to(root.resolve()):
