@@ -142,6 +142,14 @@ _DDL = (
         " text text NOT NULL, PRIMARY KEY (job, position, part))"
     ),
     (
+        "CREATE TABLE workflow_job_node (id bigint PRIMARY KEY, created timestamptz NOT NULL,"
+        " modified timestamptz NOT NULL, workflow_job bigint NOT NULL, number integer NOT NULL,"
+        " unified_job_template bigint, job bigint,"
+        " do_not_run boolean NOT NULL DEFAULT false)"
+    ),
+    "CREATE INDEX ON workflow_job_node (workflow_job, number)",
+    "CREATE INDEX ON workflow_job_node (job) WHERE job IS NOT NULL",
+    (
         "CREATE TABLE template_status (template bigint PRIMARY KEY, last_job bigint NOT NULL,"
         " current_job bigint, last_job_run timestamptz, last_job_failed boolean NOT NULL,"
         " status text NOT NULL)"
@@ -170,6 +178,16 @@ FROM unified_job AS j
 WHERE j.id = $1 AND t.template = j.unified_job_template_id
   AND NOT (j.kind = 'project_update' AND j.job_type = 'run')
 """
+_NODES = """
+INSERT INTO workflow_job_node (id, created, modified, workflow_job, number, unified_job_template)
+SELECT n.id, $2, $2, $3, n.number, $5 FROM unnest($1::bigint[], $4::integer[]) AS n (id, number)
+"""
+_SPAWNED = """
+UPDATE workflow_job_node SET job = $1, modified = $2 WHERE workflow_job = $3 AND number = $4
+"""
+_NOT_RUN = """
+UPDATE workflow_job_node SET do_not_run = true WHERE workflow_job = $1 AND job IS NULL
+"""
 _CONTENT = """
 INSERT INTO project_content (project, job, revision, content, playbooks, inventory_files)
 SELECT j.project_id, j.id, $2, $3, $4, $5 FROM unified_job AS j
@@ -195,7 +213,13 @@ class Jobs:
 
     def tables(self) -> Sequence[str]:
         """Return its table names."""
-        return ("unified_job", "job_transition", "template_status", "project_content")
+        return (
+            "unified_job",
+            "job_transition",
+            "workflow_job_node",
+            "template_status",
+            "project_content",
+        )
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements of a batch of transitions, in order."""
@@ -329,6 +353,19 @@ def _launched(message: Recorded, event: JobLaunched) -> Iterator[Statement]:
     )
     if event.template is not None and not _is_sync(event.record):
         yield Run(sql=_NEW_STATUS, args=(event.template, event.id, str(Status.PENDING)))
+    yield from _nodes(event)
+
+
+def _nodes(event: JobLaunched) -> Iterator[Statement]:
+    """Keep the nodes of a sliced run, and which job each has."""
+    record = event.record
+    if isinstance(record, WorkflowLaunch) and record.nodes:
+        numbers = list(range(1, len(record.nodes) + 1))
+        args = (list(record.nodes), event.created, event.id, numbers, event.template)
+        yield Run(sql=_NODES, args=args)
+    if isinstance(record, PlaybookLaunch) and event.workflow_job is not None:
+        place = event.workflow_job, record.job_slice_number
+        yield Run(sql=_SPAWNED, args=(event.id, event.created, *place))
 
 
 _COPIED: Mapping[type, tuple[str, ...]] = {
@@ -407,6 +444,7 @@ def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[State
         changes |= {"project_content": event.content, "galaxy_content": event.galaxy}
     yield _update(message, job, changes)
     yield Run(sql=_ENDED_STATUS, args=(job, event.status, event.finished, failed))
+    yield Run(sql=_NOT_RUN, args=(job,))
     if event.content:
         yield Run(
             sql="UPDATE unified_job SET inventory_content = $2"
@@ -427,4 +465,6 @@ def _finished(message: Recorded, job: int, event: JobFinished) -> Iterator[State
 
 def _deleted(job: int) -> Iterator[Statement]:
     yield Run(sql="DELETE FROM job_transition WHERE job = $1", args=(job,))
+    yield Run(sql="DELETE FROM workflow_job_node WHERE workflow_job = $1", args=(job,))
+    yield Run(sql="UPDATE workflow_job_node SET job = NULL WHERE job = $1", args=(job,))
     yield Run(sql="DELETE FROM unified_job WHERE id = $1", args=(job,))

@@ -58,6 +58,8 @@ def _playbook(run: PlaybookRun) -> JobSpec:
         diff_mode=run.diff_mode,
         use_fact_cache=run.use_fact_cache,
         dry_run=run.dry_run,
+        slice_number=run.slice_number,
+        slice_count=run.slice_count,
     )
 
 

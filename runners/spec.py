@@ -92,6 +92,9 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     diff_mode: bool = False
     use_fact_cache: bool = False
     dry_run: bool = False
+    slice_number: int = 0
+    slice_count: int = 1
+    """Of a sliced run: every n-th host, this one of the first n first."""
 
     module_name: str = ""
     module_args: str = ""

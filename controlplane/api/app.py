@@ -36,6 +36,7 @@ from controlplane.api.live_routes import live_handlers
 from controlplane.api.login_routes import login_handlers
 from controlplane.api.login_settings import LoginSettings
 from controlplane.api.metrics_routes import metrics_handlers
+from controlplane.api.node_routes import node_handlers
 from controlplane.api.notification_routes import notification_handlers
 from controlplane.api.oauth_routes import oauth_handlers
 from controlplane.api.openapi import openapi_handlers
@@ -58,6 +59,7 @@ from controlplane.api.template_lists import template_list_handlers
 from controlplane.api.token_routes import token_handlers
 from controlplane.api.unrun_routes import unrun_handlers
 from controlplane.api.webhook_routes import webhook_handlers
+from controlplane.api.workflow_job_routes import workflow_job_handlers
 from controlplane.api.workflow_routes import workflow_handlers
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -127,6 +129,8 @@ def _handlers() -> list[ControllerRouterHandler]:
         *job_handlers(),
         *unrun_handlers(),
         *workflow_handlers(),
+        *workflow_job_handlers(),
+        *node_handlers(),
         *webhook_handlers(),
         *survey_handlers(),
         *schedule_handlers(),

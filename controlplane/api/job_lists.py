@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from controlplane.api import options, pagination, shown_options, visibility
 from controlplane.api.call import Call, answer
 from controlplane.api.guards import LOGIN, needs
-from controlplane.api.job_render import JobExtras, render_job
+from controlplane.api.job_render import JobExtras, elapsed_of, render_job
 from controlplane.api.listing import Within, find
 from controlplane.api.resource_routes import page_of
 from controlplane.api.routing import Endpoint, routes
@@ -21,6 +21,7 @@ from controlplane.api.where import AllOf, Sql
 from controlplane.domain import access
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
+from ops import clock
 from schemas.resource import RESOURCES
 
 SUBLISTS = (
@@ -98,7 +99,6 @@ def job_list_handlers() -> list[HTTPRouteHandler]:
         ("inventory_update", "inventory_updates"),
         ("workflow_job", "workflow_jobs"),
         ("workflow_approval", "workflow_approvals"),
-        ("workflow_job_node", "workflow_job_nodes"),
     ):
         handlers += routes(
             f"/api/v2/{plural}",
@@ -118,12 +118,13 @@ def job_list_handlers() -> list[HTTPRouteHandler]:
             (opt, describe_list(kind)),
         )
     for name, kind in USED:
-        handlers += _used(name, kind)
+        handlers += used_handlers("jobs", "job", name, kind)
     return handlers
 
 
-def _used(name: str, kind: str) -> list[HTTPRouteHandler]:
-    opt = needs("read", "job")
+def used_handlers(plural: str, of: str, name: str, kind: str) -> list[HTTPRouteHandler]:
+    """Return the routes of what jobs of a kind were launched with."""
+    opt = needs("read", of)
     condition = f'{{t}}."id" = any((select j."{name}" from "unified_job" j where j."id" = {{0}})'  # noqa: S608 - names from above
 
     async def show(call: Call) -> Response[Any]:
@@ -133,7 +134,7 @@ def _used(name: str, kind: str) -> list[HTTPRouteHandler]:
     async def describe(_call: Call) -> Response[Any]:
         return answer(options.of_list(RESOURCES[kind], create=False))
 
-    return routes(f"/api/v2/jobs/{{key:str}}/{name}", {"GET": (opt, show)}, (opt, describe))
+    return routes(f"/api/v2/{plural}/{{key:str}}/{name}", {"GET": (opt, show)}, (opt, describe))
 
 
 async def show_job(call: Call) -> Response[Any]:
@@ -264,6 +265,13 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
         found["project", row["id"]] = dict(row)
     for row in await view.of_ids("inventory_sources_of", ids("unified_job_template_id")):
         found["inventory_source", row["id"]] = dict(row)
+    for row in await view.of_ids("workflow_jobs_of", ids("id") if ids("workflow_job_id") else []):
+        found["source_workflow_job", row["id"]] = {
+            "id": row["workflow_job_id"],
+            **{name: row[name] for name in ("name", "description", "status", "failed")},
+            "elapsed": elapsed_of(row, clock.now()),
+            "type": "workflow_job",
+        }
     for row in await view.of_ids("users_of", ids("created_by")):
         found["user", row["id"]] = dict(row)
     for row in await view.of_ids("credentials_of", ids("credential_id")):

@@ -186,6 +186,8 @@ def launched_by(row: Row) -> dict[str, Any]:
         return {}
     if who.get("type") == "user" and who.get("id") is not None:
         return {**who, "url": f"/api/v2/users/{who['id']}/"}
+    if who.get("type") == "workflow_job":
+        return {**who, "url": url_of("workflow_job", who["id"])}
     return who
 
 
@@ -365,6 +367,7 @@ def _related(kind: JobKind, row: Row) -> dict[str, str]:
             for name in ("unified_job_template", own)
         },
         "job_template": ("job_templates", row["job_template_id"]),
+        "source_workflow_job": ("workflow_jobs", row["workflow_job_id"]),
         "source_project": ("projects", row["source_project_id"]),
         "source_project_update": ("project_updates", row["source_project_update_id"]),
         "project_update": ("project_updates", row["project_update_id"]),
@@ -393,6 +396,7 @@ def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
         "credential": ("credential", row["credential_id"]),
         "instance_group": ("instance_group", row["instance_group_id"]),
         "created_by": ("user", row["created_by"]),
+        "source_workflow_job": ("source_workflow_job", row["id"]),
     }
     summary: dict[str, Any] = {
         key: extras.names[pair]

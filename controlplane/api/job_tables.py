@@ -42,6 +42,7 @@ _REFERENCES = (
     ("instance_group", "instance_group", "instance_group_id"),
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
+    ("changed_inventory", "inventory", "changed_inventory_id"),
     ("source_project_update", "project_update", "source_project_update_id"),
     *(
         (name, name, f"{name}_id")
@@ -119,6 +120,8 @@ _SOURCE = "".join(
         '(select j.*, (select g."id" from "instance_group" g where g."name" = j."instance_group")',
         ' as "instance_group_id", j."kind" as "type", case when',
         ' j."kind" = \'project_update\' then j."project_id" end as "updated_project_id",',
+        " case when j.\"kind\" in ('inventory_update', 'ad_hoc_command')",
+        ' then j."inventory_id" end as "changed_inventory_id",',
         f' {_OWN_TEMPLATE}, null::bigint as "schedule_id" from "unified_job" j{{where}})',
     )
 )
@@ -217,14 +220,19 @@ def register_job_tables() -> None:
 
 
 def _workflow_nodes() -> Table:
-    """Return the table of nodes of workflow jobs; there is none before a workflow runs."""
-    columns = (
-        *(f'null::{_SQL_TYPES[base]} as "{name}"' for name, base in _NODE_COLUMNS),
-        *(f'null::bigint as "{name}"' for name, _ in _NODE_REFERENCES),
-    )
+    """Return the table of nodes of workflow jobs: so far those of sliced runs, without prompts."""
+    kept = {"id", "created", "modified", "do_not_run", "job", "workflow_job"}
+    kept.add("unified_job_template")
+    empty = {"identifier": "''::text", "extra_data": "'{}'::text"}
+    empty["all_parents_must_converge"] = "false"
+    columns = [
+        f'{empty.get(name, f"null::{_SQL_TYPES[base]}")} as "{name}"'
+        for name, base in (*_NODE_COLUMNS, *((name, "int") for name, _ in _NODE_REFERENCES))
+        if name not in kept
+    ]
     return Table(
         kind="workflow_job_node",
-        source=f"(select {', '.join(columns)} where false)",
+        source=f'(select n.*, {", ".join(columns)} from "workflow_job_node" n)',  # noqa: S608 - names from above
         verbose="WorkflowJobNode",
         columns={**_columns(_NODE_COLUMNS), **_ids(*(name for name, _ in _NODE_REFERENCES))},
         relations={name: forward(name, table) for name, table in _NODE_REFERENCES},

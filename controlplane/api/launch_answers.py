@@ -106,6 +106,11 @@ async def launched(
     return answer(head, status, headers)
 
 
+def kind_launched(done: Launched) -> str:
+    """Return what a template's launch made: a job, or a workflow job of its slices."""
+    return "job" if done.record is None else str(kind_of(done.record.record))
+
+
 async def caught_up(call: Call, position: int) -> bool:
     """Wait for the read model to hold a job's event; False when that takes too long."""
     within_s = call.services.settings.write_wait_s

@@ -11,7 +11,7 @@ from controlplane.api import options
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest, Missing, Refusal
 from controlplane.api.guards import needs
-from controlplane.api.launch_answers import context_by, launched, once
+from controlplane.api.launch_answers import context_by, kind_launched, launched, once
 from controlplane.api.launch_options import LAUNCH_ACTIONS, launch_info
 from controlplane.api.launch_rights import check_prompts
 from controlplane.api.routing import routes
@@ -71,7 +71,7 @@ async def launch_job(call: Call) -> Response[Any]:
             resolved,
             context,
         )
-    return await launched(call, done, "job", with_ignored=True)
+    return await launched(call, done, kind_launched(done), with_ignored=True)
 
 
 async def ignored_fields(call: Call) -> dict[str, Any]:

@@ -124,7 +124,7 @@ async def run_again(
         facts,
         resolved,
         context_by(call),
-        how=How(launch_type=LaunchType.RELAUNCH, relaunch_of=job["id"]),
+        how=How(launch_type=LaunchType.RELAUNCH, relaunch_of=job["id"], whole=True),
     )
 
 

@@ -23,16 +23,7 @@ NO_SYSTEM_JOBS = "Playlog does not run system jobs yet."
 NO_WORKFLOWS = "Playlog does not run workflows yet."
 _READ: tuple[Method, ...] = ("GET",)
 _ACT: tuple[Method, ...] = ("GET", "POST")
-_NODE_LISTS = ("success_nodes", "failure_nodes", "always_nodes", "credentials", "labels")
 _BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
-    "workflow_job": (
-        "workflow_jobs",
-        {"workflow_nodes": _READ, "labels": _READ, "relaunch": _ACT},
-    ),
-    "workflow_job_node": (
-        "workflow_job_nodes",
-        {**dict.fromkeys(_NODE_LISTS, _READ), "instance_groups": _ACT},
-    ),
     "workflow_approval": (
         "workflow_approvals",
         {"approve": _ACT, "deny": _ACT},
@@ -41,7 +32,6 @@ _BELOW: Mapping[str, tuple[str, Mapping[str, tuple[Method, ...]]]] = {
 """Kind to its plural and the methods of what stands below one of it."""
 _DETAILED: Mapping[str, tuple[Method, ...]] = {
     "workflow_approval": ("GET", "DELETE"),
-    "workflow_job_node": _READ,
 }
 """Kinds whose details stand here too, with their methods."""
 

@@ -179,7 +179,7 @@ async def call_back(call: Call) -> Response[Any]:
             facts,
             msgspec.structs.replace(resolved, record=record),
             context_of(Actor(kind="process", name="callback")),
-            how=How(launch_type=LaunchType.CALLBACK, launched_by=_itself(template)),
+            how=How(launch_type=LaunchType.CALLBACK, launched_by=_itself(template), whole=True),
         )
     await _seen(call, done)
     return empty(201, {"Location": url_of("job", done.job)})

@@ -314,6 +314,8 @@ DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
         "read": (
             ("job_template", "job_template", "see_jobs"),
             ("updated_project", "project", "read"),
+            ("workflow_job_template", "workflow_job_template", "read"),
+            ("changed_inventory", "inventory", "read"),
             ("organization", "organization", "edit"),
             ("organization", "organization", "audit"),
         ),
@@ -336,7 +338,7 @@ OWN: dict[str, dict[str, tuple[Source, ...]]] = {
 """Verb to grants that suffice for what one has started oneself."""
 
 CREATORS: dict[str, frozenset[str]] = {
-    "job": frozenset({"cancel"}),
+    **dict.fromkeys(("job", "workflow_job"), frozenset({"cancel"})),
     "schedule": frozenset({"edit", "delete"}),
 }
 """Kind to what its creator may do as long as he may read it."""

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 from controlplane.domain import instance, placement
 from controlplane.domain.instance import InstanceState
 from controlplane.domain.isolation import able, lacking, needs
-from controlplane.domain.job import INITIAL, JobState, evolve
+from controlplane.domain.job import INITIAL, JobState, evolve, run_by_runner
 from controlplane.domain.placement import Held, RunnerFacts, Waiting
 from schemas.envelope import Recorded
 from schemas.events.instance import (
@@ -28,7 +28,6 @@ from schemas.events.instance import (
     InstanceUnavailable,
 )
 from schemas.events.job import (
-    RUN_BY_RUNNERS,
     InventoryUpdateLaunch,
     JobLaunched,
     JobPlaced,
@@ -249,7 +248,7 @@ class Board(Struct, kw_only=True):
         for job, state in self.active.items():
             if state.status is not Status.PENDING or state.cancel_requested:
                 continue
-            if kind_of(_launched(state).record) in RUN_BY_RUNNERS:
+            if run_by_runner(state):
                 yield job, state
 
     def decisions(self, now: datetime) -> tuple[placement.Decision, ...]:
@@ -263,7 +262,7 @@ class Board(Struct, kw_only=True):
         held = [
             held_of(state)
             for state in self.active.values()
-            if state.status in (Status.WAITING, Status.RUNNING)
+            if state.status in (Status.WAITING, Status.RUNNING) and run_by_runner(state)
         ]
         runners = [
             RunnerFacts(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from controlplane.domain.board import Board
+from controlplane.domain.job import run_by_runner
 from controlplane.domain.loss import Key, Present
 from schemas.status import Status
 
@@ -56,7 +57,7 @@ class Deliveries:
     @staticmethod
     def _requested(board: Board) -> Iterator[Delivery]:
         for job, state in board.active.items():
-            if state.cancel_requested and state.runner is not None:
+            if state.cancel_requested and state.runner is not None and run_by_runner(state):
                 yield Delivery(
                     job=job,
                     attempt=state.attempt,

@@ -16,6 +16,7 @@ from msgspec import Struct
 from controlplane.domain.decider import Decider
 from controlplane.domain.errors import NotFound, Refused
 from schemas.events.job import (
+    RUN_BY_RUNNERS,
     InventoryUpdateLaunch,
     JobCancelDelivered,
     JobCancelRequested,
@@ -31,6 +32,7 @@ from schemas.events.job import (
     JobRecovered,
     JobRequeued,
     JobStarted,
+    kind_of,
 )
 from schemas.output import AttemptFinished
 from schemas.status import ACTIVE, TERMINAL, Status
@@ -100,6 +102,21 @@ class Withdraw(Struct, frozen=True, kw_only=True):
 
     attempt: int
     explanation: str
+
+
+class Begin(Struct, frozen=True, kw_only=True):
+    """The control plane itself takes up a job that no runner runs."""
+
+    runner: str
+    at: datetime
+
+
+class Conclude(Struct, frozen=True, kw_only=True):
+    """A job that the control plane runs itself, and that reports nothing, has come to its end."""
+
+    status: Status
+    at: datetime
+    explanation: str = ""
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -188,6 +205,8 @@ JobCommand = (
     | Hold
     | Place
     | Withdraw
+    | Begin
+    | Conclude
     | Claim
     | ReportStarted
     | ReportFinished
@@ -207,6 +226,12 @@ UNASKED = "The job was told to end on its runner, though nobody had canceled it.
 CANNOT_DELETE = {"detail": "Cannot delete running job resource."}
 
 
+def run_by_runner(state: JobState) -> bool:
+    """True for a job of a kind that runners run; the control plane runs the others itself."""
+    launched = state.launched
+    return launched is not None and kind_of(launched.record) in RUN_BY_RUNNERS
+
+
 def decide(command: JobCommand, state: JobState) -> tuple[JobEvent, ...]:
     """Return what a command leads to; raises NotFound or Refused and nothing else."""
     if isinstance(command, Launch):
@@ -214,7 +239,7 @@ def decide(command: JobCommand, state: JobState) -> tuple[JobEvent, ...]:
     if state.launched is None or state.deleted:
         raise NotFound("Unified Job")
     match command:
-        case Hold() | Place() | Withdraw() | Claim():
+        case Hold() | Place() | Withdraw() | Claim() | Begin() | Conclude():
             return _decide_placement(command, state)
         case ReportStarted() | ReportFinished():
             return _decide_report(command, state)
@@ -289,7 +314,7 @@ JOB: Decider[JobCommand, JobEvent, JobState] = Decider(
 
 
 def _decide_placement(
-    command: Hold | Place | Withdraw | Claim, state: JobState
+    command: Hold | Place | Withdraw | Claim | Begin | Conclude, state: JobState
 ) -> tuple[JobEvent, ...]:
     match command:
         case Hold():
@@ -321,6 +346,37 @@ def _decide_placement(
             return (JobRequeued(attempt=state.attempt, explanation=command.explanation),)
         case Claim():
             return _claim(command, state)
+        case Begin() | Conclude():
+            return _decide_own(command, state)
+
+
+def _decide_own(command: Begin | Conclude, state: JobState) -> tuple[JobEvent, ...]:
+    """Decide about a job of the control plane's own; a runner's is left alone."""
+    if run_by_runner(state):
+        return ()
+    match command:
+        case Begin():
+            if state.status is not Status.PENDING or state.cancel_requested:
+                return ()
+            attempt, runner = state.attempt + 1, command.runner
+            return (
+                JobPlaced(attempt=attempt, group="", work_class=1),
+                JobClaimed(attempt=attempt, runner=runner),
+                JobStarted(attempt=attempt, runner=runner, at=command.at),
+            )
+        case Conclude():
+            if not state.active or not state.started:
+                return ()
+            canceled = command.status is Status.CANCELED
+            explanation = state.cancel_explanation if canceled else command.explanation
+            return (
+                JobFinished(
+                    status=str(command.status),
+                    finished=command.at,
+                    attempt=state.attempt,
+                    explanation=explanation,
+                ),
+            )
 
 
 def _claim(command: Claim, state: JobState) -> tuple[JobEvent, ...]:

@@ -9,7 +9,7 @@ import msgspec
 
 from controlplane.domain.board import Board
 from controlplane.domain.instance import MarkAvailable, MarkUnavailable
-from controlplane.domain.job import GiveUp, JobState, MarkLost, MarkRecovered
+from controlplane.domain.job import GiveUp, JobState, MarkLost, MarkRecovered, run_by_runner
 from controlplane.domain.reporting import Heard
 
 UNKNOWN_GRACE_S = 30.0
@@ -54,7 +54,7 @@ class LossWatch:
         held = {
             (job, state.attempt): state
             for job, state in board.active.items()
-            if state.runner is not None
+            if state.runner is not None and run_by_runner(state)
         }
         self._missed = {key: since for key, since in self._missed.items() if key in held}
         for key, state in held.items():

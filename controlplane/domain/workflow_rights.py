@@ -25,11 +25,19 @@ WORKFLOW_DELEGATES: dict[str, dict[str, tuple[tuple[str, str, str], ...]]] = {
     "workflow_job": {
         "read": (
             ("workflow_job_template", "workflow_job_template", "read"),
+            ("job_template", "job_template", "see_jobs"),
             ("organization", "organization", "edit"),
             ("organization", "organization", "audit"),
         ),
-        "start": (("workflow_job_template", "workflow_job_template", "start"),),
-        "cancel": (("workflow_job_template", "workflow_job_template", "edit"),),
+        "start": (
+            ("workflow_job_template", "workflow_job_template", "start"),
+            ("job_template", "job_template", "start"),
+        ),
+        "cancel": (
+            ("workflow_job_template", "workflow_job_template", "edit"),
+            ("job_template", "job_template", "edit"),
+            ("organization", "organization", "edit"),
+        ),
         "delete": (("organization", "organization", "edit"),),
     },
     "workflow_job_node": {"read": (("workflow_job", "workflow_job", "read"),)},

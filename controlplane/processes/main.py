@@ -19,6 +19,7 @@ from controlplane.processes.lost_runners import LostRunners
 from controlplane.processes.project_updates import ProjectUpdates
 from controlplane.processes.registry import Registry
 from controlplane.processes.runner_reports import RunnerReports
+from controlplane.processes.slices import Slices
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
@@ -45,6 +46,7 @@ def loops() -> tuple[Loop, ...]:
         ProjectUpdates(),
         InventoryImports(),
         Erasures(),
+        Slices(),
     )
 
 

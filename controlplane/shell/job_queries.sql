@@ -126,6 +126,19 @@ from "credential" c where c."id" = any($1::bigint[])
 -- name: labels_of
 select "id", "name" from "label" where "id" = any($1::bigint[])
 
+-- name: jobs_of_nodes
+select "id", "kind", "name", "description", "status", "failed", "started", "finished"
+from "unified_job" where "id" = any($1::bigint[])
+
+-- name: templates_of_nodes
+select "id", "name", "description" from "job_template" where "id" = any($1::bigint[])
+
+-- name: workflow_jobs_of
+select j."id", n."id" as "workflow_job_id", n."name", n."description", n."status", n."failed",
+       n."started", n."finished"
+from "unified_job" j join "unified_job" n on n."id" = j."workflow_job_id"
+where j."id" = any($1::bigint[])
+
 -- name: job_events_page
 select * from "job_event" e
 where e."id" between $1 and $2 and e."job_day" = $3

@@ -39,6 +39,8 @@ class How(Struct, frozen=True, kw_only=True):
     relaunch_of: int | None = None
     launched_by: NamedRef | None = None
     """What launched it when nobody did: the template itself, for webhooks and callbacks."""
+    whole: bool = False
+    """Never sliced: one job, whatever the template says."""
 
 
 BY_HAND = How()

@@ -6,7 +6,7 @@ import msgspec
 import nats.errors
 from nats.js.errors import Error as JetStreamError
 
-from controlplane.domain import launch
+from controlplane.domain import launch, slicing
 from controlplane.domain.errors import Unavailable
 from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
@@ -20,11 +20,12 @@ from controlplane.shell.launch_tools import (
     LaunchTools,
     refuse_when_stopped,
 )
+from controlplane.shell.numbers import UNIFIED_JOB, WORKFLOW_JOB_NODE
 from controlplane.shell.read_model import View
 from controlplane.shell.transact import transact
 from schemas import subjects
 from schemas.envelope import Context
-from schemas.events.job import JobLaunched, NamedRef
+from schemas.events.job import JobLaunched, NamedRef, PlaybookLaunch
 
 
 async def launch_template(
@@ -74,6 +75,7 @@ async def launch_template(
         waits_for=(*needed.waits_for, *updates),
     )
     launched = await environments.settled(view, launched)
+    launched = await _sliced(tools, launched, how)
     done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
     return Launched(
         job=job,
@@ -94,3 +96,19 @@ async def content_of(
         return await inventory_content(tools.blobs, view, inventory, tools.smart_hosts)
     except (nats.errors.Error, JetStreamError, TimeoutError) as error:
         raise Unavailable("The content store is not available.") from error
+
+
+async def _sliced(tools: LaunchTools, launched: JobLaunched, how: How) -> JobLaunched:
+    """Return the sliced run that stands for a launch on several slices; else the launch itself."""
+    record = launched.record
+    if not isinstance(record, PlaybookLaunch) or record.job_slice_count <= 1:
+        return launched
+    if record.job_slice_number or record.dry_run:
+        return launched
+    count = slicing.effective_count(record.job_slice_count, record.host_count)
+    if count == 1 or how.whole:
+        whole = msgspec.structs.replace(record, job_slice_count=1)
+        return msgspec.structs.replace(launched, record=whole)
+    jobs = await tools.numbers.take(UNIFIED_JOB, count)
+    nodes = await tools.numbers.take(WORKFLOW_JOB_NODE, count)
+    return slicing.sliced(launched, jobs, nodes)

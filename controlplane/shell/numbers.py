@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -14,13 +15,15 @@ from controlplane.domain.errors import Unavailable
 from controlplane.shell.event_store import EventStore
 from ops import direct
 from schemas import subjects
-from schemas.events.job import JobLaunched
+from schemas.events.job import JobLaunched, WorkflowLaunch
 from schemas.events.resource import ResourceCreated
+from schemas.registry import Event
 from schemas.resource import RESOURCES
 from schemas.streams import CONFIG, IDS, JOBS
 
 TIMEOUT_S = 5.0
 UNIFIED_JOB = "unified_job"
+WORKFLOW_JOB_NODE = "workflow_job_node"
 SKIPPED = 100_000
 """Ids of a sequence that may have been allotted in a part of the log that was lost."""
 TRIES = 2
@@ -117,13 +120,19 @@ class Numbers:
         for stream in (CONFIG.name, JOBS.name):
             async for record in store.read(stream, 1, await store.last_sequence(stream)):
                 for event in record.events:
-                    match event:
-                        case ResourceCreated(kind=kind, id=number):
-                            sequence = RESOURCES[kind].sequence
-                        case JobLaunched(id=number):
-                            sequence = UNIFIED_JOB
-                        case _:
-                            continue
-                    highest[sequence] = max(highest.get(sequence, 0), number)
+                    for sequence, number in _allotted(event):
+                        highest[sequence] = max(highest.get(sequence, 0), number)
         for sequence, number in highest.items():
             await self.raise_to(sequence, number)
+
+
+def _allotted(event: Event) -> Iterator[tuple[str, int]]:
+    """Yield the ids that an event uses, each with its sequence."""
+    match event:
+        case ResourceCreated(kind=kind, id=number):
+            yield RESOURCES[kind].sequence, number
+        case JobLaunched(id=number, record=record):
+            yield UNIFIED_JOB, number
+            if isinstance(record, WorkflowLaunch):
+                yield from ((UNIFIED_JOB, each) for each in record.slice_jobs)
+                yield from ((WORKFLOW_JOB_NODE, each) for each in record.nodes)

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from runners import slicing
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import FACTS_FILE, FACTS_OUT_FILE, INVENTORY_FILE, write_private
 
@@ -30,7 +31,12 @@ def prepare(job: Preparation) -> None:
     directory = job.dir / "inventory"
     if not source.exists():
         raise Unrunnable("The inventory is not on this runner")
-    shutil.copyfile(source, directory / "hosts.json")
+    if job.spec.slice_count > 1 and job.spec.slice_number:
+        whole = source.read_bytes()
+        content = slicing.one_of(whole, job.spec.slice_number, job.spec.slice_count)
+        write_private(directory / "hosts.json", content)
+    else:
+        shutil.copyfile(source, directory / "hosts.json")
     write_private(directory / "hosts", _SCRIPT.encode(), mode=0o700)
     job.invocation.inventory = directory / "hosts"
     if job.spec.use_fact_cache:

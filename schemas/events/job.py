@@ -181,8 +181,14 @@ class WorkflowLaunch(Struct, frozen=True, kw_only=True, tag="workflow_job", tag_
     """JSON object as text; secret answers stand as ``$encrypted$``."""
     allow_simultaneous: bool = False
     labels: tuple[int, ...] = ()
-    slices: tuple[PlaybookLaunch, ...] = ()
-    """Sliced: the launch record of each slice, in order."""
+    sliced: PlaybookLaunch | None = None
+    """Sliced: the launch record of each slice, but for its number."""
+    slice_jobs: tuple[int, ...] = ()
+    """Sliced: the id of each slice's job, in order, known before it is launched."""
+    nodes: tuple[int, ...] = ()
+    """Sliced: the id of each slice's node."""
+    slice_timeout_s: int = 0
+    """Sliced: how long each slice may run."""
 
 
 LaunchRecord = (
