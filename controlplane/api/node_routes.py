@@ -16,8 +16,9 @@ from controlplane.api.job_lists import describe_list, describe_one
 from controlplane.api.job_render import elapsed_of, time_of, url_of
 from controlplane.api.listing import Within, find
 from controlplane.api.resource_routes import page_of
-from controlplane.api.routing import Endpoint, routes
+from controlplane.api.routing import Endpoint, Methods, routes
 from controlplane.api.tables import table_of
+from controlplane.api.unrun_routes import NO_WORKFLOWS, refuses
 from controlplane.api.where import Sql
 from controlplane.shell.read_model import Row, View
 from ops import clock
