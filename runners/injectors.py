@@ -165,7 +165,7 @@ def _openstack(fields: Fields, into: Injected, names: _Names) -> None:
     cloud: dict[str, Any] = {"auth": login, "verify": fields.flag("verify_ssl")}
     if region := fields.text("region"):
         cloud["region_name"] = region
-    told = yaml.safe_dump({"clouds": {"devstack": cloud}}, default_flow_style=False)
+    told = yaml.safe_dump({"clouds": {"devstack": cloud}}, allow_unicode=True)
     into.env["OS_CLIENT_CONFIG_FILE"] = names.put(into, "clouds.yaml", told)
 
 

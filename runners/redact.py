@@ -1,10 +1,10 @@
 """Which texts stand for a secret, and how they are masked in what leaves the runner.
 
-A secret is masked as it was given and as it appears within JSON, within a quoted JSON text and
-within a URL. Of a secret of several lines (a key, a certificate) each line of 8 characters or more
-is masked as well, because output is coloured and indented line by line; its ``-----BEGIN`` and
-``-----END`` lines are not secret. A value shorter than 3 characters is not masked: it would make
-output unreadable and still be guessed.
+A secret is masked as it was given and as it appears within JSON, within a quoted JSON text, within
+a quoted text of YAML, within a list that was made a text, and within a URL. Of a secret of several
+lines (a key, a certificate) each line of 8 characters or more is masked as well, because output is
+coloured and indented line by line; its ``-----BEGIN`` and ``-----END`` lines are not secret. A
+value shorter than 3 characters is not masked: it would make output unreadable and still be guessed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ def variants(secrets: Iterable[str]) -> tuple[str, ...]:
     found: set[str] = set()
     for secret in secrets:
         for part in _parts(secret):
-            found |= {part, quote(part, safe="")}
+            forms = {part, repr(part)[1:-1], part.replace("'", "''")}
+            found |= {quote(part, safe=""), *forms}
             found |= {
-                json.dumps(part, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)
+                json.dumps(form, ensure_ascii=ascii_only)[1:-1]
+                for form in forms
+                for ascii_only in (True, False)
             }
     return tuple(sorted(found))
 

@@ -7,14 +7,18 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from controlplane.shell.seed import builtin_types
 from ops import connect as nats
 from ops import pull
 from schemas.streams import STREAMS
+from tests import vaults
 from tests.deployment.conftest import PASSWORD, Deployment
+from tests.vaults import VaultServer
 from tests.waiting import eventually
 
 pytestmark = [
@@ -28,64 +32,171 @@ BECOME = "become-w0rd-42"
 PASSPHRASE = "phrase-w0rd-43"
 VAULT = "vault-w0rd-44"
 GIT = "git-w0rd-45"
+ODD = "\"\\&\u00e9'"
+"""Follows the words that may hold anything: what masks them knows every way to write it."""
+OTHERS_OF_A_JOB = frozenset({"cloud", "net", "kubernetes"})
+"""Kinds of credentials that a job may have beside machine and vault."""
 PLAYBOOK = """
 - hosts: all
   gather_facts: false
+  vars:
+    words: ["{{ ansible_password }}", "{{ answer }}", "{{ usual }}", "{{ told.deep[0] }}"]
   tasks:
-    - debug: {msg: "word {{ ansible_password }}"}
+    - debug: {msg: "word {{ words }}"}
+    - fail: {msg: "{{ words }}"}
+      no_log: true
+      ignore_errors: true
     - command: sleep 4
     - command: env
+    - shell: >-
+        cat $OWN_FILE $OVIRT_INI_PATH $GCP_SERVICE_ACCOUNT_FILE $OS_CLIENT_CONFIG_FILE
+        $TF_BACKEND_CONFIG_FILE $GOOGLE_BACKEND_CREDENTIALS $K8S_AUTH_SSL_CA_CERT
+        $ANSIBLE_NET_SSH_KEYFILE
+    - set_stats: {data: {seen: "{{ words }}"}}
     - command: cat nothing-there {{ ansible_password }}
 """
+OWN_TYPE = {
+    "name": "Own",
+    "kind": "cloud",
+    "inputs": {
+        "fields": [
+            {"id": "looked", "label": "Looked up", "secret": True},
+            {"id": "given", "label": "Given", "secret": True},
+        ]
+    },
+    "injectors": {
+        "file": {"template": "[own]\nlooked={{ looked }}\ngiven={{ given }}"},
+        "env": {"OWN_FILE": "{{ tower.filename }}", "OWN_LOGIN": "Bearer {{ looked }}"},
+        "extra_vars": {"told": {"deep": ["{{ given }}"]}, "ansible_password": "{{ looked }}"},
+    },
+}
+SURVEY = {
+    "name": "",
+    "description": "",
+    "spec": [
+        {
+            "question_name": name,
+            "variable": name,
+            "type": "password",
+            "required": not default,
+            "default": default,
+            "min": 0,
+            "max": 99,
+        }
+        for name, default in (("answer", ""), ("usual", f"usual-w0rd-46{ODD}"))
+    ],
+}
 
 
 class Told:
     """Everything secret that the deployment was told or gave out, and the job that used it."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, vault: VaultServer) -> None:
         """Make credentials, a token and a session, and launch the job."""
+        self._deployment = deployment
         self.key = _key(deployment.directory)
-        repository = deployment.directory / "repository"
-        (repository / "tells.yml").write_text(PLAYBOOK)
-        identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid"]
-        for command in (["add", "-A"], [*identity, "commit", "-q", "-m", "more"]):
-            subprocess.run(["git", *command], cwd=repository, check=True)
-        given = [
-            self._credential(
-                deployment,
-                1,
-                username="u",
-                password=MACHINE,
-                become_password=BECOME,
-                ssh_key_data=self.key,
-                ssh_key_unlock=PASSPHRASE,
-            ),
-            self._credential(deployment, 3, vault_password=VAULT),
-        ]
-        scm = self._credential(deployment, 2, username="g", password=GIT)
-        path = f"/api/v2/projects/{deployment.project}/"
-        assert deployment.client.patch(path, json={"credential": scm}).status_code == 200
-        update = deployment.post(f"{path}update/", status=202)["project_update"]
-        deployment.ended(update, "project_updates")
+        self.planted = ["answer-w0rd-47", "usual-w0rd-46", str(vaults.SECRETS["password"])]
+        deployment.write({"tells.yml": PLAYBOOK})
+        self._tell_project()
         self.token: str = deployment.post("/api/v2/tokens/", {"scope": "write"})["token"]
         self.session = _session(deployment)
-        template = deployment.template("tells", "tells.yml", limit="one")
-        for credential in given:
+        template = deployment.template("tells", "tells.yml", limit="one", survey_enabled=True)
+        deployment.post(f"/api/v2/job_templates/{template}/survey_spec/", SURVEY, status=200)
+        for credential in [*self._of_jobs(), self._own(vault)]:
             path = f"/api/v2/job_templates/{template}/credentials/"
             deployment.post(path, {"id": credential}, status=204)
-        self.job = deployment.launch(template)
+        self.job = deployment.launch(
+            template,
+            extra_vars={"answer": f"answer-w0rd-47{ODD}"},
+            credential_passwords={"become_password": BECOME},
+        )
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """All of them; of a key one line of its body."""
         body = self.key.splitlines()[2]
         words = (MACHINE, BECOME, PASSPHRASE, VAULT, GIT, body)
-        return (*words, self.token, self.session, PASSWORD)
+        return (*words, *self.planted, self.token, self.session, PASSWORD)
 
-    @staticmethod
-    def _credential(deployment: Deployment, kind: int, **inputs: str) -> int:
-        body = {"name": f"of {kind}", "organization": 1, "credential_type": kind, "inputs": inputs}
-        made: int = deployment.post("/api/v2/credentials/", body)["id"]
+    def _tell_project(self) -> None:
+        """Let the project log in, and its organization's server of collections know us."""
+        deployment = self._deployment
+        scm = self._credential("scm", username="g", password=GIT)
+        galaxy = self._credential(
+            "galaxy_api_token", url="http://127.0.0.1:1/", token=self._plant("galaxy")
+        )
+        path = "/api/v2/organizations/1/galaxy_credentials/"
+        deployment.post(path, {"id": galaxy}, status=204)
+        path = f"/api/v2/projects/{deployment.project}/"
+        assert deployment.client.patch(path, json={"credential": scm}).status_code == 200
+        deployment.commit("more")
+
+    def _of_jobs(self) -> Iterator[int]:
+        """Make a credential of every type, its secret fields filled; yield those of a job."""
+        yield self._credential(
+            "ssh",
+            username="u",
+            password=MACHINE,
+            become_password="ASK",
+            ssh_key_data=self.key,
+            ssh_key_unlock=PASSPHRASE,
+        )
+        yield self._credential("vault", vault_password=VAULT)
+        yield self._credential("vault", vault_password=self._plant("vault", ""), vault_id="two")
+        done = {"ssh", "vault", "scm", "galaxy_api_token"}
+        for kind in builtin_types():
+            if kind["namespace"] not in done:
+                fields = kind["inputs"]["fields"]
+                filled = {field["id"]: self._filled(kind, field) for field in fields}
+                made = self._credential(kind["namespace"], **filled)
+                if kind["kind"] in OTHERS_OF_A_JOB:
+                    yield made
+
+    def _filled(self, kind: dict[str, Any], field: dict[str, Any]) -> Any:
+        if field.get("type") == "boolean":
+            return True
+        if field.get("format") == "ssh_private_key":
+            return self.key
+        if field["id"] == "ssh_key_unlock":
+            return PASSPHRASE
+        if field.get("secret"):
+            return self._plant(f"{kind['namespace']}.{field['id']}")
+        choices = field.get("choices")
+        return choices[0] if choices else "https://plain.invalid"
+
+    def _own(self, vault: VaultServer) -> int:
+        """Make a credential of a type of its own, one field of which is looked up."""
+        deployment = self._deployment
+        kind = deployment.post("/api/v2/credential_types/", OWN_TYPE)["id"]
+        made = self._made(kind, {"given": self._plant("own")})
+        login = vaults.LOGINS["approle"]
+        self.planted.append(login["secret_id"])
+        source = self._credential("hashivault_kv", **vault.inputs(**login))
+        body = {
+            "target_credential": made,
+            "source_credential": source,
+            "input_field_name": "looked",
+            "metadata": {"secret_path": "kv/app", "secret_key": "password"},
+        }
+        deployment.post("/api/v2/credential_input_sources/", body)
+        test = f"/api/v2/credentials/{source}/test/"
+        deployment.post(test, {"metadata": body["metadata"]}, status=202)
+        return made
+
+    def _plant(self, name: str, odd: str = ODD) -> str:
+        """Return a new secret word."""
+        word = f"w0rd-{len(self.planted)}.{name}"
+        self.planted.append(word)
+        return f"{word}{odd}"
+
+    def _credential(self, namespace: str, /, **inputs: Any) -> int:
+        found = self._deployment.get("/api/v2/credential_types/", namespace=namespace)
+        return self._made(found["results"][0]["id"], inputs)
+
+    def _made(self, kind: int, inputs: dict[str, Any]) -> int:
+        name = f"{kind} with {len(inputs)} inputs"
+        body = {"name": name, "organization": 1, "credential_type": kind, "inputs": inputs}
+        made: int = self._deployment.post("/api/v2/credentials/", body)["id"]
         return made
 
 
@@ -108,36 +219,45 @@ def _session(deployment: Deployment) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(deployment: Deployment) -> Told:
+def told(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """The module's deployment with its secrets and a job that runs."""
-    return Told(deployment)
+    with vaults.running(tmp_path_factory.mktemp("vault")) as vault:
+        yield Told(deployment, vault)
 
 
 def test_no_process_is_told_a_secret_in_the_open(deployment: Deployment, told: Told) -> None:
-    """Neither arguments nor environments hold any while the job runs, children included."""
+    """No arguments hold any while the job runs; variables only what the job is to find there."""
     mark = f"{deployment.data}/runner-1/jobs/{told.job}-".encode()
-    seen: dict[str, bytes] = {}
+    of_job = f"\0JOB_ID={told.job}\0".encode()
+    injected = [each for each in told.planted if "vault" not in each]
+    seen: dict[str, tuple[bytes, bytes]] = {}
 
     def runs() -> bool:
         seen.update(_processes(deployment))
-        return any(mark in what and b"sleep\x004\0" in what for what in seen.values())
+        return any(mark in both[1] and b"sleep\x004\0" in both[0] for both in seen.values())
 
     eventually(runs, 60)
     assert len(seen) > 8
-    for who, what in seen.items():
-        for secret in told.secrets:
-            assert secret.encode() not in what, who
+    for who, (arguments, variables) in seen.items():
+        hidden = set(told.secrets) - (set(injected) if of_job in b"\0" + variables else set())
+        assert [each for each in told.secrets if each.encode() in arguments] == [], who
+        assert [each for each in hidden if each.encode() in variables] == [], who
 
 
 def test_output_and_answers_hide_what_the_job_was_given(deployment: Deployment, told: Told) -> None:
     """A play that prints its passwords prints ``$encrypted$``; the API tells none of them."""
     found = deployment.ended(told.job)
-    assert found["status"] == "failed"
+    assert (found["status"], found["job_explanation"]) == ("failed", "")
+    assert found["job_env"]["OWN_LOGIN"] == "Bearer **********"
+    assert "seen" in found["artifacts"]
+    failed = deployment.get(f"/api/v2/jobs/{told.job}/job_events/", event="runner_on_failed")
+    tasks = [each["task"] for each in failed["results"]]
+    assert tasks == ["fail", "command"], "every file of the credentials could be read"
     paths = ["", "stdout/?format=txt", "job_events/?page_size=200", "job_host_summaries/"]
     text = "".join(deployment.client.get(f"/api/v2/jobs/{told.job}/{path}").text for path in paths)
     text += deployment.client.get("/api/v2/credentials/").text
     text += deployment.client.get("/api/v2/tokens/").text
-    assert "word $encrypted$" in text
+    assert "$encrypted$" in text
     for secret in told.secrets:
         assert secret not in text
 
@@ -146,10 +266,8 @@ def test_no_file_holds_a_secret(deployment: Deployment, told: Told) -> None:
     """Logs, journals, databases and the log's own store hold none; memory files are gone."""
     deployment.ended(told.job)
     eventually(lambda: not list((deployment.data / "runner-1" / "jobs").iterdir()), 30)
-    for path in _files(deployment.data):
-        content = path.read_bytes()
-        for secret in told.secrets:
-            assert secret.encode() not in content, path
+    found = ((str(path), path.read_bytes()) for path in _files(deployment.data))
+    assert [leak for each in found for leak in _leaks(told, *each)] == []
     left = [path.name for path in Path("/dev/shm").glob(f"playlog-*/*-{told.job}")]
     assert left == []
 
@@ -159,9 +277,7 @@ def test_no_message_holds_a_secret(deployment: Deployment, told: Told) -> None:
     deployment.ended(told.job)
     bodies = asyncio.run(_messages(deployment))
     assert len(bodies) > 30
-    for name, body in bodies:
-        for secret in told.secrets:
-            assert secret.encode() not in body, name
+    assert [leak for each in bodies for leak in _leaks(told, *each)] == []
 
 
 def test_files_are_private(deployment: Deployment) -> None:
@@ -192,18 +308,26 @@ def test_logs_are_json_and_name_their_jobs(deployment: Deployment, told: Told) -
     assert mine
 
 
-def _processes(deployment: Deployment) -> dict[str, bytes]:
+def _processes(deployment: Deployment) -> dict[str, tuple[bytes, bytes]]:
     """Arguments and environments of the deployment's processes but ``up``, told by the test."""
     found = {}
     for entry in Path("/proc").iterdir():
         try:
-            arguments = (entry / "cmdline").read_bytes()
-            whole = arguments + b"\0" + (entry / "environ").read_bytes()
+            arguments, variables = ((entry / each).read_bytes() for each in ("cmdline", "environ"))
         except OSError:
             continue
-        if str(deployment.data).encode() in whole and b"\0up\0" not in arguments:
-            found[f"{entry.name} {arguments!r}"] = whole
+        ours = str(deployment.data).encode() in arguments + variables
+        if ours and b"\0up\0" not in arguments:
+            found[f"{entry.name} {arguments!r}"] = (arguments, variables)
     return found
+
+
+def _leaks(told: Told, where: str, content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield every secret that stands in a content, with what is around it."""
+    for secret in told.secrets:
+        at = content.find(secret.encode())
+        if at >= 0:
+            yield where, content[max(0, at - 60) : at + 60]
 
 
 def _files(place: Path) -> Iterator[Path]:
