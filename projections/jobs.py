@@ -119,6 +119,9 @@ _COLUMNS = (
     "overwrite_vars boolean NOT NULL DEFAULT false",
     "source_project_id bigint",
     "source_project_update_id bigint",
+    "webhook_service text NOT NULL DEFAULT ''",
+    "webhook_credential_id bigint",
+    "webhook_guid text NOT NULL DEFAULT ''",
     "position bigint NOT NULL",
 )
 _DDL = (
@@ -374,6 +377,7 @@ _COPIED: Mapping[type, tuple[str, ...]] = {
         *("extra_vars", "job_tags", "skip_tags", "start_at_task", "force_handlers"),
         *("become_enabled", "diff_mode", "use_fact_cache", "allow_simultaneous"),
         *("job_slice_number", "job_slice_count", "dry_run"),
+        *("webhook_service", "webhook_guid"),
     ),
     ProjectUpdateLaunch: (
         *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_clean", "job_type"),
@@ -401,7 +405,7 @@ _RENAMED = {
         for name in (
             *("job_template", "workflow_job_template", "inventory", "project", "credential"),
             *("execution_environment", "source_project", "source_project_update"),
-            "project_update",
+            *("project_update", "webhook_credential"),
         )
     },
 }

@@ -13,6 +13,7 @@ from controlplane.api.ad_hoc_routes import ad_hoc_handlers
 from controlplane.api.analytics_routes import analytics_handlers
 from controlplane.api.auth import Authenticator
 from controlplane.api.bulk_routes import bulk_handlers
+from controlplane.api.callback_routes import callback_handlers
 from controlplane.api.codes import Codes
 from controlplane.api.config_routes import config_handlers
 from controlplane.api.constructed_routes import constructed_handlers
@@ -132,6 +133,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *workflow_job_handlers(),
         *node_handlers(),
         *webhook_handlers(),
+        *callback_handlers(),
         *survey_handlers(),
         *schedule_handlers(),
         *event_handlers(),

@@ -274,7 +274,7 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
         }
     for row in await view.of_ids("users_of", ids("created_by")):
         found["user", row["id"]] = dict(row)
-    for row in await view.of_ids("credentials_of", ids("credential_id")):
+    for row in await view.of_ids("credentials_of", ids("credential_id", "webhook_credential_id")):
         found["credential", row["id"]] = _credential(row)
     return found
 

@@ -84,6 +84,7 @@ _OUTLIVED = {
     "organization_id": "organization",
     "execution_environment_id": "execution_environment",
     "created_by": "user",
+    "webhook_credential_id": "credential",
 }
 """Column of a playbook run to the kind of what it refers to, and may outlive."""
 
@@ -219,9 +220,9 @@ def _playbook_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
         "diff_mode": row["diff_mode"],
         "job_slice_number": row["job_slice_number"],
         "job_slice_count": row["job_slice_count"],
-        "webhook_service": "",
-        "webhook_credential": None,
-        "webhook_guid": "",
+        "webhook_service": row["webhook_service"],
+        "webhook_credential": row["webhook_credential_id"],
+        "webhook_guid": row["webhook_guid"],
     }
 
 
@@ -306,9 +307,9 @@ def _workflow_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
         "inventory": row["inventory_id"],
         "limit": row["limit_"],
         "scm_branch": row["scm_branch"],
-        "webhook_service": "",
-        "webhook_credential": None,
-        "webhook_guid": "",
+        "webhook_service": row["webhook_service"],
+        "webhook_credential": row["webhook_credential_id"],
+        "webhook_guid": row["webhook_guid"],
         "skip_tags": row["skip_tags"],
         "job_tags": row["job_tags"],
     }
@@ -361,6 +362,7 @@ def _related(kind: JobKind, row: Row) -> dict[str, str]:
         "project": ("projects", row["project_id"]),
         "organization": ("organizations", row["organization_id"]),
         "credential": ("credentials", row["credential_id"]),
+        "webhook_credential": ("credentials", row["webhook_credential_id"]),
         **{
             name: (plural, row["unified_job_template_id"])
             for own, plural in templates.items()
@@ -394,6 +396,7 @@ def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
         template: own,
         "source_project": ("project", row["source_project_id"]),
         "credential": ("credential", row["credential_id"]),
+        "webhook_credential": ("credential", row["webhook_credential_id"]),
         "instance_group": ("instance_group", row["instance_group_id"]),
         "created_by": ("user", row["created_by"]),
         "source_workflow_job": ("source_workflow_job", row["id"]),

@@ -30,6 +30,7 @@ _JOB_COLUMNS = (
     *(("module_name", "str"), ("module_args", "str"), ("source", "str"), ("source_path", "str")),
     *(("source_vars", "str"), ("enabled_var", "str"), ("enabled_value", "str")),
     *(("host_filter", "str"), ("overwrite", "bool"), ("overwrite_vars", "bool")),
+    *(("webhook_service", "str"), ("webhook_guid", "str")),
 )
 _REFERENCES = (
     ("organization", "organization", "organization_id"),
@@ -39,6 +40,7 @@ _REFERENCES = (
     ("inventory", "inventory", "inventory_id"),
     ("execution_environment", "execution_environment", "execution_environment_id"),
     ("credential", "credential", "credential_id"),
+    ("webhook_credential", "credential", "webhook_credential_id"),
     ("instance_group", "instance_group", "instance_group_id"),
     ("created_by", "user", "created_by"),
     ("updated_project", "project", "updated_project_id"),
@@ -78,9 +80,6 @@ _COMPUTED = (
         ),
     ),
     ("local_path", "str", """'_' || {t}."project_id" || '__project'"""),
-    ("webhook_service", "str", "''::text"),
-    ("webhook_credential", "id", "null::bigint"),
-    ("webhook_guid", "str", "''::text"),
 )
 """Values of jobs that are not columns of their table."""
 _OF_TYPE = (

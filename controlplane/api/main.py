@@ -98,6 +98,7 @@ async def run_api(settings: Settings, _only: str | None = None) -> None:
         port=settings.port,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # whom to believe about an address is a setting (client_address)
         timeout_graceful_shutdown=STOP_WITHIN_S,
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES_MAX,

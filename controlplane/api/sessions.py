@@ -126,6 +126,9 @@ class Sessions:
                 raise
 
 
+_THIS_MACHINE = ("127.0.0.1", "::1")
+
+
 def session_cookie(session_id: str, age_s: int, scope: Any) -> Cookie:
     """Return the cookie that holds a session's id: no script may read it."""
     return Cookie(
@@ -140,8 +143,15 @@ def session_cookie(session_id: str, age_s: int, scope: Any) -> Cookie:
 
 
 def secure(scope: Any) -> bool:
-    """Return whether a request came encrypted: then its cookies are never sent otherwise."""
-    return bool(scope["scheme"] == "https")
+    """Return whether a request came encrypted: then its cookies are never sent otherwise.
+
+    A proxy on this machine says so of what it took.
+    """
+    peer = scope.get("client") or ("",)
+    if scope["scheme"] == "https" or peer[0] not in _THIS_MACHINE:
+        return bool(scope["scheme"] == "https")
+    said: bytes = dict(scope["headers"]).get(b"x-forwarded-proto", b"")
+    return said.strip() == b"https"
 
 
 def proof_of(password_hash: str) -> str:

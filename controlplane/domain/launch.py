@@ -21,6 +21,7 @@ from controlplane.domain.launch_fields import ASK, FIELD_READERS
 from controlplane.domain.survey import Sealed
 from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
+from schemas.status import LaunchType
 
 LAUNCHED_WITH = ("ssh", "vault", "cloud", "net", "kubernetes")
 """Kinds of credentials that a job runs with."""
@@ -186,9 +187,10 @@ def _prompted(choice: Choice) -> dict[str, Any]:
     return {**found, **({"extra_vars": variables} if variables else {})}
 
 
-def impact(record: PlaybookLaunch) -> int:
+def impact(record: PlaybookLaunch, launch_type: LaunchType) -> int:
     """Return the task impact of a resolved playbook launch in forks (AWX 4.11)."""
-    return playbook_impact(record.forks, record.host_count)
+    hosts = 1 if launch_type is LaunchType.CALLBACK else record.host_count
+    return playbook_impact(record.forks, hosts)
 
 
 def passwords_needed(credentials: tuple[CredentialFact, ...]) -> list[str]:

@@ -72,7 +72,15 @@ def copied(
     if missing:
         raise _lacking(missing)
     return Resolved(
-        record=msgspec.structs.replace(before, prompted=None, project_update=None, pinned=None),
+        record=msgspec.structs.replace(
+            before,
+            prompted=None,
+            project_update=None,
+            pinned=None,
+            webhook_service="",
+            webhook_credential=None,
+            webhook_guid="",
+        ),
         timeout_s=0,
         instance_groups=(),
         ignored_fields={},

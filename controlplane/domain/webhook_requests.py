@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
@@ -102,18 +103,51 @@ def _gitlab(request: Request, key: str) -> Event | None:
     if not kind or not hmac.compare_digest(token.encode(), key.encode()):
         return None
     guid = hashlib.sha1(request.body, usedforsecurity=False).hexdigest()
-    return Event(type=kind, guid=guid, ref=_ref(request.payload, _GITLAB_REFS.get(kind)))
+    ref = _ref(request.payload, _GITLAB_REFS.get(kind))
+    return Event(
+        type=kind, guid=guid, ref=ref, status_api=_gitlab_statuses(request.payload, kind, ref)
+    )
 
 
 def _bitbucket(request: Request, key: str) -> Event | None:
     kind = request.headers.get("x-event-key", "")
     if not kind or not _signed(request, key, ("sha1", "sha256")):
         return None
+    ref = _ref(request.payload, _BITBUCKET_REFS.get(kind))
     return Event(
         type=kind,
         guid=request.headers.get("x-request-id", ""),
-        ref=_ref(request.payload, _BITBUCKET_REFS.get(kind)),
+        ref=ref,
+        status_api=_bitbucket_statuses(request.payload, ref),
     )
+
+
+def _gitlab_statuses(payload: Any, kind: str, ref: str | None) -> str | None:
+    """Return where a commit's status is told: at the server of the project's own page."""
+    number, server = _at(payload, ("project", "id")), _server(_at(payload, ("project", "web_url")))
+    known = isinstance(number, int) and not isinstance(number, bool)
+    if kind not in _GITLAB_REFS or ref is None or server is None or not known:
+        return None
+    return f"{server}/api/v4/projects/{number}/statuses/{quote(ref, safe='')}"
+
+
+def _bitbucket_statuses(payload: Any, ref: str | None) -> str | None:
+    places = (("actor", "links", "self", 0, "href"), ("repository", "links", "self", 0, "href"))
+    servers = [found for each in places if (found := _server(_at(payload, each))) is not None]
+    if ref is None or not servers:
+        return None
+    return f"{servers[0]}/rest/build-status/1.0/commits/{quote(ref, safe='')}"
+
+
+def _server(url: Any) -> str | None:
+    """Return scheme and host of a URL; None where it has none."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:
+        return None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _signed(request: Request, key: str, algorithms: tuple[str, ...]) -> bool:

@@ -20,6 +20,7 @@ from controlplane.processes.project_updates import ProjectUpdates
 from controlplane.processes.registry import Registry
 from controlplane.processes.runner_reports import RunnerReports
 from controlplane.processes.slices import Slices
+from controlplane.processes.webhook_statuses import WebhookStatuses
 from controlplane.shell.jetstream_store import JetStreamStore
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.vault import MasterKey, Vault
@@ -47,6 +48,7 @@ def loops() -> tuple[Loop, ...]:
         InventoryImports(),
         Erasures(),
         Slices(),
+        WebhookStatuses(),
     )
 
 

@@ -188,10 +188,13 @@ where "status" in ('new', 'pending', 'waiting', 'running') and "depends" @> arra
 select "counter", "event", "uuid", "parent_uuid" from "job_event"
 where "id" between $1 and $2 and "job_day" = $3 order by "counter"
 
--- name: callback_jobs
-select "id" from "unified_job"
-where "job_template_id" = $1 and "limit_" = $2 and "launch_type" = 'callback'
-  and "finished" is null limit 1
+-- name: newest_job_on
+select "id", "finished" from "unified_job"
+where "job_template_id" = $1 and "limit_" = $2
+order by "finished" is not null, "id" desc limit 1
+
+-- name: hosts_to_resolve
+select "name", "variables" from "host" where "inventory" = $1 order by "name" limit $2
 
 -- name: hosts_perhaps_at
 select "name", "variables" from "host"

@@ -68,7 +68,7 @@ async def launch_template(
         depends=await launch_lookups.depends(view, facts.template, record),
         instance_groups=resolved.instance_groups
         or await launch_lookups.groups(view, facts.template, record),
-        impact=launch.impact(record),
+        impact=launch.impact(record, how.launch_type),
         timeout_s=resolved.timeout_s,
         secrets=await launch_secrets.sealed(tools.vault, job, facts.template["id"], resolved),
         relaunch_of=how.relaunch_of,

@@ -106,7 +106,9 @@ async def running(directory: Path, nats_url: str, postgres_dsn: str) -> AsyncIte
     assert await services.catch_up.wait("config", 2, 20)
     tasks.append(asyncio.create_task(services.writer.run()))
     app = create_app(services)
-    config = uvicorn.Config(app, port=port, log_level="warning", lifespan="on", ws="none")
+    config = uvicorn.Config(
+        app, port=port, log_level="warning", lifespan="on", ws="none", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     tasks.append(asyncio.create_task(server.serve()))
     await soon(lambda: server.started)

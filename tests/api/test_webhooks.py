@@ -59,6 +59,13 @@ async def test_signed_event_starts_one_job(stack: Stack) -> None:
     variables = json.loads(jobs[0]["extra_vars"])
     assert variables["awx_webhook_event_ref"] == variables["tower_webhook_event_ref"] == "a" * 40
     assert variables["awx_webhook_payload"] == PUSH
+    shown = {name: jobs[0][f"webhook_{name}"] for name in ("service", "guid", "credential")}
+    assert shown == {"service": "github", "guid": "guid-1", "credential": None}
+    found = await stack.client.get("/api/v2/jobs/?webhook_guid=guid-1")
+    assert [each["id"] for each in found.json()["results"]] == [jobs[0]["id"]]
+    again = await stack.client.post(jobs[0]["related"]["relaunch"], json={})
+    assert json.loads(again.json()["extra_vars"]) == variables
+    assert again.json()["webhook_guid"] == ""
 
 
 async def test_what_is_not_signed_by_the_key_is_refused(stack: Stack) -> None:
@@ -160,6 +167,63 @@ async def test_callback_runs_on_the_host_that_asks(stack: Stack) -> None:
     assert (job["limit"], job["launch_type"]) == ("me", "callback")
     waiting = await send(stack, url, body, form)
     assert waiting.json() == {"msg": "Host callback job already pending."}
+
+
+async def test_a_calling_host_is_found_by_header_and_by_name(stack: Stack) -> None:
+    """A proxy's header tells the address where that is set; names are looked up both ways."""
+    made = await template(stack, "proxied", host_config_key="k", ask_variables_on_launch=True)
+    inventory = made["inventory"]
+    await stack.make(
+        "hosts", name="behind", inventory=inventory, variables="ansible_host: 10.9.8.7"
+    )
+    await stack.make("hosts", name="localhost", inventory=inventory)
+    url, body = made["related"]["callback"], b'{"host_config_key": "k"}'
+    shown = (await stack.client.get(url)).json()
+    assert shown["matching_hosts"] == ["localhost"]
+    settings = "/api/v2/settings/system/"
+    headers = ["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"]
+    await stack.client.patch(settings, json={"REMOTE_HOST_HEADERS": headers})
+    try:
+        forwarded = {"X-Forwarded-For": "10.9.8.7", "Content-Type": "application/json"}
+        given = {"host_config_key": "k", "extra_vars": {"ansible_user": "x", "word": "w"}}
+        done = await send(stack, url, json.dumps(given).encode(), forwarded)
+        assert done.status_code == 201, done.text
+        job = (await stack.client.get(done.headers["location"])).json()
+        assert (job["limit"], json.loads(job["extra_vars"])) == ("behind", {"word": "w"})
+        odd = {"host_config_key": "k", "extra_vars": [1]}
+        other = {"X-Forwarded-For": "127.0.0.1"}
+        refused = await send(stack, url, json.dumps(odd).encode(), other)
+        assert refused.json() == {"extra_vars": ["Input type `list` is not a dictionary"]}
+        listed = await stack.client.patch(settings, json={"PROXY_IP_ALLOWED_LIST": ["10.0.0.1"]})
+        assert listed.status_code == 200, listed.text
+        assert listed.json()["PROXY_IP_ALLOWED_LIST"] == ["10.0.0.1"]
+        trusted = await send(stack, url, body, forwarded)
+        assert trusted.status_code == 201, trusted.text
+        job = (await stack.client.get(trusted.headers["location"])).json()
+        assert job["limit"] == "localhost"
+    finally:
+        await stack.client.delete(settings)
+    twin = await stack.make(
+        "hosts", name="twin", inventory=inventory, variables="ansible_ssh_host: 127.0.0.1"
+    )
+    await stack.client.patch(twin["url"], json={"name": "localhost4"})
+    await stack.make("hosts", name="127.0.0.1", inventory=inventory)
+    several = await send(stack, url, body, {})
+    assert several.json() == {"msg": "Multiple hosts matched the request!"}
+
+
+async def test_a_callback_asks_nobody(stack: Stack) -> None:
+    """Passwords and required answers would have to be given: only the answers can be."""
+    made = await template(stack, "asking", host_config_key="k", survey_enabled=True)
+    await stack.make("hosts", name="127.0.0.1", inventory=made["inventory"])
+    question = {"type": "text", "variable": "word", "question_name": "w", "required": True}
+    survey = {"name": "s", "description": "", "spec": [question]}
+    await stack.client.post(f"{made['url']}survey_spec/", json=survey)
+    url = made["related"]["callback"]
+    asked = await send(stack, url, b'{"host_config_key": "k"}', {})
+    assert asked.json() == {"msg": "Cannot start automatically, user input required!"}
+    given = b'{"host_config_key": "k", "extra_vars": {"word": "w"}}'
+    assert (await send(stack, url, given, {})).status_code == 201
 
 
 async def test_bulk_launch_is_checked_and_refused(stack: Stack) -> None:
