@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+import schemas.resources  # noqa: F401 - declares every kind
 from controlplane.domain import extra_vars
 from controlplane.domain.facts import Find, Object
 from controlplane.domain.imported import Group, Host, Imported, Rules
