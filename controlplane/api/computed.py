@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from controlplane.api import smart_hosts
-from controlplane.api.links import url_of
+from controlplane.api.links import SHADOW, url_of
 from controlplane.api.tables import table_of
 from controlplane.domain import recurrence
 from controlplane.shell.read_model import Row, View
@@ -129,11 +129,12 @@ def _times_of(row: Row) -> dict[str, Any]:
 
 async def _host(view: View, rows: Sequence[Row]) -> ByID:
     last = {row["host"]: row for row in await view.named("host_last_jobs", _ids(rows))}
-    sourced = {row["target"] for row in await view.named("hosts_with_sources", _ids(rows))}
+    origin = {row["id"]: row for row in await view.named("hosts_from_elsewhere", _ids(rows))}
     return {
         row["id"]: {
             "has_active_failures": bool(last.get(row["id"], {}).get("failed")),
-            "has_inventory_sources": row["id"] in sourced,
+            "has_inventory_sources": bool(origin.get(row["id"], {}).get("sourced")),
+            SHADOW: bool(origin.get(row["id"], {}).get("shadow")),
             "last_job": last.get(row["id"], {}).get("job"),
             "last_job_host_summary": last.get(row["id"], {}).get("summary"),
             "ansible_facts_modified": None,

@@ -26,6 +26,8 @@ OTHER_PLURALS = {
 """Path segments of kinds that are not declared resources."""
 
 
+SHADOW = "@shadow"
+"""In a host's computed values: an update of a constructed inventory made it of another host."""
 NOT_OF_SMART = ("groups", "root_groups", "update_inventory_sources", "inventory_sources", "tree")
 """Links that a smart inventory does not have."""
 
@@ -35,7 +37,7 @@ def plural_of(kind: str) -> str:
     return RESOURCES[kind].plural if kind in RESOURCES else OTHER_PLURALS[kind]
 
 
-def url_of(kind: str, object_id: int) -> str:
+def url_of(kind: str, object_id: int | str) -> str:
     """Return the path of an object."""
     return f"{ROOT}{plural_of(kind)}/{object_id}/"
 
@@ -61,7 +63,14 @@ def related(resource: Resource, row: Row) -> dict[str, Any]:
                 found[ref.summary or field.name] = url_of(kind, row[field.name])
     if resource.kind == "inventory":
         _of_kind(found, row)
-    return found
+    return found | _original(row)
+
+
+def _original(row: Row) -> dict[str, str]:
+    """Return the link of a constructed inventory's host to the one that it stands for."""
+    if row.get(SHADOW) and row["instance_id"].isdecimal():
+        return {"original_host": url_of("host", row["instance_id"])}
+    return {}
 
 
 def _of_kind(found: dict[str, Any], row: Row) -> None:

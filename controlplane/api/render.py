@@ -80,7 +80,7 @@ async def page(
                 **{
                     name: value
                     for name, value in values.get(row["id"], {}).items()
-                    if name not in resource.fields
+                    if name not in resource.fields and not name.startswith("@")
                 },
             }
         )

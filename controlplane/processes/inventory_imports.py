@@ -26,7 +26,7 @@ from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.inventory_content import inventory_content, never_smart
 from controlplane.shell.read_model import ReadModel
 from controlplane.shell.transact import fold_history
-from ops import direct, postgres, pull, signals
+from ops import direct, postgres, pull
 from ops.blobs import Blobs
 from ops.stopping import stopped
 from schemas import subjects
@@ -181,7 +181,6 @@ class InventoryImports:
             state = tools.keeper.board.active.get(job)
             if state is not None and state.cancel_requested:
                 raise Canceled
-            signals.reach(signals.Point.IMPORT_BETWEEN_APPENDS)
             return tools.context(self.name)
 
         position = await inventory_importing.run(

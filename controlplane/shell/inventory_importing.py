@@ -20,6 +20,7 @@ from controlplane.domain.inventory_diff import GroupRow, HostRow, Place, Standin
 from controlplane.shell.config_writer import Appended, ConfigView, Prepare, Prepared
 from controlplane.shell.numbers import Numbers
 from controlplane.shell.read_model import QUERIES
+from ops import signals
 from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.resource import ResourceDeleted
@@ -116,7 +117,10 @@ async def _do(job: Import, step: Step) -> Appended:
             result=found.result,
         )
 
-    return await job.submit(prepare, job.context())
+    done = await job.submit(prepare, job.context())
+    if done.events:
+        signals.reach(signals.Point.IMPORT_BETWEEN_APPENDS)
+    return done
 
 
 async def _delete_hosts(job: Import, some: Sequence[int], connection: Any, _target: Any) -> _Found:

@@ -72,5 +72,7 @@ from "inventory" i,
              join "group" o on o."id" = l."id" where o."inventory" = i."id") c
 where i."id" = $1
 
--- name: hosts_with_sources
-select distinct "target" from "inventory_source_hosts" where "target" = any($1)
+-- name: hosts_from_elsewhere
+select h."id", i."kind" = 'constructed' as "shadow",
+       exists (select 1 from "inventory_source_hosts" o where o."target" = h."id") as "sourced"
+from "host" h join "inventory" i on i."id" = h."inventory" where h."id" = any($1)

@@ -60,6 +60,32 @@ def test_an_api_that_dies_before_it_hears_of_its_append_has_stored_it_once(
     assert again.status_code == 400
 
 
+def test_a_dispatcher_that_dies_within_an_import_ends_with_the_whole_of_it_once(
+    deployment: Deployment,
+) -> None:
+    """The next leader imports what is still missing; nothing is there twice."""
+    deployment.write({"dies.ini": "[a]\none\ntwo\n[b]\nthree\n[c:children]\na\nb\n"})
+    deployment.commit("an inventory")
+    inventory = deployment.post("/api/v2/inventories/", {"name": "dies", "organization": 1})["id"]
+    body = {"name": "dies", "inventory": inventory, "source": "scm", "source_path": "dies.ini"}
+    body |= {"source_project": deployment.project, "overwrite": True}
+    source = deployment.post("/api/v2/inventory_sources/", body)["id"]
+    first = deployment.roles()["dispatcher"]["pid"]
+    os.kill(first, signal.SIGSTOP)
+    try:
+        with _armed(deployment, "dispatcher", Point.IMPORT_BETWEEN_APPENDS) as process:
+            path = f"/api/v2/inventory_sources/{source}/update/"
+            update = deployment.post(path, status=202)["inventory_update"]
+            assert process.wait(60) == -signal.SIGKILL
+    finally:
+        os.kill(first, signal.SIGCONT)
+    found = deployment.ended(update, "inventory_updates")
+    assert (found["status"], found["job_explanation"]) == ("successful", "")
+    for kind, names in (("hosts", ["one", "three", "two"]), ("groups", ["a", "b", "c"])):
+        rows = deployment.get(f"/api/v2/inventories/{inventory}/{kind}/")["results"]
+        assert [row["name"] for row in rows] == names
+
+
 def _serves(url: str) -> bool:
     try:
         return httpx.get(f"{url}/api/v2/ping/").status_code == httpx.codes.OK

@@ -141,3 +141,59 @@ def test_a_bad_source_fails_with_its_reason(sources: Deployment) -> None:
         assert sources.processes(number) == []
     jobs = sources.data / "runner-1" / "jobs"
     eventually(lambda: not list(jobs.iterdir()))
+
+
+def test_a_launch_waits_for_the_updates_of_its_inventory(sources: Deployment) -> None:
+    """The job runs on what the update left; one serves many, a bad one fails its job."""
+    inventory, source = made(
+        sources,
+        "on-launch",
+        "hosts.ini",
+        update_on_launch=True,
+        update_cache_timeout=1000,
+    )
+    template = sources.template("updated first", "site.yml", inventory=inventory)
+    jobs = [sources.launch(template), sources.launch(template)]
+    done = [sources.ended(job) for job in jobs]
+    assert [job["status"] for job in done] == ["successful"] * 2, done
+    assert done[0]["host_status_counts"] == {"ok": 3}
+    (update,) = sources.get(f"/api/v2/inventory_sources/{source}/inventory_updates/")["results"]
+    assert (update["launch_type"], update["status"]) == ("dependency", "successful")
+    shown = [sources.get(f"/api/playlog/jobs/{job}/inventory/") for job in jobs]
+    left = sources.get(f"/api/playlog/inventory_updates/{update['id']}/inventory/")
+    assert {each["digest"] for each in shown} == {left["digest"]}
+    assert (left["hosts"], left["groups"], left["inventory"]) == (3, 3, inventory)
+    assert left["content"]["_meta"]["hostvars"]["w1"]["tier"] == "front"
+    _, broken = made(sources, "broken-first", "nowhere.ini", update_on_launch=True)
+    within = sources.get(f"/api/v2/inventory_sources/{broken}/")["inventory"]
+    failing = sources.ended(
+        sources.launch(sources.template("never runs", "site.yml", inventory=within))
+    )
+    assert failing["status"] == "failed"
+    word, _, told = failing["job_explanation"].partition(": ")
+    assert word == "Previous Task Failed"
+    assert json.loads(told) | {"job_id": ""} == {
+        "job_type": "inventory_update",
+        "job_name": "broken-first - nowhere.ini",
+        "job_id": "",
+    }
+    constructed(sources, inventory)
+
+
+def constructed(sources: Deployment, original: int) -> None:
+    """Make an inventory of another one, and run on the group that it adds."""
+    rules = "plugin: constructed\nstrict: true\ngroups:\n  front: tier | default('') == 'front'\n"
+    body = {"name": "built", "organization": 1, "source_vars": rules, "update_cache_timeout": 0}
+    made = sources.post("/api/v2/constructed_inventories/", body)
+    path = f"/api/v2/inventories/{made['id']}/"
+    sources.post(f"{path}input_inventories/", {"id": original}, status=204)
+    template = sources.template("built first", "site.yml", inventory=made["id"], limit="front")
+    done = sources.ended(sources.launch(template))
+    assert (done["status"], done["host_status_counts"]) == ("successful", {"ok": 1}), done
+    shadows = {row["name"]: row for row in sources.get(f"{path}hosts/")["results"]}
+    found = sources.get(f"/api/v2/inventories/{original}/hosts/")["results"]
+    assert {name: row["instance_id"] for name, row in shadows.items()} == {
+        row["name"]: str(row["id"]) for row in found
+    }
+    assert shadows["w1"]["related"]["original_host"] == found[1]["url"]
+    assert "front" in [row["name"] for row in sources.get(f"{path}groups/")["results"]]
