@@ -6,7 +6,7 @@ import contextlib
 import os
 import resource
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Protocol
@@ -185,10 +185,13 @@ def _own_s(pid: int) -> float | None:
     return sum(map(int, fields[11:13])) * _TICKS_S
 
 
-def run_metered(command: Sequence[str]) -> tuple[float, float]:
+def run_metered(
+    command: Sequence[str], env: Mapping[str, str] | None = None
+) -> tuple[float, float]:
     """Run a command; returns its wall and processor seconds, children included."""
     begun, before = clock.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True)
+    more = None if env is None else {**os.environ, **env}
+    subprocess.run(command, check=True, capture_output=True, env=more)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return clock.monotonic() - begun, used
