@@ -1,113 +1,189 @@
-"""A job over a real sshd with a machine credential whose key never leaves memory."""
+"""Jobs over real SSH: fifty sshd, a key with a passphrase, a password, and another user by su."""
 
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from runners.preparation import memory_dir
+from runners.zygote_client import SupervisorHandle
 from tests.deployment.conftest import Deployment
-from tests.servers import free_port
+from tests.deployment.ssh_fleet import PASSPHRASE, PASSWORD, ROOT_PASSWORD, USER, Fleet
 from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.tier_sshd,
     pytest.mark.xdist_group("deployment"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
 ]
-PASSPHRASE = "open-sesame-7"
+HOSTS = 50
+BY_PASSWORD = 3
+FEW = "h1,h2,h50"
+SECRETS = (PASSPHRASE, PASSWORD, ROOT_PASSWORD)
+PAUSES = 6
+HEAD = "- hosts: all\n  gather_facts: false\n  tasks:\n"
+PLAYBOOKS = {
+    "who.yml": HEAD
+    + """
+    - name: user
+      raw: id -un
+      register: told
+      failed_when: "'deploy' not in told.stdout"
+    - name: root
+      raw: id -un
+      become: true
+      register: told
+      failed_when: "'root' not in told.stdout"
+""",
+    "slow.yml": HEAD
+    + f"""
+    - name: slow
+      raw: sleep 1; id -un
+      become: true
+      loop: "{{{{ range({PAUSES}) | list }}}}"
+""",
+}
 
 
-class Sshd:
-    """An sshd of the test's own on a loopback port, with one authorised key."""
-
-    def __init__(self, directory: Path) -> None:
-        """Make keys and configuration, and start it."""
-        self.port = free_port()
-        self.key = directory / "user"
-        self._make_key(self.key, PASSPHRASE)
-        self._make_key(directory / "host", "")
-        shutil.copy(directory / "user.pub", directory / "authorized")
-        configuration = directory / "sshd_config"
-        configuration.write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {directory / 'host'}\n"
-            f"AuthorizedKeysFile {directory / 'authorized'}\nUsePAM no\nStrictModes no\n"
-            "Subsystem sftp internal-sftp\nPasswordAuthentication no\n"
-            "PermitRootLogin yes\nPidFile none\n"
-        )
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        self._process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", str(configuration)], stderr=subprocess.DEVNULL
-        )
-        eventually(self._greets, 10)
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.wait(10)
-
-    def _greets(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                return connection.recv(4) == b"SSH-"
-        except OSError:
-            return False
-
-    @staticmethod
-    def _make_key(path: Path, passphrase: str) -> None:
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path)]
-        subprocess.run(command, check=True)
-
-
-@pytest.fixture
-def sshd() -> Iterator[Sshd]:
-    """A running sshd."""
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    """Fifty hosts."""
     directory = Path(tempfile.mkdtemp(prefix="pl-"))
-    server = Sshd(directory)
-    yield server
-    server.stop()
+    made = Fleet(directory, HOSTS, BY_PASSWORD)
+    yield made
+    made.stop()
     shutil.rmtree(directory)
 
 
-def test_a_job_reaches_its_host_with_a_sealed_key(deployment: Deployment, sshd: Sshd) -> None:
-    """The key works, reads back as ``$encrypted$`` and stands in no file of the deployment."""
-    inventory = deployment.post("/api/v2/inventories/", {"name": "ssh", "organization": 1})["id"]
-    variables = (
-        f"ansible_host: 127.0.0.1\nansible_port: {sshd.port}\n"
-        f"ansible_python_interpreter: {sys.executable}\n"
-        "ansible_ssh_common_args: -o StrictHostKeyChecking=no\n"
-    )
-    deployment.post(
-        f"/api/v2/inventories/{inventory}/hosts/", {"name": "target", "variables": variables}
-    )
-    key = sshd.key.read_text()
+@pytest.fixture(scope="module")
+def reaching(deployment: Deployment, fleet: Fleet) -> dict[str, Any]:
+    """What a template needs to reach the fleet, and its credential."""
+    deployment.write(PLAYBOOKS)
+    deployment.commit("over ssh")
+    inventory = deployment.post("/api/v2/inventories/", {"name": "fleet 50", "organization": 1})
+    hosts = [
+        {"name": name, "variables": msgspec.json.encode(fleet.variables(name)).decode()}
+        for name in fleet.names
+    ]
+    body = {"inventory": inventory["id"], "hosts": hosts}
+    assert len(deployment.post("/api/v2/bulk/host_create/", body)["hosts"]) == HOSTS
+    inputs = {
+        "username": USER,
+        "password": PASSWORD,
+        "ssh_key_data": fleet.key.read_text(),
+        "ssh_key_unlock": PASSPHRASE,
+        "become_method": "su",
+        "become_username": "root",
+        "become_password": ROOT_PASSWORD,
+    }
     credential = deployment.post(
         "/api/v2/credentials/",
-        {
-            "name": "key",
-            "organization": 1,
-            "credential_type": 1,
-            "inputs": {"username": "root", "ssh_key_data": key, "ssh_key_unlock": PASSPHRASE},
-        },
+        {"name": "fleet", "organization": 1, "credential_type": 1, "inputs": inputs},
     )
-    assert credential["inputs"]["ssh_key_data"] == "$encrypted$"
-    assert credential["inputs"]["username"] == "root"
-    template = deployment.template("over ssh", "ping.yml", inventory=inventory)
-    deployment.post(
-        f"/api/v2/job_templates/{template}/credentials/", {"id": credential["id"]}, status=204
+    secret = {name for name, value in credential["inputs"].items() if value == "$encrypted$"}
+    assert secret == {"password", "ssh_key_data", "ssh_key_unlock", "become_password"}
+    return {"inventory": inventory["id"], "credential": credential["id"]}
+
+
+def _template(
+    deployment: Deployment, reaching: dict[str, Any], playbook: str, **fields: Any
+) -> int:
+    given = {"inventory": reaching["inventory"], "forks": 25, **fields}
+    template = deployment.template(f"{playbook} {len(fields)}", playbook, **given)
+    path = f"/api/v2/job_templates/{template}/credentials/"
+    deployment.post(path, {"id": reaching["credential"]}, status=204)
+    return template
+
+
+def _text(deployment: Deployment, job: int) -> str:
+    shown = deployment.client.get(f"/api/v2/jobs/{job}/stdout/", params={"format": "txt"})
+    return shown.text
+
+
+def _summaries(deployment: Deployment, job: int) -> list[dict[str, Any]]:
+    path = f"/api/v2/jobs/{job}/job_host_summaries/"
+    found: list[dict[str, Any]] = deployment.get(path, page_size=200)["results"]
+    return found
+
+
+def _leaves_nothing(deployment: Deployment, job: int) -> None:
+    """No process, no directory, no secret in memory."""
+    directory = deployment.data / "runner-1" / "jobs" / f"{job}-1"
+    eventually(lambda: not deployment.processes(job), 60)
+    eventually(lambda: not directory.exists() and not memory_dir(directory).exists(), 60)
+
+
+def test_fifty_hosts_are_reached_by_key_password_and_su(
+    deployment: Deployment, fleet: Fleet, reaching: dict[str, Any]
+) -> None:
+    """Every host has its summary and both events; no file of the deployment holds a secret."""
+    job = deployment.launch(_template(deployment, reaching, "who.yml"))
+    found = deployment.ended(job, within_s=180)
+    assert found["status"] == "successful", _text(deployment, job)
+    assert found["host_status_counts"] == {"changed": HOSTS}
+    summaries = _summaries(deployment, job)
+    assert {each["host_name"]: each["ok"] for each in summaries} == dict.fromkeys(fleet.names, 2)
+    events = f"/api/v2/jobs/{job}/job_events/"
+    query = {"event": "runner_on_ok", "page_size": 200}
+    told = deployment.get(events, **query)["results"]
+    assert sorted((each["host_name"], each["task"]) for each in told) == sorted(
+        (name, task) for name in fleet.names for task in ("user", "root")
     )
-    found = deployment.ended(deployment.launch(template))
-    shown = deployment.client.get(f"/api/v2/jobs/{found['id']}/stdout/", params={"format": "txt"})
-    assert found["status"] == "successful", shown.text
-    secret = key.splitlines()[2].encode()
+    counted = deployment.get(events, page_size=1, order_by="-counter")
+    assert counted["results"][0]["counter"] == counted["count"]
+    key = fleet.key.read_text().splitlines()[2]
     for path in deployment.data.rglob("*"):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
-            assert secret not in content, path
-            assert PASSPHRASE.encode() not in content, path
+            assert not [each for each in (key, *SECRETS) if each.encode() in content], path
+    _leaves_nothing(deployment, job)
+
+
+def test_a_job_over_ssh_outlives_its_agent_and_supervisor(
+    deployment: Deployment, reaching: dict[str, Any]
+) -> None:
+    """Both die while it has its credentials; it goes on, all is told once and nothing is left."""
+    job = deployment.launch(_template(deployment, reaching, "slow.yml", limit=FEW))
+    events = f"/api/v2/jobs/{job}/job_events/"
+    eventually(lambda: deployment.get(events, event="runner_item_on_ok")["count"] > 2, 90)
+    supervisor = SupervisorHandle.of(deployment.data / "runner-1" / "jobs" / f"{job}-1")
+    assert supervisor is not None
+    supervisor.kill()
+    deployment.kill_role("runner-1")
+    found = deployment.ended(job, within_s=120)
+    assert found["status"] == "successful", found["job_explanation"] + _text(deployment, job)
+    assert deployment.get(events, event="runner_item_on_ok")["count"] == PAUSES * 3
+    counted = deployment.get(events, page_size=1, order_by="-counter")
+    assert counted["results"][0]["counter"] == counted["count"]
+    assert not [each for each in SECRETS if each in _text(deployment, job)]
+    _leaves_nothing(deployment, job)
+
+
+def test_a_host_that_dies_is_dark_and_relaunched_alone(
+    deployment: Deployment, fleet: Fleet, reaching: dict[str, Any]
+) -> None:
+    """The others go on; the job's failed hosts are the one, and it succeeds once it is back."""
+    template = _template(deployment, reaching, "slow.yml", limit=FEW, verbosity=1)
+    job = deployment.launch(template)
+    events = f"/api/v2/jobs/{job}/job_events/"
+    eventually(lambda: deployment.get(events, event="runner_item_on_ok")["count"] > 2, 90)
+    fleet.kill("h2")
+    found = deployment.ended(job, within_s=120)
+    assert found["status"] == "failed"
+    assert found["host_status_counts"] == {"changed": 2, "dark": 1}
+    dark = {each["host_name"]: each["dark"] for each in _summaries(deployment, job)}
+    assert dark == {"h1": 0, "h2": 1, "h50": 0}
+    fleet.start("h2")
+    again = deployment.post(f"/api/v2/jobs/{job}/relaunch/", {"hosts": "failed"})
+    assert again["limit"] == "h2"
+    second = deployment.ended(again["id"], within_s=120)
+    assert second["status"] == "successful", _text(deployment, again["id"])
+    assert [each["host_name"] for each in _summaries(deployment, again["id"])] == ["h2"]
+    for number in (job, again["id"]):
+        _leaves_nothing(deployment, number)

@@ -18,7 +18,7 @@ import pytest
 
 from runners.git_remote import parse_url, place
 from runners.spec import Secrets
-from tests.deployment.test_ssh import PASSPHRASE, Sshd
+from tests.deployment.ssh_fleet import PASSPHRASE, Sshd
 from tests.runners.rig import Rig
 from tests.runners.test_project_sync import Repository, failed, names, update
 
