@@ -35,6 +35,7 @@ from schemas import subjects
 from schemas.output import AnsibleEvent, AttemptFinished, AttemptStarted, Frame, StoredReport
 from schemas.subjects import Attempt
 from schemas.work import (
+    Apart,
     CancelRequest,
     ClaimRequest,
     Grant,
@@ -66,6 +67,7 @@ class ControlPlane:
 
     def __init__(self, directory: Path) -> None:
         self.identity = nats_identity.load_or_create(directory / "identity.json")
+        self.directory = directory
         auth = self.identity.auth_conf(directory / "jwt")
         self.server = NatsServer(directory / "nats", auth)
         self.nats: Client
@@ -133,6 +135,8 @@ class ControlPlane:
             "created": clock.now(),
             "group": "default",
             "impact": 1,
+            # What plays note of themselves lies beside the agent's data, which stays hidden.
+            "apart": Apart(mounts=(f"{self.directory}:{self.directory}:rw",)),
         }
         order = WorkOrder(job=job, payload=payload, **(fields | changed))
         await self.jetstream.publish(
