@@ -115,7 +115,9 @@ async def _told(call: Call, view: View, facts: TemplateFacts, resolved: Resolved
     """Return what a resolved launch comes to."""
     record = resolved.record
     credentials = await launch_lookups.credential_facts(view, record.credentials)
-    groups = resolved.instance_groups or await launch_lookups.groups(view, facts.template, record)
+    groups = resolved.instance_groups or await launch_lookups.groups(
+        view, facts.template["id"], record.inventory, facts.template["organization"]
+    )
     smart = call.services.launch_tools.smart_hosts
     return {
         "launch": {name: getattr(record, name) for name in _SHOWN},

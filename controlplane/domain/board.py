@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from controlplane.domain import instance, placement
+from controlplane.domain import group_limits, instance, placement
+from controlplane.domain.group_limits import GroupLimit
 from controlplane.domain.instance import InstanceState
 from controlplane.domain.isolation import able, lacking, needs
 from controlplane.domain.job import INITIAL, JobState, evolve, run_by_runner
@@ -39,7 +40,7 @@ from schemas.events.job import (
     kind_of,
     project_of,
 )
-from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.events.resource import ResourceCreated, ResourceDeleted, ResourceUpdated
 from schemas.events.setting import SettingsChanged
 from schemas.registry import Event
 from schemas.settings import SETTINGS
@@ -111,6 +112,8 @@ class Board(Struct, kw_only=True):
     instances: dict[int, InstanceState] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     """``kind:id`` of deleted resources."""
+    limits: dict[int, GroupLimit] = field(default_factory=dict)
+    """What instance groups take at a time."""
     settings: dict[str, Any] = field(default_factory=dict)
     """What is set of ``JOB_SETTINGS``."""
 
@@ -195,6 +198,12 @@ class Board(Struct, kw_only=True):
 
     def _configured(self, event: Event) -> bool:
         match event:
+            case ResourceDeleted(kind=group_limits.KIND, id=number):
+                self.limits.pop(number, None)
+            case ResourceCreated(kind=group_limits.KIND, id=number, values=values):
+                self.limits[number] = GroupLimit().changed(values)
+            case ResourceUpdated(kind=group_limits.KIND, id=number, changes=changes):
+                self.limits[number] = self.limits.get(number, GroupLimit()).changed(changes)
             case ResourceDeleted():
                 self.deleted.add(f"{event.kind}:{event.id}")
             case ResourceCreated(kind="project", id=number, values=values):
@@ -275,7 +284,10 @@ class Board(Struct, kw_only=True):
             )
             for each in self.instances.values()
         ]
-        return (*lacking.values(), *placement.place(waiting, held, runners, now))
+        return (
+            *lacking.values(),
+            *placement.place(waiting, held, runners, now, self.limits.values()),
+        )
 
     def content_after(self, launched: JobLaunched, inventory: int | None) -> str:
         """Return the content of an inventory that an update left which a job has waited for.

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from controlplane.domain.group_limits import GroupLimit, GroupUse
 from controlplane.domain.isolation import able, lacking
 from schemas.work import work_class
 
@@ -93,9 +94,10 @@ def place(
     held: Sequence[Held],
     runners: Iterable[RunnerFacts],
     now: datetime,
+    limits: Iterable[GroupLimit] = (),
 ) -> tuple[Decision, ...]:
     """Decide about every pending job, oldest first; one decision a job."""
-    room = _Room(runners, held)
+    room = _Room(runners, held, limits)
     rules = _Rules(held, pending)
     decisions: list[Decision] = []
     for job in sorted(pending, key=lambda each: each.job):
@@ -179,7 +181,10 @@ def _before(
 class _Room:
     """Free capacity by runner and group while decisions are made."""
 
-    def __init__(self, runners: Iterable[RunnerFacts], held: Iterable[Held]) -> None:
+    def __init__(
+        self, runners: Iterable[RunnerFacts], held: Iterable[Held], limits: Iterable[GroupLimit]
+    ) -> None:
+        self._groups = GroupUse(limits)
         usable = [each for each in runners if each.available and each.capacity > 0]
         self._known = {each.name: each for each in usable}
         self._free = {each.name: each.capacity for each in usable}
@@ -191,6 +196,7 @@ class _Room:
         self._full: dict[tuple[str, tuple[str, ...]], int] = {}
         unclaimed: list[Held] = []
         for job in held:
+            self._groups.took(job.group, job.impact)
             if job.runner is None:
                 unclaimed.append(job)
             elif job.runner in self._free:
@@ -214,6 +220,11 @@ class _Room:
         if not usable:
             text = lacking(", ".join(job.groups), job.needs)
             return HeldBack(job=job.job, rule="isolation", explanation=text)
+        reasons = {group: self._groups.against(group, job.impact) for group in usable}
+        usable = [group for group in usable if not reasons[group]]
+        if not usable:
+            text = " ".join(reasons.values())
+            return HeldBack(job=job.job, rule="group", explanation=text)
         for group in usable:
             if job.impact >= self._full.get((group, job.needs), 1 << 62):
                 continue
@@ -233,6 +244,7 @@ class _Room:
 
     def _placed(self, job: Waiting, group: str, runner: str, *, alone: bool) -> Placed:
         self._charge(runner, job.impact)
+        self._groups.took(group, job.impact)
         return Placed(
             job=job.job,
             group=group,

@@ -63,7 +63,9 @@ async def launch_command(
             "select position from checkpoint where projection = 'config'"
         ),
         depends=await _depends(view, record),
-        instance_groups=await _groups(view, record),
+        instance_groups=await launch_lookups.groups(
+            view, None, record.inventory, inventory["organization"]
+        ),
         impact=playbook_impact(record.forks, record.host_count),
         secrets=sealed,
         relaunch_of=how.relaunch_of,
@@ -88,9 +90,3 @@ async def _depends(view: View, record: AdHocLaunch) -> tuple[str, ...]:
         *(f"credential:{each}" for each in credentials),
         *(f"organization:{row['organization']}" for row in rows),
     )
-
-
-async def _groups(view: View, record: AdHocLaunch) -> tuple[str, ...]:
-    """Return the inventory's groups, then the default one (AWX 4.11)."""
-    rows = await view.named("groups_for_launch", None, record.inventory)
-    return tuple(dict.fromkeys((*(row["name"] for row in rows), "default")))

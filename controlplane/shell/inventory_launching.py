@@ -9,7 +9,7 @@ from controlplane.domain import inventory_update
 from controlplane.domain.errors import NotFound
 from controlplane.domain.inventory_update import Around
 from controlplane.domain.job import JOB, Launch
-from controlplane.shell import environments, project_content, update_launching
+from controlplane.shell import environments, launch_lookups, project_content, update_launching
 from controlplane.shell.inventory_content import inventory_content
 from controlplane.shell.launch_tools import Launched, LaunchTools, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
@@ -79,7 +79,7 @@ async def _launch(
             waits_for += await updates_before(tools, view, each["target"], context)
             content = await inventory_content(tools.blobs, view, each["target"], tools.smart_hosts)
             inputs.append((each["target"], content.digest))
-    groups = await view.named("groups_for_launch", row["id"], row["inventory"])
+    groups = await launch_lookups.groups(view, None, row["inventory"], row["organization"])
     launched = inventory_update.update_of(
         row,
         Around(
@@ -90,7 +90,7 @@ async def _launch(
             config_position=await view.value(
                 "select position from checkpoint where projection = 'config'"
             ),
-            groups=tuple(dict.fromkeys((*(each["name"] for each in groups), "default"))),
+            groups=groups,
             input_inventories=tuple(number for number, _ in inputs),
             inputs=tuple(content for _, content in inputs),
             project_update=read.update,

@@ -44,13 +44,20 @@ union
 select "organization" from "credential" where "id" = any($3::bigint[]) and "organization" is not null
 
 -- name: groups_for_launch
-select g."name", o."rank", o."position"
+select g."name"
 from (
     select "target", 1 as "rank", "position" from "job_template_instance_groups" where "id" = $1
     union all
     select "target", 2, "position" from "inventory_instance_groups" where "id" = $2
+    union all
+    select "target", 3, "position" from "organization_instance_groups" where "id" = $3
 ) o
 join "instance_group" g on g."id" = o."target"
+where o."rank" <= case
+    when (select t."prevent_instance_group_fallback" from "job_template" t where t."id" = $1) then 1
+    when (select i."prevent_instance_group_fallback" from "inventory" i where i."id" = $2) then 2
+    else 3
+end
 order by o."rank", o."position"
 
 -- name: job_by_id

@@ -22,6 +22,7 @@ _ASKS = {
     "vault": {"vault_password": "vault_password"},
 }
 ASK = "ASK"
+DEFAULT_GROUPS = ("default",)
 
 
 async def template_facts(view: View, template: Row) -> TemplateFacts:
@@ -146,10 +147,12 @@ async def depends(view: View, template: Row, record: PlaybookLaunch) -> tuple[st
     )
 
 
-async def groups(view: View, template: Row, record: PlaybookLaunch) -> tuple[str, ...]:
-    """Return the template's groups, then the inventory's, then the default ones (AWX 4.11)."""
-    rows = await view.named("groups_for_launch", template["id"], record.inventory)
-    names = [row["name"] for row in rows]
-    if template["prevent_instance_group_fallback"] and names:
-        return tuple(dict.fromkeys(names))
-    return tuple(dict.fromkeys((*names, "default")))
+async def groups(
+    view: View, template: int | None, inventory: int | None, organization: int | None
+) -> tuple[str, ...]:
+    """Return the template's groups, then the inventory's, then the organization's (AWX 4.11).
+
+    The default one stands for none; a template or inventory may end the list at its own.
+    """
+    rows = await view.named("groups_for_launch", template, inventory, organization)
+    return tuple(dict.fromkeys(row["name"] for row in rows)) or DEFAULT_GROUPS

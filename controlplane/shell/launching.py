@@ -67,7 +67,9 @@ async def launch_template(
         ),
         depends=await launch_lookups.depends(view, facts.template, record),
         instance_groups=resolved.instance_groups
-        or await launch_lookups.groups(view, facts.template, record),
+        or await launch_lookups.groups(
+            view, facts.template["id"], record.inventory, facts.template["organization"]
+        ),
         impact=launch.impact(record, how.launch_type),
         timeout_s=resolved.timeout_s,
         secrets=await launch_secrets.sealed(tools.vault, job, facts.template["id"], resolved),

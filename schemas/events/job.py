@@ -271,7 +271,7 @@ class JobHeld(Struct, frozen=True, kw_only=True):
     """
 
     rule: str
-    """``dependency``, ``capacity``, ``concurrency``, ``no_runner``, ``isolation``."""
+    """``dependency``, ``capacity``, ``concurrency``, ``group``, ``no_runner``, ``isolation``."""
     explanation: str
 
 

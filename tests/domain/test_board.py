@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from controlplane.domain.board import OUTCOMES_KEPT, Board
 from controlplane.domain.decider import fold
 from controlplane.domain.job import JOB, Launch
+from controlplane.domain.placement import Placed
 from controlplane.processes.work_order import order_of
 from schemas import subjects
 from schemas.envelope import Recorded
 from schemas.events.instance import InstanceAdjusted, InstanceRegistered, InstanceUnavailable
 from schemas.events.job import JobClaimed, JobFinished, JobPlaced, PlaybookLaunch
-from schemas.events.resource import ResourceCreated, ResourceDeleted
+from schemas.events.resource import ResourceCreated, ResourceDeleted, ResourceUpdated
 from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
 from schemas.work import PlaybookRun
@@ -236,3 +237,19 @@ def test_a_setting_says_which_variables_may_hold_templates(
     order = order_of(launched(record=record), PLACED, board.setting)
     assert isinstance(order.payload, PlaybookRun)
     assert order.payload.jinja_vars == expected
+
+
+def test_limits_of_groups_are_known_from_their_resources() -> None:
+    """A group is created, limited, renamed and deleted; jobs are held by what holds now."""
+    log = Log()
+    log.runner("r1", 1)
+    values = {"name": "default", "max_concurrent_jobs": 0, "max_forks": 0, "policy": 1}
+    log.config("instance_group", 2, ResourceCreated(kind="instance_group", id=2, values=values))
+    for number in (1, 2):
+        record = PlaybookLaunch(job_template=number, inventory=3, project=None, playbook="p")
+        log.job(number, launched(number, template=number, record=record, impact=1))
+    limit = ResourceUpdated(kind="instance_group", id=2, changes={"max_concurrent_jobs": 1})
+    found = _decisions(log.config("instance_group", 2, limit))
+    assert found[2].explanation == "default runs at most 1 jobs at a time."
+    gone = ResourceDeleted(kind="instance_group", id=2)
+    assert isinstance(_decisions(log.config("instance_group", 2, gone))[2], Placed)

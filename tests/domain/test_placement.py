@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controlplane.domain.group_limits import GroupLimit
 from controlplane.domain.placement import (
     NO_CAPACITY,
     RESERVE_AFTER_S,
@@ -197,3 +198,23 @@ def test_capacity_is_never_exceeded_but_by_a_job_alone(
     placed = {each.job: each for each in place(jobs, [], runners, NOW) if isinstance(each, Placed)}
     together = sum(job.impact for job in jobs if job.job in placed and not placed[job.job].runner)
     assert together <= sum(each.capacity for each in runners)
+
+
+def test_a_group_takes_no_more_than_its_limits() -> None:
+    """Jobs and forks are counted with those that run; another group of the job's may have room."""
+    few = GroupLimit().changed({"name": "default", "max_concurrent_jobs": 2, "other": 1})
+    runners = [runner(capacity=100), runner("r2", 100, groups=("spare",))]
+    jobs = [waiting(1), waiting(2), waiting(3, groups=("default", "spare"))]
+    first, second, third = place(jobs, [held(9)], runners, NOW, [few])
+    assert isinstance(first, Placed)
+    text = "default runs at most 2 jobs at a time."
+    assert second == HeldBack(job=2, rule="group", explanation=text)
+    assert isinstance(third, Placed)
+    assert third.group == "spare"
+    narrow = few.changed({"max_concurrent_jobs": 0, "max_forks": 7})
+    held_back = place(jobs[:2], [held(9)], runners, NOW, [narrow])[1]
+    assert isinstance(held_back, HeldBack)
+    assert held_back.explanation == (
+        "default runs at most 7 forks at a time and has 6; the job takes 3."
+    )
+    assert all(isinstance(each, Placed) for each in place(jobs, [held(9)], runners, NOW))
