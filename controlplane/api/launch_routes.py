@@ -56,7 +56,7 @@ async def show_launch(call: Call) -> Response[Any]:
 
 async def launch_job(call: Call) -> Response[Any]:
     """Launch a job template with its prompts; 201 with the job."""
-    body = await call.body()
+    body = _modern(await call.body())
     context = context_by(call)
     async with call.read() as view:
         template = await _template(view, call.target.id)
@@ -79,7 +79,13 @@ async def ignored_fields(call: Call) -> dict[str, Any]:
     async with call.read() as view:
         template = await _template(view, call.target.id)
         facts = await launch_lookups.template_facts(view, template)
-    return launch.ignored_fields(facts, await call.body())
+    return launch.ignored_fields(facts, _modern(await call.body()))
+
+
+def _modern(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a launch body whose inventory has the name that it has now."""
+    old = {"inventory": body["inventory_id"]} if "inventory_id" in body else {}
+    return {**old, **body}
 
 
 async def show_update(call: Call) -> Response[Any]:

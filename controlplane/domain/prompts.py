@@ -20,6 +20,9 @@ from schemas.resources.prompts import Prompts
 
 FAMILY = "unified_job_template"
 NOT_ASKED = "Field is not configured to prompt on launch."
+ASKED_AT_LAUNCH = (
+    "Credential that requires user input on launch cannot be used in saved launch configuration."
+)
 NOT_ALLOWED = "Field is not allowed on launch."
 FIELDS = tuple(name for name in Prompts.__struct_fields__ if name != "survey_passwords")
 ASKED_KINDS = frozenset({"job_template", "workflow_job_template"})
@@ -62,12 +65,7 @@ def link(relation: Relation, facts: Facts) -> None:
     if template[KIND] != "job_template":
         raise Refused({"msg": "Related template cannot accept credentials on launch."})
     if ASKS in relation.target_row["inputs"].values():
-        raise Refused(
-            {
-                "msg": "Credential that requires user input on launch cannot be used in saved"
-                " launch configuration."
-            }
-        )
+        raise Refused({"msg": ASKED_AT_LAUNCH})
     if not template["ask_credential_on_launch"]:
         raise Refused(
             {"msg": "Related template is not configured to accept credentials on launch."}

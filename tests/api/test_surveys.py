@@ -22,9 +22,11 @@ def survey(*questions: dict[str, Any]) -> dict[str, Any]:
     return {"name": "S", "description": "D", "spec": [{**QUESTION, **each} for each in questions]}
 
 
-async def asking(stack: Stack, name: str, *questions: dict[str, Any]) -> dict[str, Any]:
+async def asking(
+    stack: Stack, name: str, *questions: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     """Make a template that asks questions."""
-    made = await template(stack, name, survey_enabled=True)
+    made = await template(stack, name, survey_enabled=True, **more)
     answered = await stack.client.post(f"{made['url']}survey_spec/", json=survey(*questions))
     assert (answered.status_code, answered.content) == (200, b""), answered.text
     return made
@@ -161,21 +163,52 @@ async def test_schedule_must_answer_what_is_required(stack: Stack) -> None:
 
 
 async def test_schedule_of_a_job_is_off_and_prompts_as_it_did(stack: Stack) -> None:
-    """What a job was prompted for becomes the prompts of its schedule."""
-    made = await template(stack, "again", ask_limit_on_launch=True, ask_variables_on_launch=True)
-    done = await stack.client.post(
-        f"{made['url']}launch/", json={"limit": "web", "extra_vars": {"a": 1}}
+    """What a job was prompted for becomes the prompts of its schedule, secrets sealed again."""
+    asked = ("limit", "variables", "credential", "labels", "instance_groups")
+    flags = {f"ask_{name}_on_launch": True for name in asked}
+    made = await asking(stack, "again", {"type": "password", "variable": "pw"}, **flags)
+    organization = made["organization"]
+    credential = await stack.make(
+        "credentials", name="again", organization=organization, credential_type=1, inputs={}
     )
+    label = await stack.make("labels", name="again", organization=organization)
+    group = await stack.make("instance_groups", name="again")
+    prompts = {
+        "limit": "web",
+        "credentials": [credential["id"]],
+        "labels": [label["id"]],
+        "instance_groups": [group["id"]],
+        "extra_vars": {"a": 1, "pw": "letmein"},
+    }
+    done = await stack.client.post(f"{made['url']}launch/", json=prompts)
+    assert done.status_code == 201, done.text
     url = f"/api/v2/jobs/{done.json()['job']}/create_schedule/"
     assert (await stack.client.get(url)).json() == {
         "can_schedule": True,
-        "prompts": {"limit": "web", "extra_vars": {"a": 1}},
+        "prompts": {
+            "limit": "web",
+            "credentials": [{"id": credential["id"], "name": "again"}],
+            "labels": [{"id": label["id"], "name": "again"}],
+            "instance_groups": [{"id": group["id"], "name": "again"}],
+            "extra_vars": {"a": 1, "pw": "$encrypted$"},
+        },
     }
     answered = await stack.client.post(url, json={})
     assert answered.status_code == 201, answered.text
     schedule = answered.json()
     assert (schedule["enabled"], schedule["next_run"]) == (False, None)
-    assert (schedule["limit"], schedule["extra_data"]) == ("web", {"a": 1})
+    shown = (schedule["limit"], schedule["extra_data"])
+    assert shown == ("web", {"a": 1, "pw": "$encrypted$"})
+    for below, target in (("credentials", credential), ("instance_groups", group)):
+        listed = (await stack.client.get(f"{schedule['url']}{below}/")).json()["results"]
+        assert [each["id"] for each in listed] == [target["id"]]
+    second = (await stack.client.post(url, json={})).json()
+    assert second["name"] == f"{schedule['name']} - number 1"
+    user = await stack.add_user("scheduler")
+    role = made["summary_fields"]["object_roles"]["execute_role"]["id"]
+    await stack.client.post(f"/api/v2/users/{user}/roles/", json={"id": role})
+    foreign = await stack.as_user("scheduler").post(url, json={})
+    assert foreign.status_code == 403
 
 
 async def test_survey_needs_the_right_to_edit(stack: Stack) -> None:
