@@ -9,11 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import deployed, ingest, measures, placing
+from tests.bench import deployed, ingest, measures, placing, projects
 from tests.bench.measures import Measure, Sizes
 
 RESULTS = Path(__file__).parent.parent.parent / "build" / "bench.json"
-GROUPS = ("ingest", *deployed.PARTS, "placement")
+GROUPS = ("ingest", *deployed.PARTS, "placement", "projects")
 
 
 async def _collect(sizes: Sizes, only: str | None) -> list[Measure]:
@@ -24,6 +24,8 @@ async def _collect(sizes: Sizes, only: str | None) -> list[Measure]:
         found += await deployed.measure(sizes, only)
     if only in (None, "placement"):
         found += placing.measure()
+    if only in (None, "projects"):
+        found += await asyncio.to_thread(projects.measure)
     return found
 
 

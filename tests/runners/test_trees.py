@@ -108,6 +108,8 @@ def test_room_is_made_of_what_no_job_uses(tmp_path: Path) -> None:
     with pytest.raises(Unrunnable, match="cannot be unpacked"):
         found.unpack("f" * 64, broken)
     assert {each.name for each in (tmp_path / TREES_DIR).iterdir()} == left
+    (tmp_path / TREES_DIR / digests[3] / "boot").write_text("of an earlier start")
+    assert not Trees(tmp_path, size).has(digests[3])
 
 
 async def test_content_is_unpacked_once_for_all(tmp_path: Path) -> None:
