@@ -114,6 +114,12 @@ class VaultServer:
         """Set at the end: a request that is left waiting goes."""
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
+    @property
+    def ssh_authority(self) -> str:
+        """Return the public key of who signs SSH keys."""
+        form = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return self.ssh_key.public_key().public_bytes(*form).decode()
+
     def inputs(self, **values: Any) -> dict[str, Any]:
         """Return the inputs of a credential for this server."""
         return {"url": self.url, "cacert": self.authority.pem, "api_version": "v2", **values}
@@ -221,6 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
             .serial(7)
             .valid_after(now - 3600)
             .valid_before(ends)
+            .add_extension(b"permit-pty", b"")
             .sign(self.server_vault.ssh_key)
         )
         signed = certificate.public_bytes().decode()

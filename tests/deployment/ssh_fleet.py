@@ -32,6 +32,7 @@ PidFile {base}/{name}.pid
 UsePAM no
 StrictModes no
 PermitRootLogin prohibit-password
+TrustedUserCAKeys {base}/authority
 PasswordAuthentication {passwords}
 PubkeyAuthentication {keys}
 Subsystem sftp internal-sftp
@@ -96,8 +97,8 @@ class Sshd:
 class Fleet:
     """Hosts ``h1`` to ``hN``; the last few let a user in by password alone, the others by key."""
 
-    def __init__(self, base: Path, count: int, by_password: int) -> None:
-        """Start all of them; ``base`` is for them alone."""
+    def __init__(self, base: Path, count: int, by_password: int, authority: str = "") -> None:
+        """Start all of them; ``base`` is for them alone, ``authority`` may sign further keys."""
         base.chmod(0o755)  # the user's own sshd reads the authorised key there
         self.base = base
         self.port = free_port()
@@ -107,6 +108,7 @@ class Fleet:
         make_key(self.key, PASSPHRASE)
         make_key(base / "host", "")
         shutil.copy(base / "user.pub", base / "authorized")
+        (base / "authority").write_text(authority)
         shutil.copytree("/etc", base / "etc", symlinks=True)
         for name in self.names:
             self._configure(name)
