@@ -44,7 +44,7 @@ def arguments(job: Preparation) -> list[str]:
     """Return the engine's command line up to the command; no secret is in it."""
     isolation = job.spec.isolation
     engine = isolation.engine or Engine(program="")
-    args = [engine.program, "run", "--rm", "--tty", "--interactive", "--quiet", "--pull=never"]
+    args = [engine.program, "run", "--rm", "--interactive", "--quiet", "--pull=never"]
     args += ["--name", name_of(job.dir), "--label", f"{LABEL}={place_of(job.dir)}"]
     args += [
         "--user=root",

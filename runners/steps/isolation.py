@@ -19,9 +19,8 @@ COMMANDS = ("ansible-playbook", "ansible", "ansible-inventory")
 INSIDE = "inside"
 """The directory of what a sandbox finds in place of the scripts."""
 _SCRIPT = """#!/bin/sh
-agent=
-case ${{SSH_AUTH_SOCK:-}} in /tmp/ssh-*) agent={agent} ;; esac
-{before}exec {first} $agent {last} "$@"
+{before}case ${{SSH_AUTH_SOCK:-}} in /tmp/ssh-*) more="${{more:-}} "{agent} ;; esac
+exec {first} ${{more:-}} {last} "$@"
 """
 """ssh-agent, which holds the job's key, runs outside; its socket is handed in."""
 
@@ -50,6 +49,7 @@ def _contained(job: Preparation, name: str) -> str:
     engine = job.spec.isolation.engine
     env = engine.env if engine else {}
     before = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
+    before += "[ ! -t 0 ] || more=--tty\n"
     agent = '"--volume=$SSH_AUTH_SOCK:$SSH_AUTH_SOCK --env=SSH_AUTH_SOCK"'
     return _script(container.arguments(job), container.command(job, name), agent, before)
 

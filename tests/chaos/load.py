@@ -58,6 +58,8 @@ class Jobs:
         self._deployment = deployment
         self.witness = deployment.directory / "witness"
         self.witness.mkdir(exist_ok=True)
+        shown = {"AWX_ISOLATION_SHOW_PATHS": [f"{self.witness}:{self.witness}:rw"]}
+        assert deployment.client.patch("/api/v2/settings/jobs/", json=shown).status_code == 200
         extra = {"ask_variables_on_launch": True, "allow_simultaneous": True}
         self._steady = deployment.template("steady", "steady.yml", **extra)
         self._endless = deployment.template("endless", "endless.yml", **extra)

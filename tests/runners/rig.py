@@ -111,6 +111,7 @@ def tar_of(files: Mapping[str, str]) -> bytes:
         for name, text in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
+            member.mode = 0o755 if name.endswith(".sh") else 0o644
             archive.addfile(member, BytesIO(text.encode()))
     return buffer.getvalue()
 

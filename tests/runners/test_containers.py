@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from runners.isolation import abilities, container, remains
 from runners.isolation.plan import Abilities, Engine, Isolation
 from runners.process_tree import mark_of, place_of
-from runners.spec import Secrets
+from runners.spec import IMPORT_FILE, Secrets
 from schemas.work import Limits, RegistryLogin
 from tests.registry import Registry
 from tests.runners import engine as containers
@@ -128,7 +128,9 @@ def registry(engine: Engine) -> Iterator[Registry]:
         containers.podman(engine, "rmi", serving.image)
 
 
-def test_pull_policies_and_logins(new_rig: Any, engine: Engine, registry: Registry) -> None:
+def test_pull_policies_and_logins(
+    new_rig: Callable[[], Rig], engine: Engine, registry: Registry
+) -> None:
     """A wrong password is a clear end; ``missing`` pulls once, ``always`` again, ``never`` not."""
     login = RegistryLogin(
         host=registry.host, username="puller", password="right-password", verify_ssl=False
@@ -136,7 +138,7 @@ def test_pull_policies_and_logins(new_rig: Any, engine: Engine, registry: Regist
     wrong = msgspec.structs.replace(login, password="wrong-password")
 
     def run(pull: str, told: RegistryLogin, image: str = registry.image) -> Any:
-        rig: Rig = new_rig()
+        rig = new_rig()
         isolation = contained(engine, image=image, pull=pull)
         rig.write(play("{debug: {msg: ran}, name: say}"), isolation=isolation)
         final = rig.run(Secrets(registry=told))
@@ -200,6 +202,37 @@ def test_a_job_has_all_it_needs(rig: Rig, engine: Engine, tmp_path: Path, mode: 
     for text in ("the-key", "shown-text", "file-text", "read-only", f"said-text {mode}"):
         assert text in result["stdout"], text
     assert rig.processes() == []
+
+
+@pytest.mark.parametrize("mode", ["sandbox", "container"])
+def test_commands_and_updates_are_kept_apart_too(
+    new_rig: Callable[[], Rig], engine: Engine, mode: str
+) -> None:
+    """An ad hoc command's module and an inventory's script run where a playbook would."""
+    isolation = contained(engine) if mode == "container" else sandboxed()
+    command = new_rig()
+    command.write(
+        kind="ad_hoc_command",
+        module_name="command",
+        module_args="printenv PLAYLOG_JOB_ISOLATION",
+        isolation=isolation,
+    )
+    assert command.run().status == "successful", command.stdout()
+    assert mode in command.stdout()
+    script = """#!/bin/sh
+echo '{"a": {"hosts": ["h1"], "vars": {"mode": "'$PLAYLOG_JOB_ISOLATION'"}},'
+echo ' "_meta": {"hostvars": {}}}'
+"""
+    update = new_rig()
+    update.write(
+        {"hosts.sh": script},
+        kind="inventory_update",
+        source="scm",
+        source_path="hosts.sh",
+        isolation=isolation,
+    )
+    assert update.run().status == "successful", update.stdout()
+    assert f'"mode": "{mode}"' in (update.dir / IMPORT_FILE).read_text()
 
 
 @pytest.mark.parametrize("mode", ["sandbox", "container"])
