@@ -59,6 +59,30 @@ PLAYBOOKS = {
     - name: restart
       debug: {msg: restarted}
 """,
+    "prompts.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: tell
+      debug:
+        msg:
+          check: "{{ ansible_check_mode }}"
+          diff: "{{ ansible_diff_mode }}"
+          forks: "{{ ansible_forks }}"
+          limit: "{{ ansible_limit }}"
+          verbosity: "{{ ansible_verbosity }}"
+          tags: "{{ ansible_run_tags | sort | join(',') }}"
+          skipped: "{{ ansible_skip_tags | join(',') }}"
+          given: "{{ given }}"
+          user: "{{ awx_user_name }} {{ tower_job_launch_type }}"
+          job: "{{ lookup('env', 'JOB_ID') }}"
+      tags: wanted
+    - name: left out
+      debug: {msg: no}
+      tags: [wanted, unwanted]
+    - name: not asked for
+      debug: {msg: no}
+""",
     "ping.yml": "- hosts: all\n  gather_facts: false\n  tasks:\n    - ping:\n",
     "steps.yml": """
 - hosts: all

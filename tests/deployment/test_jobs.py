@@ -117,6 +117,42 @@ def test_a_running_job_is_canceled_and_leaves_no_process(deployment: Deployment)
     deployment.post(f"/api/v2/jobs/{job}/cancel/", status=405)
 
 
+def test_what_was_prompted_for_reaches_ansible(deployment: Deployment) -> None:
+    """The awx command gives every prompt that Ansible sees; the play tells what it was given."""
+    names = (
+        *("variables", "limit", "tags", "skip_tags", "job_type", "verbosity", "diff_mode"),
+        *("forks", "timeout", "labels"),
+    )
+    asked = {f"ask_{name}_on_launch": True for name in names}
+    deployment.template("prompts", "prompts.yml", **asked)
+    done = awx(
+        deployment,
+        *("job_templates", "launch", "prompts", "--wait", "-f", "json"),
+        *("--extra_vars", '{"given": "a: b"}', "--limit", "two", "--job_tags", "wanted"),
+        *("--skip_tags", "unwanted", "--job_type", "check", "--verbosity", "1"),
+        *("--diff_mode", "true", "--forks", "3", "--timeout", "170"),
+    )
+    assert done.returncode == 0, done.stderr
+    job = deployment.ended(json.loads(done.stdout)["id"])
+    events = deployment.get(f"/api/v2/jobs/{job['id']}/job_events/", event="runner_on_ok")
+    (event,) = events["results"]
+    assert (event["host_name"], event["task"]) == ("two", "tell")
+    told = event["event_data"]["res"]["msg"]
+    assert {name: str(each) for name, each in told.items()} == {
+        "check": "True",
+        "diff": "True",
+        "forks": "3",
+        "limit": "two",
+        "verbosity": "1",
+        "tags": "wanted",
+        "skipped": "unwanted",
+        "given": "a: b",
+        "user": "admin manual",
+        "job": str(job["id"]),
+    }
+    assert job["timeout"] == 170
+
+
 def test_relaunch_on_failed_hosts_limits_to_them(deployment: Deployment) -> None:
     """The new job runs with the old prompts on the hosts that failed."""
     job = deployment.launch(deployment.template("failing", "fails.yml"))
