@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
@@ -20,6 +19,8 @@ from controlplane.api.tables import table_of
 from controlplane.api.where import AllOf, Sql
 from controlplane.domain import access
 from controlplane.domain.access import Principal
+from controlplane.domain.facts import decoded
+from controlplane.shell.launch_lookups import asked_by
 from controlplane.shell.read_model import Row, View
 from ops import clock
 from schemas.resource import RESOURCES
@@ -164,9 +165,17 @@ async def extras_of(
     processed = await view.named("jobs_processed", ids) if detail else []
     set_aside = await view.named("dead_letters_of", ids) if detail else []
     facts = {row["id"]: (row["kind"], _facts(row)) for row in rows}
+    used = await _credentials(view, rows)
     return JobExtras(
         names=await _names(view, rows),
-        credentials=await _credentials(view, rows),
+        credentials={
+            row["id"]: [_brief(used[each]) for each in row["credentials"] if each in used]
+            for row in rows
+        },
+        asks={
+            row["id"]: [ask for each in row["credentials"] for ask in _asks(used.get(each))]
+            for row in rows
+        },
         labels=await _labels(view, rows),
         results={row["job"]: row for row in await view.named("job_results", ids)},
         processed=frozenset(row["id"] for row in processed),
@@ -279,14 +288,9 @@ async def _names(view: View, rows: Sequence[Row]) -> dict[tuple[str, int], dict[
     return found
 
 
-async def _credentials(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
-    known = {
-        row["id"]: row for row in await view.of_ids("credentials_of", _all(rows, "credentials"))
-    }
-    return {
-        row["id"]: [_brief(known[each]) for each in row["credentials"] if each in known]
-        for row in rows
-    }
+async def _credentials(view: View, rows: Sequence[Row]) -> dict[int, Row]:
+    found = await view.of_ids("credentials_of", _all(rows, "credentials"))
+    return {row["id"]: row for row in found}
 
 
 async def _labels(view: View, rows: Sequence[Row]) -> dict[int, list[dict[str, Any]]]:
@@ -306,8 +310,11 @@ def _credential(row: Row) -> dict[str, Any]:
 
 def _brief(row: Row) -> dict[str, Any]:
     shown = {name: row[name] for name in ("id", "name", "description", "kind", "cloud")}
-    inputs = row["inputs"]
-    values = msgspec.json.decode(inputs) if isinstance(inputs, str) else inputs
     if row["kind"] == "vault":
-        shown["vault_id"] = values.get("vault_id") or None
+        shown["vault_id"] = decoded(row["inputs"]).get("vault_id") or None
     return shown
+
+
+def _asks(row: Row | None) -> tuple[str, ...]:
+    """Return the passwords that a credential asks for; one that is gone asks for none."""
+    return () if row is None else asked_by(row["kind"] or "", decoded(row["inputs"]))

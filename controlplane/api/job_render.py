@@ -95,6 +95,8 @@ class JobExtras(Struct, frozen=True, kw_only=True):
     names: Mapping[tuple[str, int], Mapping[str, Any]] = {}
     """(kind, id) to the summary fields of what a job refers to."""
     credentials: Mapping[int, list[dict[str, Any]]] = {}
+    asks: Mapping[int, list[str]] = {}
+    """Job id to the passwords that its credentials ask for at launch."""
     labels: Mapping[int, list[dict[str, Any]]] = {}
     results: Mapping[int, Row] = {}
     """Job id to its ``job_result`` row."""
@@ -212,7 +214,7 @@ def _playbook_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
         "use_fact_cache": row["use_fact_cache"],
         "organization": row["organization_id"],
         "job_template": row["job_template_id"],
-        "passwords_needed_to_start": [],
+        "passwords_needed_to_start": list(extras.asks.get(row["id"], ())),
         "allow_simultaneous": row["allow_simultaneous"],
         "artifacts": _json(result.get("artifacts"), {}),
         "scm_revision": row["scm_revision"],

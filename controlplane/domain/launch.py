@@ -23,6 +23,8 @@ from controlplane.domain.task_impact import playbook_impact
 from schemas.events.job import PlaybookLaunch
 from schemas.status import LaunchType
 
+NO_OVERRIDE = "Project does not allow override of branch."
+NO_PROJECT = "Project is missing."
 LAUNCHED_WITH = ("ssh", "vault", "cloud", "net", "kubernetes")
 """Kinds of credentials that a job runs with."""
 SIMPLE = (
@@ -269,7 +271,8 @@ def _resource_errors(
             else "Job Template 'inventory' is missing or undefined."
         ]
     if "scm_branch" in accepted and not facts.project_allows_branch:
-        errors["scm_branch"] = ["Project does not allow override of branch."]
+        project = facts.template["project"]
+        errors["scm_branch"] = [NO_PROJECT if project is None else NO_OVERRIDE]
     return errors
 
 

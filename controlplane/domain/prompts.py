@@ -14,6 +14,7 @@ from controlplane.domain.checks.draft import Draft, Relation
 from controlplane.domain.errors import Refused
 from controlplane.domain.facts import KIND, Facts, Row, Unsealed
 from controlplane.domain.field_values import ENCRYPTED
+from controlplane.domain.launch import NO_OVERRIDE, NO_PROJECT
 from controlplane.domain.launch_fields import ASK
 from schemas.resource import RESOURCES
 from schemas.resources.prompts import Prompts
@@ -45,6 +46,7 @@ def check(draft: Draft, facts: Facts, *, required: bool) -> None:
     variables = given.pop("extra_data")
     if template[KIND] in ASKED_KINDS:
         _check_asked(draft, template, given)
+        _check_branch(draft, template, given, facts)
         _check_variables(draft, template, variables, required=required)
         if required:
             _check_startable(draft, template, facts)
@@ -101,6 +103,22 @@ def _check_asked(draft: Draft, template: Row, given: Mapping[str, Any]) -> None:
             draft.error(name, NOT_ALLOWED)
         elif not template[flag] and value != template[name] and (value or template[name]):
             draft.error(name, NOT_ASKED)
+
+
+def _check_branch(draft: Draft, template: Row, given: Mapping[str, Any], facts: Facts) -> None:
+    """Refuse another branch than the project's where that may not be overridden."""
+    branch = given.get("scm_branch")
+    if not branch or template[KIND] != "job_template" or not template[ASK["scm_branch"]]:
+        return
+    number = template["project"]
+    project = facts.row("project", number) if number is not None else None
+    if project is None:
+        draft.error("scm_branch", NO_PROJECT)
+    elif (
+        branch not in (project["scm_branch"], template["scm_branch"])
+        and not (project["allow_override"])
+    ):
+        draft.error("scm_branch", NO_OVERRIDE)
 
 
 def _check_variables(

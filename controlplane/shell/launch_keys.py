@@ -91,6 +91,6 @@ def _subject(request: Request) -> str:
 
 def _number(message: StreamMessage, request: Request) -> int:
     number, _, mark = message.data.decode().partition(" ")
-    if mark and mark != request.mark:
+    if mark and request.mark and mark != request.mark:
         raise Refused({"detail": KEY_TAKEN}, UNPROCESSABLE)
     return int(number)

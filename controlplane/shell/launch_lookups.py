@@ -59,21 +59,25 @@ async def credential_facts(view: View, ids: Sequence[int]) -> list[CredentialFac
 def _credential(row: Row) -> CredentialFact:
     inputs = row["inputs"]
     values: dict[str, Any] = msgspec.json.decode(inputs) if isinstance(inputs, str) else inputs
-    vault_id = str(values.get("vault_id") or "")
-    suffix = f".{vault_id}" if vault_id else ""
-    asks = [
-        name + (suffix if name == "vault_password" else "")
-        for field, name in _ASKS.get(row["kind"] or "", {}).items()
-        if values.get(field) == ASK
-    ]
     return CredentialFact(
         id=row["id"],
         name=row["name"],
         type_id=row["credential_type"],
         type_name=row["type_name"],
         kind=row["kind"] or "",
-        vault_id=vault_id,
-        asks=tuple(asks),
+        vault_id=str(values.get("vault_id") or ""),
+        asks=asked_by(row["kind"] or "", values),
+    )
+
+
+def asked_by(kind: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the passwords that a credential of a kind asks for at launch."""
+    vault_id = str(inputs.get("vault_id") or "")
+    suffix = f".{vault_id}" if vault_id else ""
+    return tuple(
+        name + (suffix if name == "vault_password" else "")
+        for field, name in _ASKS.get(kind, {}).items()
+        if inputs.get(field) == ASK
     )
 
 

@@ -10,7 +10,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from ops import clock
+from controlplane.domain.errors import Refused
+from controlplane.shell.launch_keys import LaunchKeys, Request
+from controlplane.shell.numbers import Numbers
+from ops import clock, connect
 from schemas import subjects
 from schemas.events.job import JobFinished, JobLaunched, JobPlaced, PlaybookLaunch
 from schemas.output import HostStats
@@ -73,6 +76,22 @@ async def test_another_request_under_the_key_is_refused(stack: Stack, made: dict
         400,
         {"detail": "Idempotency-Key: at most 255 characters."},
     )
+
+
+async def test_another_process_knows_the_keys(stack: Stack, made: dict[str, Any]) -> None:
+    """Keys stand in the log's server: a program that starts later finds the job."""
+    path = f"{made['url']}launch/"
+    first = await send(stack.client, path, "elsewhere", {"limit": "a"})
+    connection = await connect.connect_nats(stack.services.settings.nats_url, None, "other")
+    try:
+        keys = LaunchKeys(connection, Numbers(connection))
+        cause = f"{(await stack.client.get('/api/v2/me/')).json()['results'][0]['id']}:elsewhere"
+        assert await keys.job_for(cause) == (first.json()["job"], False)
+        assert await keys.known(Request(cause=f"{cause} too")) is None
+        with pytest.raises(Refused):
+            await keys.job_of(Request(cause=cause, mark="another"))
+    finally:
+        await connect.close_quietly(connection)
 
 
 async def test_a_refused_launch_leaves_its_key_free(stack: Stack, made: dict[str, Any]) -> None:
@@ -224,6 +243,7 @@ async def test_every_prompt_reaches_the_job_and_its_relaunch(
     for below, number in (("credentials", found["machine"]), ("labels", found["label"])):
         listed = (await stack.client.get(f"{job['url']}{below}/")).json()["results"]
         assert [each["id"] for each in listed] == [number]
+    assert job["passwords_needed_to_start"] == ["ssh_password"]
     event = await launched(stack, job["job"])
     assert event.instance_groups == ("prompted",)
     assert "hush-hush" not in str(event)
@@ -249,6 +269,33 @@ async def test_every_prompt_reaches_the_job_and_its_relaunch(
     assert after.instance_groups == ("prompted",)
     assert after.relaunch_of == job["job"]
     assert (await record_of(stack, again.json()["job"])).labels == (found["label"],)
+
+
+async def test_groups_are_the_templates_then_the_inventorys_then_the_organizations(
+    stack: Stack,
+) -> None:
+    """The walk ends where a template or inventory says so; none at all is the default one."""
+    made = await template(stack, "grouped")
+    path = f"{made['url']}launch/"
+
+    async def groups() -> tuple[str, ...]:
+        done = await stack.client.post(path, json={"inventory_id": made["inventory"]})
+        return (await launched(stack, done.json()["job"])).instance_groups
+
+    assert await groups() == ("default",)
+    related = made["related"]
+    for name in ("organization", "inventory"):
+        group = await stack.make("instance_groups", name=f"g-{name}")
+        held = await stack.client.post(f"{related[name]}instance_groups/", json={"id": group["id"]})
+        assert held.status_code == 204
+    assert await groups() == ("g-inventory", "g-organization")
+    await stack.client.patch(related["inventory"], json={"prevent_instance_group_fallback": True})
+    assert await groups() == ("g-inventory",)
+    group = await stack.make("instance_groups", name="g-template")
+    await stack.client.post(f"{made['url']}instance_groups/", json={"id": group["id"]})
+    assert await groups() == ("g-template", "g-inventory")
+    await stack.client.patch(made["url"], json={"prevent_instance_group_fallback": True})
+    assert await groups() == ("g-template",)
 
 
 async def test_relaunch_on_hosts_of_a_status(stack: Stack, made: dict[str, Any]) -> None:

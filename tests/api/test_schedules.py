@@ -59,6 +59,22 @@ async def test_schedule_of_a_template_is_dated_and_linked(stack: Stack) -> None:
     assert [each["id"] for each in listed.json()["results"]] == [schedule["id"]]
 
 
+async def test_a_branch_is_kept_only_where_the_project_lets_it(stack: Stack) -> None:
+    """A schedule may name another branch than the project's while that may be overridden."""
+    made = await template(stack, "branched")
+    project = made["related"]["project"]
+    await stack.client.patch(project, json={"allow_override": True, "scm_branch": "main"})
+    await stack.client.patch(made["url"], json={"ask_scm_branch_on_launch": True})
+    body = {"name": "b", "rrule": RULE, "unified_job_template": made["id"], "scm_branch": "other"}
+    kept = await stack.make("schedules", **body)
+    assert kept["scm_branch"] == "other"
+    await stack.client.patch(project, json={"allow_override": False})
+    refused = await stack.client.post("/api/v2/schedules/", json={**body, "name": "c"})
+    text = "Project does not allow override of branch."
+    assert (refused.status_code, refused.json()) == (400, {"scm_branch": [text]})
+    await stack.make("schedules", **{**body, "name": "d", "scm_branch": "main"})
+
+
 async def test_writer_of_an_enabled_schedule_is_warned(stack: Stack) -> None:
     """Nothing fires a schedule yet: it is kept, and the answer says so while it is enabled."""
     made = await template(stack, "warned")
