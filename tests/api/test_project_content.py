@@ -17,6 +17,7 @@ from schemas.envelope import SYSTEM, Context
 from schemas.events.job import JobLaunched, PlaybookLaunch, ProjectContent, ProjectUpdateLaunch
 from schemas.output import AttemptFinished
 from tests.api.stack import Stack
+from tests.api.test_webhooks import send, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -109,6 +110,19 @@ async def test_jobs_share_the_update_that_they_wait_for(stack: Stack) -> None:
     await ended(stack, newest["id"], "", status="failed")
     again = await record_of(stack, (await launch(stack, shown)).json()["id"])
     assert again.waits_for not in ((), update)
+
+
+async def test_a_webhook_updates_the_project_first(stack: Stack) -> None:
+    """What was pushed is fetched before the job that the push starts."""
+    made = await project(stack, "pushed-to", scm_update_on_launch=True)
+    shown = await template(stack, made["id"], webhook_service="github")
+    key = (await stack.client.get(f"{shown['url']}webhook_key/")).json()["webhook_key"]
+    headers = signed(key, b"{}", "push", "guid-of-a-push")
+    assert (await send(stack, f"{shown['url']}github/", b"{}", headers)).status_code == 202
+    (job,) = (await stack.client.get(f"{shown['url']}jobs/")).json()["results"]
+    newest = (await updates(stack, made))[0]
+    assert (await record_of(stack, job["id"])).waits_for == (newest["id"],)
+    assert newest["launch_type"] == "dependency"
 
 
 async def test_another_branch_has_a_sync_of_its_own(stack: Stack) -> None:

@@ -9,15 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controlplane.domain import dispatch
 from controlplane.domain.board import OUTCOMES_KEPT, Board
 from controlplane.domain.decider import fold
-from controlplane.domain.job import JOB, Launch
+from controlplane.domain.job import JOB, Launch, Place
 from controlplane.domain.placement import Placed
 from controlplane.processes.work_order import order_of
 from schemas import subjects
 from schemas.envelope import Recorded
 from schemas.events.instance import InstanceAdjusted, InstanceRegistered, InstanceUnavailable
-from schemas.events.job import JobClaimed, JobFinished, JobPlaced, PlaybookLaunch
+from schemas.events.job import (
+    JobClaimed,
+    JobFinished,
+    JobPlaced,
+    PlaybookLaunch,
+    ProjectContent,
+    ProjectUpdateLaunch,
+)
 from schemas.events.resource import ResourceCreated, ResourceDeleted, ResourceUpdated
 from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
@@ -253,3 +261,60 @@ def test_limits_of_groups_are_known_from_their_resources() -> None:
     assert found[2].explanation == "default runs at most 1 jobs at a time."
     gone = ResourceDeleted(kind="instance_group", id=2)
     assert isinstance(_decisions(log.config("instance_group", 2, gone))[2], Placed)
+
+
+def test_a_job_runs_the_content_that_is_its_own() -> None:
+    """Pinned at launch, of its sync, else the project's newest; a sync changes nothing of that."""
+    log = Log()
+    log.runner("r1", 1)
+    ended = JobFinished(status="successful", finished=NOW, content="main", revision="m")
+    log.job(1, update_launched(1), ended)
+    sync = update_launched(2)
+    assert isinstance(sync.record, ProjectUpdateLaunch)
+    sync = msgspec.structs.replace(
+        sync, record=msgspec.structs.replace(sync.record, job_type="run"), impact=0
+    )
+    log.job(2, sync)
+    record = launched(3).record
+    assert isinstance(record, PlaybookLaunch)
+    own = msgspec.structs.replace(record, project_update=2, job_template=8)
+    pinned = ProjectContent(content="pinned", revision="p", galaxy="g")
+    log.job(3, launched(3, record=own, waits_for=(2,), template=8))
+    log.job(4, launched(4))
+    log.job(5, launched(5, record=msgspec.structs.replace(record, pinned=pinned), template=9))
+    assert _decisions(log.board)[3].explanation == "waiting for projectupdate-2 to finish"
+    assert isinstance(_decisions(log.board)[4], Placed)
+    brought = JobFinished(
+        status="successful", finished=NOW, content="topic", revision="t", galaxy="required"
+    )
+    log.job(2, PLACED, JobClaimed(attempt=1, runner="r1"), brought)
+    places = {
+        job: command
+        for job, command in dispatch.commands(log.board, NOW)
+        if isinstance(command, Place)
+    }
+    contents = {
+        job: (each.project_content, each.scm_revision, each.galaxy_content)
+        for job, each in places.items()
+    }
+    assert contents == {
+        3: ("topic", "t", "required"),
+        4: ("main", "m", ""),
+        5: ("pinned", "p", "g"),
+    }
+    assert log.board.projects[2].revision == "m"
+
+
+def test_a_failed_dependency_is_named_as_in_awx() -> None:
+    """With its type, name and id; a canceled one as such; a sync that brought nothing too."""
+    log = Log()
+    log.job(1, update_launched(1, name="site"), JobFinished(status="failed", finished=NOW))
+    log.job(2, update_launched(2, name="site"), JobFinished(status="canceled", finished=NOW))
+    told = '{"job_type": "project_update", "job_name": "site", "job_id": "%s"}'
+    assert log.board.unmet(launched(5, waits_for=(1,))) == f"Previous Task Failed: {told % 1}"
+    assert log.board.unmet(launched(5, waits_for=(2,))) == f"Previous Task Canceled: {told % 2}"
+    record = launched().record
+    assert isinstance(record, PlaybookLaunch)
+    lost = msgspec.structs.replace(record, project_update=3)
+    log.job(3, update_launched(3), JobFinished(status="successful", finished=NOW))
+    assert log.board.unmet(launched(6, record=lost)) == "Project update 3 brought nothing."

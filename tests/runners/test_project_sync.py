@@ -125,6 +125,23 @@ def test_branches_tags_and_commits(new_rig: Callable[[], Rig], repository: Repos
     assert found.scm_revision == second
 
 
+def test_history_comes_only_where_it_is_asked_for(
+    new_rig: Callable[[], Rig], repository: Repository, tmp_path: Path
+) -> None:
+    """A branch is fetched without its history; a commit of it alone, a short hash with all."""
+    first = repository.git("rev-parse", "HEAD")
+    for number in range(3):
+        newest = repository.commit(**{f"a{number}_yml": "- hosts: all\n"})
+    url = repository.path.as_uri()
+    assert update(new_rig(), url).scm_revision == newest
+    (cache,) = (path for path in (tmp_path / "git-cache").iterdir() if path.is_dir())
+    assert (cache / "shallow").exists()
+    whole = update(new_rig(), url, scm_branch=first)
+    assert (whole.scm_revision, whole.playbooks) == (first, ("site.yml",))
+    assert update(new_rig(), url, scm_branch=first[:9]).content_sha256 == whole.content_sha256
+    assert not (cache / "shallow").exists()
+
+
 def test_attributes_do_not_change_the_tree(rig: Rig, repository: Repository) -> None:
     """A file that git archive would leave out is there, as in a checkout."""
     (repository.path / ".gitattributes").write_text("secret.yml export-ignore\n")
