@@ -62,12 +62,12 @@ async def _found(credential: UsedCredential, asked: FieldLookup) -> str:
     )
 
 
-def secrets_of(told: JobSecrets, *, inventory_update: bool = False) -> Secrets:
+def secrets_of(told: JobSecrets, kind: str = "job") -> Secrets:
     """Return the supervisor's form of an attempt's secrets.
 
-    Raises Unusable, msgspec.DecodeError.
+    ``kind`` as a payload says it. Raises Unusable, msgspec.DecodeError.
     """
-    _check_required(told)
+    _check_required(told, kind)
     found: dict[str, Any] = {}
     injected, mask = Injected(), list[str]()
     for credential in told.credentials:
@@ -76,7 +76,7 @@ def secrets_of(told: JobSecrets, *, inventory_update: bool = False) -> Secrets:
         if (own := _OWN.get(credential.namespace)) is not None:
             own(fields, found)
         try:
-            inject(credential, injected, inventory_update=inventory_update)
+            inject(credential, injected, inventory_update=kind == "inventory_update")
         except NotInjectable as error:
             raise Unusable(str(error)) from None
     return Secrets(
@@ -90,13 +90,14 @@ def secrets_of(told: JobSecrets, *, inventory_update: bool = False) -> Secrets:
     )
 
 
-def _check_required(told: JobSecrets) -> None:
+def _check_required(told: JobSecrets, kind: str) -> None:
     """Refuse a credential that lacks what its type requires, in AWX's words."""
     for credential in told.credentials:
         if missing := Fields(credential).missing():
             text = (
-                f"Job cannot start because Credential {credential.name} does not provide one or"
-                f" more required fields ({', '.join(missing)})."
+                f"{kind.replace('_', ' ').title()} cannot start because Credential"
+                f" {credential.name} does not provide one or more required fields"
+                f" ({', '.join(missing)})."
             )
             raise Unusable(text, "failed")
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 from jinja2 import Undefined
-from jinja2.exceptions import TemplateError
 
 from runners.environment import HIDDEN
 from runners.spec import FILE_TOKEN
@@ -258,7 +257,7 @@ class _Renderer:
         try:
             made = compiled(self._sandbox, template)
             return made.render(self._shown if hidden else self._names)
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - its text might repeat a secret
             text = (
                 f"The template of {where!r} of credential type {self._of.type_name!r} cannot be"
                 f" rendered for credential {self._of.name!r} ({type(error).__name__})"

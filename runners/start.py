@@ -64,10 +64,9 @@ def found(site: Site, held: HeldAttempt) -> bool:
 
 async def _confided(held: HeldAttempt, told: JobSecrets) -> Secrets:
     """Look up what is kept elsewhere; returns the supervisor's form of it all."""
-    updates = isinstance(held.record.order.payload, InventorySync)
+    kind = str(held.record.order.payload.__struct_config__.tag)
     try:
-        filled = await credentials.looked_up(told)
-        return credentials.secrets_of(filled, inventory_update=updates)
+        return credentials.secrets_of(await credentials.looked_up(told), kind)
     except credentials.Unusable as error:
         raise Unstarted(error.status, str(error)) from None
     except msgspec.DecodeError as error:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from controlplane.domain.checks.credential_type import CUSTOM_KINDS
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.resource_fold import kept_with, resource_values
 from controlplane.shell.seed import builtin_types
@@ -20,10 +21,13 @@ Values = Mapping[str, Any]
 async def type_of(store: EventStore, credential: Values) -> Values:
     """Return a credential's type; the built-in ones stand in no message of their own.
 
-    Raises Unavailable.
+    A credential's kind is its type's namespace, or what a custom type says. Raises Unavailable.
     """
+    kind = str(credential.get("kind"))
+    if kind not in CUSTOM_KINDS and kind in _builtin():
+        return _builtin()[kind]
     own = await resource_values(store, "credential_type", credential["credential_type"])
-    return own or _builtin().get(str(credential.get("kind")), {})
+    return own or _builtin().get(kind, {})
 
 
 async def opened(vault: Vault, number: int, inputs: Values, kind: Values) -> dict[str, Any]:

@@ -36,9 +36,14 @@ STORES: Mapping[str, Asking] = {
 async def look_up(lookup: Lookup, transport: Transport | None = None) -> str:
     """Return what a lookup finds; ``transport`` stands in for the network.
 
-    Raises LookupFailed.
+    Raises LookupFailed, whatever goes wrong: another error's text might repeat a secret.
     """
     asking = STORES.get(lookup.store)
     if asking is None:
         raise LookupFailed(f"secrets of {lookup.store!r} cannot be looked up")
-    return await asking(lookup.inputs, lookup.metadata, transport)
+    try:
+        return await asking(lookup.inputs, lookup.metadata, transport)
+    except LookupFailed:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        raise LookupFailed(f"the lookup broke ({type(error).__name__})") from None

@@ -18,6 +18,7 @@ from ops import pull
 from schemas.streams import STREAMS
 from tests import vaults
 from tests.deployment.conftest import PASSWORD, Deployment
+from tests.runners.test_secrets import vault as vault_text
 from tests.vaults import VaultServer
 from tests.waiting import eventually
 
@@ -31,6 +32,7 @@ MACHINE = "machine-w0rd-41"
 BECOME = "become-w0rd-42"
 PASSPHRASE = "phrase-w0rd-43"
 VAULT = "vault-w0rd-44"
+ASKED = "asked-w0rd-48"
 GIT = "git-w0rd-45"
 ODD = "\"\\&\u00e9'"
 """Follows the words that may hold anything: what masks them knows every way to write it."""
@@ -40,7 +42,13 @@ PLAYBOOK = """
 - hosts: all
   gather_facts: false
   vars:
-    words: ["{{ ansible_password }}", "{{ answer }}", "{{ usual }}", "{{ told.deep[0] }}"]
+    vaulted: VAULTED
+    words:
+      - "{{ vaulted }}"
+      - "{{ ansible_password }}"
+      - "{{ answer }}"
+      - "{{ usual }}"
+      - "{{ told.deep[0] }}"
   tasks:
     - debug: {msg: "word {{ words }}"}
     - fail: {msg: "{{ words }}"}
@@ -96,7 +104,8 @@ class Told:
         self._deployment = deployment
         self.key = _key(deployment.directory)
         self.planted = ["answer-w0rd-47", "usual-w0rd-46", str(vaults.SECRETS["password"])]
-        deployment.write({"tells.yml": PLAYBOOK})
+        inside = vault_text("two", ASKED, "vaulted-text", 6)
+        deployment.write({"tells.yml": PLAYBOOK.replace("VAULTED", inside)})
         self._tell_project()
         self.token: str = deployment.post("/api/v2/tokens/", {"scope": "write"})["token"]
         self.session = _session(deployment)
@@ -108,14 +117,14 @@ class Told:
         self.job = deployment.launch(
             template,
             extra_vars={"answer": f"answer-w0rd-47{ODD}"},
-            credential_passwords={"become_password": BECOME},
+            credential_passwords={"become_password": BECOME, "vault_password.two": ASKED},
         )
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """All of them; of a key one line of its body."""
         body = self.key.splitlines()[2]
-        words = (MACHINE, BECOME, PASSPHRASE, VAULT, GIT, body)
+        words = (MACHINE, BECOME, PASSPHRASE, VAULT, ASKED, GIT, body)
         return (*words, *self.planted, self.token, self.session, PASSWORD)
 
     def _tell_project(self) -> None:
@@ -142,7 +151,7 @@ class Told:
             ssh_key_unlock=PASSPHRASE,
         )
         yield self._credential("vault", vault_password=VAULT)
-        yield self._credential("vault", vault_password=self._plant("vault", ""), vault_id="two")
+        yield self._credential("vault", vault_password="ASK", vault_id="two")
         done = {"ssh", "vault", "scm", "galaxy_api_token"}
         for kind in builtin_types():
             if kind["namespace"] not in done:
@@ -257,6 +266,7 @@ def test_output_and_answers_hide_what_the_job_was_given(deployment: Deployment, 
     text = "".join(deployment.client.get(f"/api/v2/jobs/{told.job}/{path}").text for path in paths)
     text += deployment.client.get("/api/v2/credentials/").text
     text += deployment.client.get("/api/v2/tokens/").text
+    assert "vaulted-text" in text
     assert "$encrypted$" in text
     for secret in told.secrets:
         assert secret not in text

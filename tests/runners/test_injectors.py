@@ -43,10 +43,9 @@ def custom(injectors: dict[str, Any], *fields: dict[str, Any], **inputs: Any) ->
     )
 
 
-def given(*credentials: UsedCredential, inventory_update: bool = False) -> Secrets:
+def given(*credentials: UsedCredential, kind: str = "job") -> Secrets:
     """Return what a supervisor gets."""
-    told = JobSecrets(credentials=credentials)
-    return secrets_of(told, inventory_update=inventory_update)
+    return secrets_of(JobSecrets(credentials=credentials), kind)
 
 
 def path(label: str, number: int = 5) -> str:
@@ -231,16 +230,16 @@ def test_google_and_openstack_get_files() -> None:
 def test_inventory_updates_differ() -> None:
     """They get what Satellite's plugin reads and no extra variables."""
     satellite = of("satellite6", host="h", username="u", password="p")
-    assert given(satellite, inventory_update=True).env == {
+    assert given(satellite, kind="inventory_update").env == {
         "FOREMAN_SERVER": "h",
         "FOREMAN_USER": "u",
         "FOREMAN_PASSWORD": "p",
     }
     google = of("gce", username="a@b", project="p", ssh_key_data=KEY)
-    assert "GCE_EMAIL" not in given(google, inventory_update=True).env
+    assert "GCE_EMAIL" not in given(google, kind="inventory_update").env
     insights = of("insights", username="u", password="p")
     assert given(insights).injected_vars == {"scm_username": "u", "scm_password": "p"}
-    assert given(insights, inventory_update=True).injected_vars == {}
+    assert given(insights, kind="inventory_update").injected_vars == {}
 
 
 def test_custom_types_are_rendered() -> None:
@@ -313,9 +312,9 @@ def test_machine_and_vault_credentials_keep_their_own_ways() -> None:
 def test_what_a_type_requires_must_be_there() -> None:
     """AWX's words, and its status: the job has failed."""
     with pytest.raises(Unusable) as raised:
-        given(of("aws", password=""))
+        given(of("aws", password=""), kind="inventory_update")
     assert raised.value.status == "failed"
     assert str(raised.value) == (
-        "Job cannot start because Credential my aws does not provide one or more required fields"
-        " (password, username)."
+        "Inventory Update cannot start because Credential my aws does not provide one or more"
+        " required fields (password, username)."
     )

@@ -323,10 +323,10 @@ def signed(key: str, until: datetime = datetime(2100, 1, 1, tzinfo=UTC)) -> str:
     return made.public_bytes().decode()
 
 
-def vault(vault_id: str, password: str, text: str) -> str:
+def vault(vault_id: str, password: str, text: str, indent: int = 2) -> str:
     """Return text as a vault value of YAML."""
     from ansible.parsing.vault import VaultLib, VaultSecret
 
     secret = VaultSecret(password.encode())
     sealed = VaultLib([(vault_id, secret)]).encrypt(text, secret, vault_id).decode()
-    return "!vault |\n" + "".join(f"  {line}\n" for line in sealed.splitlines())
+    return "!vault |\n" + "".join(f"{' ' * indent}{line}\n" for line in sealed.splitlines())
