@@ -16,6 +16,8 @@ from controlplane.shell.read_model import Row
 
 _FORMATS = frozenset({"api", "html", "txt", "ansi", "json", "txt_download", "ansi_download"})
 _DIGITS_MAX = 9
+_SENT_AT_ONCE = 64 * 1024
+"""A line by itself would cost many times what is in it."""
 _YES = ("1", "t", "y")
 
 
@@ -83,9 +85,15 @@ def _download(call: Call, job: Row, form: str) -> Response[Any]:
     name = f"{job['kind']}_{job['id']}.{'ansi.' if ansi else ''}txt"
 
     async def parts() -> AsyncIterator[bytes]:
+        held: list[str] = []
+        size = 0
         async for event in job_output.pieces(call, job):
-            text = job_output.text_of(event)
-            yield (text if ansi else stdout.plain(text)).encode()
+            held.append(job_output.text_of(event))
+            size += len(held[-1])
+            if size >= _SENT_AT_ONCE:
+                yield _encoded(held, ansi=ansi)
+                held, size = [], 0
+        yield _encoded(held, ansi=ansi)
 
     return Stream(
         parts(),
@@ -93,6 +101,11 @@ def _download(call: Call, job: Row, form: str) -> Response[Any]:
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
         status_code=200,
     )
+
+
+def _encoded(texts: list[str], *, ansi: bool) -> bytes:
+    text = "".join(texts)
+    return (text if ansi else stdout.plain(text)).encode()
 
 
 def _accepted(call: Call) -> str:
