@@ -41,7 +41,8 @@ def workspace(job: Preparation) -> list[Mount]:
 def plugins() -> list[Mount]:
     """Return what brings a job's events to its journal."""
     frames = PLUGIN_DIR.parent / "frames.py"
-    places = (PLUGIN_DIR, frames, UPSTREAM_PLUGIN_DIR)
+    large = PLUGIN_DIR.parent / "large_inventory.py"
+    places = (PLUGIN_DIR, frames, large, UPSTREAM_PLUGIN_DIR)
     return [Mount(source=each, target=each) for each in places]
 
 

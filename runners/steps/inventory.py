@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from runners import slicing
+from runners import large_inventory, slicing
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import FACTS_FILE, FACTS_OUT_FILE, INVENTORY_FILE, write_private
 
@@ -23,6 +23,8 @@ _SCRIPT = """#!/bin/sh
 exec cat "$(dirname "$0")/hosts.json"
 """
 _PREFIX = "s1_"
+LARGE_BYTES = 100_000
+"""An inventory of this size takes Ansible noticeably longer to read as it does."""
 
 
 def prepare(job: Preparation) -> None:
@@ -37,11 +39,47 @@ def prepare(job: Preparation) -> None:
         write_private(directory / "hosts.json", content)
     else:
         shutil.copyfile(source, directory / "hosts.json")
+    write_index(directory)
     write_private(directory / "hosts", _SCRIPT.encode(), mode=0o700)
     job.invocation.inventory = directory / "hosts"
     if job.spec.use_fact_cache:
         job.invocation.fact_cache = job.dir / "fact_cache"
         _write_facts(job.dir / FACTS_FILE, job.invocation.fact_cache)
+
+
+def write_index(directory: Path) -> None:
+    """Take a large inventory apart, for Ansible to decode only what a job asks for."""
+    source = directory / "hosts.json"
+    if source.stat().st_size < LARGE_BYTES:
+        return
+    try:
+        listing = msgspec.json.decode(source.read_bytes(), type=dict[str, msgspec.Raw])
+        meta = msgspec.json.decode(listing.pop("_meta"), type=_Variables)
+        groups = {
+            name: msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            for name, raw in listing.items()
+        }
+        members = {
+            name: msgspec.json.decode(group["hosts"], type=list[str])
+            for name, group in groups.items()
+            if "hosts" in group
+        }
+    except (msgspec.DecodeError, KeyError):
+        return  # Ansible says what is wrong with it
+    spans, pieces, end = {}, [], 0
+    for name in dict.fromkeys(host for names in members.values() for host in names):
+        piece = bytes(meta.hostvars.get(name, b"{}"))
+        spans[name] = (end, end + len(piece))
+        pieces.append(piece)
+        end += len(piece)
+    bare = {name: {**group, "hosts": msgspec.Raw(b"[]")} for name, group in groups.items()}
+    index = msgspec.json.encode({"groups": bare, "members": members, "hosts": spans})
+    (directory / large_inventory.VARS_FILE).write_bytes(b"".join(pieces))
+    (directory / large_inventory.INDEX_FILE).write_bytes(index)
+
+
+class _Variables(msgspec.Struct, frozen=True):
+    hostvars: dict[str, msgspec.Raw] = {}
 
 
 def cleanup(job: Preparation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from runners import large_inventory
 from runners.ansible import PLUGIN_DIR
 from runners.environment import scrubbed
 from runners.preparation import Preparation
@@ -23,13 +24,22 @@ import sys
 
 gc.disable()
 from ansible.cli.{module} import main
-
+{large}
 gc.freeze()
 gc.enable()
 sys.exit(main())
 """
 """Ansible's own command, but that its imports are not searched for garbage: that is a fifth of the
 processor time of a short run."""
+_LARGE = """
+import importlib.util
+from pathlib import Path
+
+spec = importlib.util.spec_from_file_location("playlog_large_inventory", {module!r})
+large = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(large)
+large.install(Path({directory!r}))
+"""
 
 
 def prepare(job: Preparation) -> None:
@@ -45,9 +55,17 @@ def launch_by(job: Preparation, command: str, module: str) -> None:
     """Put our own start of one of Ansible's commands first on the job's path."""
     call, python = job.invocation, Path(sys.executable)
     if (python.parent / command).exists() and len(str(python)) + 2 < SHEBANG_CHARS_MAX:
-        script = _LAUNCHER.format(python=python, module=module).encode()
+        script = launcher(job.dir / "inventory", module).encode()
         write_private(job.dir / "bin" / command, script, 0o700)
         call.env["PATH"] = f"{job.dir / 'bin'}:{call.env.get('PATH', scrubbed()['PATH'])}"
+
+
+def launcher(inventory: Path, module: str) -> str:
+    """Return our start of one of Ansible's commands, for jobs on the inventory of a directory."""
+    large = ""
+    if (inventory / large_inventory.INDEX_FILE).exists():
+        large = _LARGE.format(module=large_inventory.__file__, directory=str(inventory))
+    return _LAUNCHER.format(python=sys.executable, module=module, large=large)
 
 
 def cleanup(_job: Preparation) -> None:

@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from ops import clock, connect
 from ops.cli.deployment import client_settings
 from schemas.output import Frame
-from tests.bench import capture, jobs, reads
+from tests.bench import capture, inventories, jobs, reads
 from tests.bench.jobs import INTERPRETER
 from tests.bench.measures import Measure, Sizes, cpu_s, memory_mb, p50_ms, p99_ms, tree
 from tests.bench.place import Place, run_job
@@ -37,7 +37,9 @@ async def deployed(directory: Path) -> AsyncIterator[tuple[Deployment, float]]:
     await asyncio.to_thread(made.start)
     taken = clock.monotonic() - begun
     try:
-        made.write({**jobs.PLAYBOOKS, **capture.project()})
+        made.write({**jobs.PLAYBOOKS, **capture.project(), **inventories.project()})
+        for script in made.repository.glob("of-*.py"):
+            script.chmod(0o755)
         await asyncio.to_thread(made.prepare)
         yield made, taken
     finally:
@@ -175,4 +177,5 @@ PARTS: dict[str, Callable[[Place], Awaitable[list[Measure]]]] = {
     "capture": capture.measure,
     "cancel": jobs.canceled,
     "reads": _reads,
+    "inventories": inventories.measure,
 }
