@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import shutil
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -21,10 +21,9 @@ import msgspec
 from msgspec import Struct
 
 from ops import tree_archive
-from runners import download, git, tool
+from runners import download, git, source_cache, tool
 from runners.ending import Ending
 from runners.git_remote import Refused, Remote, parse_url
-from runners.git_source import wait_for
 from runners.preparation import Preparation
 from runners.spec import CONTENT_FILE, write_private
 from runners.told_play import ToldPlay
@@ -49,7 +48,7 @@ def fetch(job: Preparation, play: ToldPlay, ending: Ending) -> str:
     remote = parse_url(job.spec.scm_url)
     if remote.protocol not in {"http", "https"}:
         raise Refused(f"An archive is fetched by http or https, not by {remote.protocol!r}")
-    with _cache(job, remote, ending) as place:
+    with source_cache.held(job, CACHE_DIR, remote.url, ending) as place:
         kept, changed = _get(job, remote, place, ending)
         play.done(f"{remote.url} has the sha1 {kept.sha1}", changed=changed)
         play.task("Unpack archive", "project_archive")
@@ -73,9 +72,15 @@ def unpack(archive: Path, tree: Path, url: str) -> None:
         else:
             with tarfile.open(archive) as content:
                 _unpack(_tar_members(content), tree, url)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
+    except _UNREADABLE as error:
         why = str(error).partition("\n")[0].rstrip(":")
         raise ToolFailed(f"{url} is no archive that can be unpacked: {why}") from error
+
+
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, EOFError, OSError),
+    *(RuntimeError, ValueError, KeyError, zlib.error, lzma.LZMAError),
+)
 
 
 class _Member(Struct, frozen=True, kw_only=True):
@@ -223,17 +228,3 @@ def _kept(place: Path) -> _Kept | None:
     except (OSError, msgspec.DecodeError):
         return None
     return kept if same else None
-
-
-@contextmanager
-def _cache(job: Preparation, remote: Remote, ending: Ending) -> Iterator[Path]:
-    """Hold the place of a URL's archive alone."""
-    caches = job.data / CACHE_DIR
-    caches.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place = caches / hashlib.sha256(remote.url.encode()).hexdigest()[:32]
-    with place.with_suffix(".lock").open("w") as lock:
-        wait_for(lock.fileno(), ending)
-        if job.spec.scm_delete_first:
-            shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-        yield place

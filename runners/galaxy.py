@@ -24,9 +24,9 @@ from ops import tree_archive
 from runners import git, tool
 from runners.ending import Ending
 from runners.git_remote import Refused, Remote, parse_url
-from runners.git_source import wait_for
 from runners.preparation import Preparation
-from runners.spec import GALAXY_FILE
+from runners.source_cache import wait_for
+from runners.spec import GALAXY_FILE, write_private
 from runners.told_play import ToldPlay
 from runners.tool import CONTENT_BYTES_MAX, ToolFailed, too_large
 
@@ -167,17 +167,23 @@ def _run(
 
 
 def environment(job: Preparation, stage: Path) -> dict[str, str]:
-    """Return the environment of ansible-galaxy: its servers, and git's login of the project."""
+    """Return the environment of ansible-galaxy: its servers, and git's login of the project.
+
+    The project's own ``ansible.cfg`` is not read: it could name any file of this machine as a log.
+    """
     spec = job.spec
     given = {
         name: value
         for name, value in spec.galaxy_env.items()
         if (name, value) != ("GIT_SSH_COMMAND", DEFAULT_SSH)
     }
+    config = job.memory / "galaxy.cfg"
+    write_private(config, b"")
     env = {
         **git.environment_of(job, _remote(job)),
         "ANSIBLE_HOME": str(job.dir / "home" / ".ansible"),
         **given,
+        "ANSIBLE_CONFIG": str(config),
         "ANSIBLE_COLLECTIONS_PATH": str(stage / COLLECTIONS),
         "ANSIBLE_ROLES_PATH": str(stage / ROLES),
         "ANSIBLE_LOCAL_TEMP": str(job.dir / "tmp"),

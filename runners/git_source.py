@@ -6,17 +6,16 @@ never becomes an option, a hook, a helper or a prompt.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import re
-import select
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ops import tree_archive
-from runners.ending import Ending, Stopped
+from runners import source_cache
+from runners.ending import Ending
 from runners.git import SHALLOW, Git
 from runners.git_remote import (
     check_branch,
@@ -32,7 +31,6 @@ from runners.told_play import ToldPlay
 from runners.tool import CONTENT_BYTES_MAX, ToolFailed, too_large
 
 CACHE_DIR = "git-cache"
-_LOCK_POLL_S = 0.1
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
 _WHOLE_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -126,33 +124,13 @@ def _commit_of(git: Git, revision: str) -> str:
 @contextmanager
 def _cache(job: Preparation, git: Git, key: str, ending: Ending) -> Iterator[None]:
     """Hold the repository's cache alone while in use; created when missing."""
-    caches = job.data / CACHE_DIR
-    caches.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory = caches / hashlib.sha256(key.encode()).hexdigest()[:32]
-    with directory.with_suffix(".lock").open("w") as lock:
-        wait_for(lock.fileno(), ending)
-        if job.spec.scm_delete_first:
-            shutil.rmtree(directory, ignore_errors=True)
+    with source_cache.held(job, CACHE_DIR, key, ending) as directory:
         if not (directory / "HEAD").exists():
-            directory.mkdir(mode=0o700, exist_ok=True)
-            git.run("init", "--quiet", "--bare", "--template=", str(directory), at=caches)
+            git.run("init", "--quiet", "--bare", "--template=", str(directory), at=directory)
             (directory / "info").mkdir(exist_ok=True)
             (directory / "info" / "attributes").write_text(_ATTRIBUTES)
         git.directory = directory
         yield
-
-
-def wait_for(descriptor: int, ending: Ending) -> None:
-    """Wait for a lock. Raises Stopped."""
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            select.select([], [], [], _LOCK_POLL_S)
-        else:
-            return
-        if ending.due():
-            raise Stopped
 
 
 def _pack(git: Git, commit: str, archive: Path, *, follow: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runners import tool
+from runners import source_cache, tool
 from runners.spec import Secrets
 from tests.runners.rig import Rig
 from tests.runners.serving import Web, serving, tar_gz
@@ -138,6 +139,20 @@ def test_a_project_that_is_too_large(rig: Rig) -> None:
 def _answers(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_sources_that_were_not_used_make_room(tmp_path: Path) -> None:
+    """The least recently used goes, one that an update holds stays."""
+    for age, name in enumerate(("old", "held", "newer", "newest")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pack").write_bytes(b"x" * 100)
+        (tmp_path / f"{name}.lock").touch()
+        os.utime(tmp_path / f"{name}.lock", ns=(age, age))
+    with (tmp_path / "held.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        source_cache.make_room(tmp_path, 250)
+    left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert left == {"held", "newest"}
 
 
 class Subversion:
