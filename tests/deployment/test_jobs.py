@@ -178,21 +178,6 @@ def test_a_failed_job_goes_on_at_its_failed_task(deployment: Deployment) -> None
     finally:
         deployment.client.patch(two["url"], json={"variables": two["variables"]})
     refused = deployment.get(f"/api/playlog/jobs/{with_handler}/resume/")
-    for e in deployment.get(f"/api/v2/jobs/{with_handler}/job_events/", page_size=100)["results"]:
-        print(
-            e["event"],
-            e["host_name"],
-            e["task"],
-            e["stdout"][:100],
-            {
-                k: v
-                for k, v in e["event_data"].items()
-                if k in ("handler", "host", "task_path", "task_action")
-            },
-        )
-    for e in deployment.get(f"/api/v2/jobs/{with_handler}/job_events/", page_size=100)["results"]: print(e["event"], e["host_name"], e["task"], e["stdout"][:100], {k:v for k,v in e["event_data"].items() if k in ("handler","host","task_path","task_action")})
-    for e in deployment.get(f"/api/v2/jobs/{with_handler}/job_events/", page_size=100)["results"]: print(e["event"], e["host_name"], e["task"], e["stdout"][:100], {k:v for k,v in e["event_data"].items() if k in ("handler","host","task_path","task_action")})
-    for e in deployment.get(f"/api/v2/jobs/{with_handler}/job_events/", page_size=100)["results"]: print(e["event"], e["host_name"], e["task"], e["stdout"][:100], {k:v for k,v in e["event_data"].items() if k in ("handler","host","task_path","task_action")})
     text = "The handler 'restart' was notified on two and has not run."
     assert (refused["can_resume"], refused["reasons"]) == (False, [text])
     denied = deployment.post(f"/api/playlog/jobs/{with_handler}/resume/", status=400)
