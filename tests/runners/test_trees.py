@@ -11,10 +11,14 @@ import pytest
 
 from runners import mounts, trees
 from runners.content import ContentCache
+from runners.isolation.plan import Isolation
 from runners.preparation import Unrunnable
 from runners.spec import CONTENT_FILE
 from runners.trees import TREES_DIR, Trees
 from tests.runners.rig import Rig, play, tar_of
+from tests.runners.test_isolation import apart
+
+__all__ = ["apart"]
 
 
 def kept(data: Path, files: dict[str, str]) -> str:
@@ -56,6 +60,22 @@ def test_a_job_changes_its_own_sight_of_a_project(
     assert (tree / "roles" / "r").is_dir()
     assert not (tree / "beside.txt").exists()
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.tier_bwrap
+@pytest.mark.tier_podman
+@pytest.mark.parametrize("mode", ["sandbox", "container"])
+def test_jobs_kept_apart_see_their_project(
+    rig: Rig, tmp_path: Path, apart: dict[str, Isolation], mode: str
+) -> None:
+    """The overlay is handed into sandbox and container, and written there as outside."""
+    task = "{copy: {content: \"{{ lookup('file', 'data.txt') }}!\", dest: data.txt}}"
+    digest = kept(tmp_path, play(task) | {"data.txt": "fresh"})
+    rig.write(project_content=digest, isolation=apart[mode])
+    (rig.dir / CONTENT_FILE).unlink()
+    assert rig.run().status == "successful", rig.stdout()
+    assert (rig.dir / "overlay" / "project" / "upper" / "data.txt").read_text() == "fresh!"
+    assert (trees.place_of(tmp_path, digest) / "data.txt").read_text() == "fresh"
 
 
 def test_required_content_is_found_first(rig: Rig, tmp_path: Path) -> None:
