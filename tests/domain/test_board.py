@@ -29,7 +29,7 @@ from schemas.events.job import (
 from schemas.events.resource import ResourceCreated, ResourceDeleted, ResourceUpdated
 from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
-from schemas.work import PlaybookRun
+from schemas.work import PlaybookRun, ProjectSync
 from tests.domain.test_job_laws import COMMANDS, decided
 from tests.factories import NOW, context, launched, update_launched
 
@@ -221,6 +221,50 @@ def test_work_orders_are_made_with_what_is_set() -> None:
     assert not board.apply_config(recorded(3, subject, SettingsChanged(values={"MAX_FORKS": 4})))
     later = msgspec.json.decode(msgspec.json.encode(board), type=Board)
     assert later.setting("DEFAULT_PROJECT_UPDATE_TIMEOUT") == 90
+
+
+def test_an_update_is_told_what_administrators_set() -> None:
+    """What is installed, from where it may come, how much is told; a sync deletes nothing."""
+    board = Board()
+    payload = order_of(update_launched(), PLACED, board.setting).payload
+    assert isinstance(payload, ProjectSync)
+    assert (payload.roles_enabled, payload.collections_enabled, payload.verbosity) == (
+        True,
+        True,
+        0,
+    )
+    values = {
+        "AWX_ROLES_ENABLED": False,
+        "GALAXY_IGNORE_CERTS": True,
+        "GALAXY_TASK_ENV": {"X": "1"},
+        "PROJECT_UPDATE_VVV": True,
+        "AWX_SHOW_PLAYBOOK_LINKS": True,
+    }
+    subject = subjects.config("setting", SETTINGS_ID)
+    board.apply_config(recorded(1, subject, SettingsChanged(values=values)))
+    update = update_launched()
+    assert isinstance(update.record, ProjectUpdateLaunch)
+    record = msgspec.structs.replace(
+        update.record, scm_delete_on_update=True, signature_validation_credential=4
+    )
+    deleting = order_of(update_launched(record=record), PLACED, board.setting).payload
+    assert deleting == ProjectSync(
+        project=2,
+        scm_type="git",
+        scm_url="file:///repo",
+        scm_delete_on_update=True,
+        validate=True,
+        roles_enabled=False,
+        collections_enabled=True,
+        galaxy_env={"X": "1"},
+        galaxy_ignore_certs=True,
+        follow_links=True,
+        verbosity=3,
+    )
+    record = msgspec.structs.replace(record, job_type="run")
+    sync = order_of(update_launched(record=record), PLACED, board.setting).payload
+    assert isinstance(sync, ProjectSync)
+    assert not sync.scm_delete_on_update
 
 
 @pytest.mark.parametrize(

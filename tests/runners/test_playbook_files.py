@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tarfile
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -65,3 +67,19 @@ def test_inventories_are_read_by_their_first_lines() -> None:
     assert could_be_inventory(b"[web]\nhost1\n")
     assert not could_be_inventory(b"[web]\n# comment\n")
     assert could_be_inventory(b"a\n" * 10 + b"# late\n")
+
+
+def test_playbooks_behind_links_are_listed_where_that_is_set(tmp_path: Path) -> None:
+    """A link to a directory shows its playbooks once more; one that holds itself ends."""
+    archive = tmp_path / "content.tar"
+    with tarfile.open(archive, "w") as content:
+        for name, link in (("shared", "lib/plays"), ("lib/plays/self", "."), ("away", "/etc")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = tarfile.SYMTYPE, link
+            content.addfile(member)
+        member = tarfile.TarInfo("lib/plays/site.yml")
+        member.size = 13
+        content.addfile(member, BytesIO(b"- hosts: all\n"))
+    assert offered(archive).playbooks == ("lib/plays/site.yml",)
+    found = offered(archive, follow_links=True)
+    assert found.playbooks == ("lib/plays/site.yml", "shared/site.yml")
