@@ -24,7 +24,10 @@ def ready(job: Preparation, journal: JournalWriter, ending: Ending) -> None:
         raise Unrunnable(isolation.refused)
     if isolation.note:
         journal.text(f"{isolation.note}\n")
-    limits.enter(isolation, job.dir)
+    try:
+        limits.enter(isolation, job.dir)
+    except OSError as error:
+        raise Unrunnable(f"The limits of the job cannot be set: {error}") from error
     if isolation.mode == "container":
         images.provide(job, ending.due)
         if ending.due():

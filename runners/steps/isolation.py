@@ -19,8 +19,11 @@ COMMANDS = ("ansible-playbook", "ansible", "ansible-inventory")
 INSIDE = "inside"
 """The directory of what a sandbox finds in place of the scripts."""
 _SCRIPT = """#!/bin/sh
-{before}case ${{SSH_AUTH_SOCK:-}} in /tmp/ssh-*) more="${{more:-}} "{agent} ;; esac
-exec {first} ${{more:-}} {last} "$@"
+more=
+{before}case ${{SSH_AUTH_SOCK:-}} in
+/tmp/ssh-*) [ ! -S "$SSH_AUTH_SOCK" ] || more="$more "{agent} ;;
+esac
+exec {first} $more {last} "$@"
 """
 """ssh-agent, which holds the job's key, runs outside; its socket is handed in."""
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.tier_bwrap, pytest.mark.tier_podman]
 
 _HOSTILE = """
 cat {key} {other} {memory}
-cat /proc/{agent}/environ /proc/*/environ | tr '\\\\0' '\\\\n'
+cat /proc/{agent}/environ /proc/*/environ | tr '\\\\0' '\\\\n' | grep -a planted
 find {data} /dev/shm -name '*planted*' -exec cat {{}} +
 mknod $HOME/disk b {major} {minor} && head -c 1 $HOME/disk >/dev/null && echo opened-disk
 unshare --mount true && echo may-mount
