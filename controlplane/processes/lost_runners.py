@@ -9,13 +9,14 @@ import contextlib
 
 from controlplane.domain import loss
 from controlplane.domain.errors import NotFound
-from controlplane.domain.job import GiveUp, MarkLost, MarkRecovered
+from controlplane.domain.job import GiveUp, JobState, MarkLost, MarkRecovered
 from controlplane.domain.loss import LossWatch
+from controlplane.domain.reporting import Heard
 from controlplane.processes import newest_report
 from controlplane.processes.loop import Tools
 from controlplane.processes.presence import held_by, present_runners
 from ops import clock
-from schemas.events.job import JobLaunched
+from schemas.events.job import InventoryUpdateLaunch, JobLaunched
 from schemas.subjects import Attempt
 
 Command = MarkLost | MarkRecovered | GiveUp
@@ -41,8 +42,11 @@ class LostRunners:
                 await tools.keeper.reached(0, done.position)
             for job, command in list(watch.jobs(board, present, now_s, at)):
                 state = board.active.get(job)
-                if state is not None and state.launched is not None:
-                    await self._do(tools, state.launched, command)
+                if state is None or state.launched is None:
+                    continue
+                if isinstance(command, MarkLost) and await _imports(tools, state):
+                    continue
+                await self._do(tools, state.launched, command)
 
     async def _do(self, tools: Tools, launched: JobLaunched, command: Command) -> None:
         """Do what the watch decided, unless the attempt's own reports know better."""
@@ -55,3 +59,12 @@ class LostRunners:
             command = given_up
         with contextlib.suppress(NotFound):
             await tools.job(self.name, launched.id, command)
+
+
+async def _imports(tools: Tools, state: JobState) -> bool:
+    """Tell whether the runner is done with an inventory update, and its result is imported now."""
+    launched = state.launched
+    if launched is None or not isinstance(launched.record, InventoryUpdateLaunch):
+        return False
+    attempt = Attempt(launched.organization or 0, launched.id, state.attempt)
+    return await newest_report.heard_of(tools.connection, attempt) is Heard.ENDED
