@@ -10,9 +10,11 @@ from ops.pull import StreamMessage
 from projections.projection import Poison, RawMessage
 from schemas import envelope, registry
 from schemas.envelope import Recorded
+from schemas.events.job import JobFinished
 from schemas.output import StoredReport
 
 _blob_marker = b'"blob":"'
+_facts_marker = b'"facts":"'
 _report = msgspec.json.Decoder(StoredReport)
 
 
@@ -42,9 +44,23 @@ class Decoder:
 
     async def _raw(self, message: StreamMessage) -> RawMessage:
         data = message.data
+        if message.subject.startswith("job."):
+            data = await self._facts(message)
         if message.subject.startswith("report.") and _blob_marker in data[:200]:
             stored = _report.decode(data)
             if stored.blob is not None:
                 body = await self._blobs.get(stored.blob)
                 data = b'{"report":' + body + b"}"
         return RawMessage(sequence=message.sequence, subject=message.subject, data=data)
+
+    async def _facts(self, message: StreamMessage) -> bytes:
+        """Return the facts that the end of a job names; empty for anything else."""
+        if _facts_marker not in message.data and _blob_marker not in message.data:
+            return b""
+        recorded = await self._transaction(message)
+        for event in recorded.events:
+            if isinstance(event, JobFinished) and event.facts:
+                hosts = msgspec.Raw(await self._blobs.get(event.facts))
+                gathered = {"at": event.finished, "content": event.facts, "hosts": hosts}
+                return msgspec.json.encode(gathered)
+        return b""

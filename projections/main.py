@@ -14,6 +14,7 @@ from ops.settings import Settings
 from ops.stopping import stopped
 from projections.activity import ACTIVITIES
 from projections.checkpoint import Connection
+from projections.facts import Facts
 from projections.job_events import Output
 from projections.jobs import Jobs
 from projections.projection import Projection
@@ -23,7 +24,10 @@ from projections.resources import Config
 
 log = structlog.get_logger()
 
-PROJECTIONS: tuple[Projection, ...] = (Config(), Jobs(), Reports(), Output(), *ACTIVITIES)
+PROJECTIONS: tuple[Projection, ...] = (
+    *(Config(), Jobs(), Reports(), Output(), Facts()),
+    *ACTIVITIES,
+)
 
 
 async def run_projector(settings: Settings, only: str | None = None) -> None:

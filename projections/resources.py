@@ -25,6 +25,7 @@ from schemas.events.access import (
     TokenRevoked,
     TokenUpdated,
 )
+from schemas.events.activity import ACTIVITY_ID, ActivityHidden
 from schemas.events.host_metric import HostMetricDeleted
 from schemas.events.instance import (
     InstanceAdjusted,
@@ -43,6 +44,16 @@ from schemas.events.setting import SETTINGS_ID, SettingsChanged
 from schemas.registry import Event
 from schemas.resource import RESOURCES
 
+_HIDDEN_DDL = (
+    (
+        "CREATE TABLE activity_hidden (one boolean PRIMARY KEY DEFAULT true CHECK (one),"
+        " before timestamptz NOT NULL, position bigint NOT NULL)"
+    ),
+)
+_HIDE = """
+INSERT INTO activity_hidden AS h (before, position) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE SET before = greatest(h.before, $1), position = $2
+"""
 _DDL = (
     (
         "CREATE TABLE token (id bigint PRIMARY KEY, user_id bigint NOT NULL,"
@@ -86,13 +97,20 @@ class Config:
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables, indexes and views."""
-        grown = (*_DDL, *grants.DDL, *instances.DDL, *settings.DDL, *host_metrics.DELETION_DDL)
+        grown = (
+            *_DDL,
+            *grants.DDL,
+            *instances.DDL,
+            *settings.DDL,
+            *host_metrics.DELETION_DDL,
+            *_HIDDEN_DDL,
+        )
         return [*tables.ddl(), *grown, *tables.views()]
 
     def tables(self) -> Sequence[str]:
         """Return its table names, without the scratch table of deletions and the views."""
         own = ("role_assignment", "token", "instance", "object_position", "setting")
-        return [*tables.names(), *own, "host_metric_deletion"]
+        return [*tables.names(), *own, "host_metric_deletion", "activity_hidden"]
 
     def apply(self, messages: Sequence[Recorded] | Sequence[RawMessage]) -> Iterable[Statement]:
         """Return the statements for a batch of transactions in stream order."""
@@ -145,6 +163,9 @@ class _Batch:
             case HostMetricDeleted():
                 self._run(host_metrics.deleted(event, message))
                 self._touch(message, "host_metric", event.id)
+            case ActivityHidden():
+                self._run(Run(sql=_HIDE, args=(event.before, message.sequence)))
+                self._touch(message, "activity", ACTIVITY_ID)
             case _:
                 raise Poison(message.sequence, f"{type(event).__name__} is no event of CONFIG")
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from ops import clock, connect, signals, telemetry
 from ops.blobs import Blobs
 from ops.stopping import stopped
-from runners import bound, cancel, conclusion, finish, report, spans, start, watch_end
+from runners import bound, cancel, conclusion, facts, finish, report, spans, start, watch_end
 from runners.emit import Emitter
 from runners.held import HeldAttempt
 from runners.journal import Final, JournalEvent, JournalReader
@@ -192,6 +192,8 @@ class Execution:
         )
         summary, hosts = self._emitter.summary, self._emitter.hosts
         told = report.finished(self._site.name, self._held.record, summary, hosts, end)
+        digest = await asyncio.to_thread(facts.digest_of, self._held.directory)
+        told = msgspec.structs.replace(told, facts=digest)
         signals.reach(signals.Point.FRAMES_BEFORE_REPORT)
         await finish.tell(self._site, self._held, self._outlet, told)
         if self._site.tracer.enabled:

@@ -13,7 +13,7 @@ from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.outlet import Conflict, Outlet
 from runners.site import Site
-from runners.spec import CONTENT_FILE, GALAXY_FILE, IMPORT_FILE
+from runners.spec import CONTENT_FILE, FACTS_OUT_FILE, GALAXY_FILE, IMPORT_FILE
 from runners.steps import workspace
 from schemas.output import AttemptFinished, StoredReport
 
@@ -26,7 +26,11 @@ _encoder = msgspec.json.Encoder()
 async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
     """Report the end once. The attempt's last frame must be acknowledged before. Raises Erased."""
     own = IMPORT_FILE if held.record.kind == "inventory_update" else CONTENT_FILE
-    for digest, name in ((told.content, own), (told.galaxy, GALAXY_FILE)):
+    for digest, name in (
+        (told.content, own),
+        (told.galaxy, GALAXY_FILE),
+        (told.facts, FACTS_OUT_FILE),
+    ):
         if digest:
             await insist("upload", functools.partial(_upload, site, held, digest, name))
     await insist("report", lambda: _report(site, held, outlet, told))

@@ -27,6 +27,8 @@ class Preparation:
     secrets: Secrets
     dir: Path
     mask: Mask
+    facts_given: dict[str, str] = field(default_factory=dict)
+    """Host name to what tells whether its facts have changed since they were given."""
     invocation: Invocation = field(init=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,8 @@ Job directory ``<data>/jobs/<job>-<attempt>/`` (0700):
 | ``galaxy.tar`` | supervisor of a project update | roles and collections that it asks for |
 | ``input-0.json`` ... | agent, before the start | what a constructed inventory is made of |
 | ``imported.json`` | supervisor of an inventory update | what the source printed |
-| ``facts-out.json`` | supervisor | host facts gathered, when the fact cache is used |
+| ``facts`` | agent, before the start | contents that ``facts.json`` names |
+| ``facts-out.json`` | supervisor | facts that the run changed, when the fact cache is used |
 | ``home tmp cp project inventory env fact_cache`` | supervisor | the job's private files |
 
 Secrets and what upstream writes about the environment live in memory-backed
@@ -41,6 +42,7 @@ INVENTORY_FILE = "inventory.json"
 GALAXY_FILE = "galaxy.tar"
 FACTS_FILE = "facts.json"
 IMPORT_FILE = "imported.json"
+FACTS_DIR = "facts"
 FACTS_OUT_FILE = "facts-out.json"
 
 FILE_TOKEN = "{{playlog.file.%s}}"  # noqa: S105 - a placeholder

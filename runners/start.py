@@ -9,20 +9,23 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from ops import clock
-from runners import credentials
+from runners import credentials, facts
 from runners.content import ContentMissing
 from runners.held import HeldAttempt
 from runners.insist import insist
 from runners.inventory_source import INPUT_FILE
 from runners.site import Site
-from runners.spec import CONTENT_FILE, GALAXY_FILE, INVENTORY_FILE, Secrets
+from runners.spec import CONTENT_FILE, FACTS_DIR, FACTS_FILE, GALAXY_FILE, INVENTORY_FILE, Secrets
 from runners.zygote_client import SupervisorLost
 from schemas.output import Phase
 from schemas.work import AdHocRun, InventorySync, JobSecrets, Payload, PlaybookRun
 
 T = TypeVar("T")
+_log = structlog.get_logger()
+
 CANCELED = "Canceled before it was started"
 
 
@@ -77,7 +80,23 @@ def _looked_up(began: datetime, answered: datetime) -> Phase:
     return Phase(name="lookups", started=began, finished=answered)
 
 
+async def _fetch_facts(site: Site, held: HeldAttempt, manifest: str) -> None:
+    """Bring the facts that are known; a job runs without what is not there any more."""
+    listed, directory = held.directory / FACTS_FILE, held.directory / FACTS_DIR
+    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        await insist("facts", functools.partial(site.content.place, manifest, listed))
+        for digest in facts.contents(listed.read_bytes()):
+            place = functools.partial(site.content.place, digest, directory / digest)
+            await insist("facts", place)
+    except (ContentMissing, msgspec.DecodeError) as error:
+        _log.warning("facts.missing", attempt=held.record.ident, why=str(error))
+
+
 async def _fetch(site: Site, held: HeldAttempt) -> None:
+    payload = held.record.order.payload
+    if isinstance(payload, PlaybookRun) and payload.facts:
+        await _fetch_facts(site, held, payload.facts)
     for digest, name in _needed(held.record.order.payload):
         target = held.directory / name
         shared = isinstance(held.record.order.payload, PlaybookRun) and name != INVENTORY_FILE

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from schemas import resources
-from schemas.events import access, host_metric, instance, job, resource, setting
+from schemas.events import access, activity, host_metric, instance, job, resource, setting
 
-EVENTS = (access, host_metric, instance, job, resource, setting, resources)
+EVENTS = (access, activity, host_metric, instance, job, resource, setting, resources)

@@ -141,6 +141,8 @@ class AttemptFinished(Struct, frozen=True, kw_only=True, tag="finished", tag_fie
     """Project update: sha256 of the tree's archive in BLOBS."""
     galaxy: str = ""
     """Project update: sha256 of the roles and collections that the project requires, likewise."""
+    facts: str = ""
+    """sha256 in BLOBS of the facts of hosts that the run changed; empty when it changed none."""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
 

@@ -51,6 +51,8 @@ class PlaybookRun(Struct, frozen=True, kw_only=True, tag="job", tag_field="kind"
     use_fact_cache: bool = False
     dry_run: bool = False
     """Read the playbook and list hosts and tasks; no host is touched."""
+    facts: str = ""
+    """sha256 in BLOBS of where the facts of hosts are that the job is given."""
     slice_number: int = 0
     slice_count: int = 1
     """Of a sliced run: every n-th host, this one of the first n first."""

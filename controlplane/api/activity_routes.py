@@ -213,6 +213,10 @@ def _described() -> dict[str, Any]:
     }
 
 
+_SHOWN = 'a."timestamp" >= coalesce((select h."before" from "activity_hidden" h), \'-infinity\')'
+"""What a cleanup has not hidden."""
+
+
 def _register() -> None:
     parts = " union all ".join(f'select * from "{table}"' for table, _ in PARTS)  # noqa: S608 - names from above
     columns = {name: column(name, base) for name, base in _COLUMNS}
@@ -225,7 +229,7 @@ def _register() -> None:
     register(
         Table(
             kind=KIND,
-            source=f"({parts})",
+            source=f"(select a.* from ({parts}) a where {_SHOWN})",  # noqa: S608 - as above
             verbose="ActivityStream",
             columns=columns,
             relations=relations,

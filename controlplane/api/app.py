@@ -55,6 +55,7 @@ from controlplane.api.settings_routes import settings_handlers
 from controlplane.api.sightings import Sightings
 from controlplane.api.sso_routes import sso_handlers
 from controlplane.api.survey_routes import survey_handlers
+from controlplane.api.system_job_routes import system_job_handlers
 from controlplane.api.system_routes import system_handlers
 from controlplane.api.template_lists import template_list_handlers
 from controlplane.api.token_routes import token_handlers
@@ -131,6 +132,7 @@ def _handlers() -> list[ControllerRouterHandler]:
         *unrun_handlers(),
         *workflow_handlers(),
         *workflow_job_handlers(),
+        *system_job_handlers(),
         *node_handlers(),
         *webhook_handlers(),
         *callback_handlers(),

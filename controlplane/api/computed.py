@@ -130,6 +130,8 @@ def _times_of(row: Row) -> dict[str, Any]:
 async def _host(view: View, rows: Sequence[Row]) -> ByID:
     last = {row["host"]: row for row in await view.named("host_last_jobs", _ids(rows))}
     origin = {row["id"]: row for row in await view.named("hosts_from_elsewhere", _ids(rows))}
+    facts = await view.named("facts_modified", _ids(rows))
+    known = {row["host"]: clock.iso(row["modified"]) for row in facts}
     return {
         row["id"]: {
             "has_active_failures": bool(last.get(row["id"], {}).get("failed")),
@@ -137,7 +139,7 @@ async def _host(view: View, rows: Sequence[Row]) -> ByID:
             SHADOW: bool(origin.get(row["id"], {}).get("shadow")),
             "last_job": last.get(row["id"], {}).get("job"),
             "last_job_host_summary": last.get(row["id"], {}).get("summary"),
-            "ansible_facts_modified": None,
+            "ansible_facts_modified": known.get(row["id"]),
         }
         for row in rows
     }

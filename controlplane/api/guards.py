@@ -35,7 +35,9 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 IF_POSITION = "If-Position"
 """``N`` or ``projection:N``, comma-separated: answer from a read model that has passed N."""
-PROJECTIONS = ("config", "jobs", "reports", "output", "activity", "job_activity", "access")
+PROJECTIONS = (
+    *("config", "jobs", "reports", "output", "facts", "activity", "job_activity", "access"),
+)
 
 KEY = "permission"
 """Name of the entry in a handler's ``opt``."""

@@ -224,11 +224,12 @@ def options_of(kind: str) -> Endpoint:
 
 
 async def show_facts(call: Call) -> Response[Any]:
-    """Answer the cached facts of a host; none are cached yet."""
+    """Answer the cached facts of a host."""
     async with call.read() as view:
         if await visibility.load(view, "host", call.target.id) is None:
             raise Missing(table_of("host").verbose)
-    return answer({})
+        row = await view.named_row("facts_of_host", call.target.id)
+    return answer({} if row is None else msgspec.Raw(row["facts"].encode()))
 
 
 async def _variables(view: View, kind: str, object_id: int) -> str:

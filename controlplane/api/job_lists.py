@@ -24,6 +24,7 @@ from controlplane.shell.launch_lookups import asked_by
 from controlplane.shell.read_model import Row, View
 from ops import clock
 from schemas.resource import RESOURCES
+from schemas.status import JobKind
 
 SUBLISTS = (
     ("job_template", "job_templates", "jobs", "job", '{t}."job_template_id" = {0}'),
@@ -164,6 +165,7 @@ async def extras_of(
     ids = [row["id"] for row in rows]
     processed = await view.named("jobs_processed", ids) if detail else []
     set_aside = await view.named("dead_letters_of", ids) if detail else []
+    own = [row["id"] for row in rows if row["kind"] == JobKind.SYSTEM_JOB]
     facts = {row["id"]: (row["kind"], _facts(row)) for row in rows}
     used = await _credentials(view, rows)
     return JobExtras(
@@ -178,6 +180,7 @@ async def extras_of(
         },
         labels=await _labels(view, rows),
         results={row["job"]: row for row in await view.named("job_results", ids)},
+        outputs={row["job"]: row["text"] for row in await view.of_ids("system_job_output", own)},
         processed=frozenset(row["id"] for row in processed),
         set_aside={row["job"]: row["reason"] for row in set_aside},
         startable=frozenset(

@@ -100,6 +100,8 @@ class JobExtras(Struct, frozen=True, kw_only=True):
     labels: Mapping[int, list[dict[str, Any]]] = {}
     results: Mapping[int, Row] = {}
     """Job id to its ``job_result`` row."""
+    outputs: Mapping[int, str] = {}
+    """System job id to its output."""
     processed: frozenset[int] = frozenset()
     """Jobs whose events are all readable."""
     set_aside: Mapping[int, str] = {}
@@ -290,12 +292,11 @@ def _command_fields(row: Row, _extras: JobExtras) -> dict[str, Any]:
 
 
 def _system_fields(row: Row, extras: JobExtras) -> dict[str, Any]:
-    result = extras.results.get(row["id"], {})
     return {
         "system_job_template": row["unified_job_template_id"],
         "job_type": row["job_type"],
         "extra_vars": row["extra_vars"],
-        "result_stdout": result.get("result_stdout") or "",
+        "result_stdout": extras.outputs.get(row["id"], ""),
     }
 
 

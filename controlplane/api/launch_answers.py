@@ -31,7 +31,7 @@ REPLAYED = "Idempotent-Replayed"
 """Header of an answer that shows what an earlier request with the same key launched."""
 DELETED = "What this Idempotency-Key launched was deleted."
 
-Ignored = Callable[[Call], Awaitable[dict[str, Any]]]
+Ignored = Callable[[Call], Awaitable[dict[str, Any] | None]]
 
 
 def once(endpoint: Endpoint, ignored: Ignored | None = None, status: int = 201) -> Endpoint:

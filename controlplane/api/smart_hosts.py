@@ -9,7 +9,7 @@ from controlplane.api import filters
 from controlplane.api.call import Call
 from controlplane.api.errors import BadRequest, Refusal
 from controlplane.api.tables import Relation, table_of
-from controlplane.api.where import AllOf, AnyOf, Compare, FirstOf, Related, Statement, Where
+from controlplane.api.where import AllOf, AnyOf, Compare, FirstOf, Related, Sql, Statement, Where
 from controlplane.domain import host_filter
 from controlplane.domain.host_filter import Every, Filter, NotAFilter, Some, Term
 from controlplane.shell.read_model import Row, View
@@ -94,7 +94,7 @@ def _where(asked: Filter) -> Where:
     match asked:
         case Term(name=name, value=value):
             if name.partition("__")[0] == host_filter.FACTS:
-                return AnyOf(parts=())  # no facts are kept, so none has this value
+                return AnyOf(parts=tuple(map(_with_fact, host_filter.facts_holding(name, value))))
             if name.endswith("__int"):
                 raise BadRequest(f"{name} may fail on any host")
             return filters.single(table_of("host"), name, value)
@@ -104,3 +104,12 @@ def _where(asked: Filter) -> Where:
             return AnyOf(parts=tuple(map(_where, parts)))
         case _:
             assert_never(asked)
+
+
+def _with_fact(wanted: str) -> Where:
+    """Return that a host's facts hold what this JSON says."""
+    held = (
+        'exists (select 1 from "host_facts" f where f."host" = {t}."id"'
+        ' and f."facts" @> {0}::text::jsonb)'
+    )
+    return Sql(text=held, values=(wanted,))

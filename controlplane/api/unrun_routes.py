@@ -19,7 +19,6 @@ from controlplane.api.job_lists import describe_list, describe_one, list_of
 from controlplane.api.routing import Endpoint, routes
 from controlplane.api.tables import table_of
 
-NO_SYSTEM_JOBS = "Playlog does not run system jobs yet."
 NO_WORKFLOWS = "Playlog does not run workflows yet."
 _READ: tuple[Method, ...] = ("GET",)
 _ACT: tuple[Method, ...] = ("GET", "POST")
@@ -38,17 +37,8 @@ _DETAILED: Mapping[str, tuple[Method, ...]] = {
 
 def unrun_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of launches that refuse and of jobs that none has started."""
-    kind = "system_job_template"
-    handlers = routes(
-        "/api/v2/system_job_templates/{key:str}/launch",
-        {
-            "GET": (needs("read", kind), show_nothing),
-            "POST": (needs("start", kind), refuses(NO_SYSTEM_JOBS)),
-        },
-        "System Job Template Launch",
-    )
     read = needs("read", "job_template")
-    handlers += routes(
+    handlers = routes(
         "/api/v2/job_templates/{key:str}/slice_workflow_jobs",
         {
             "GET": (read, list_of("workflow_job", '{t}."job_template_id" = {0}')),

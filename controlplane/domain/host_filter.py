@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -168,3 +169,23 @@ class _Parser:
 
     def _wrong(self) -> NotAFilter:
         return NotAFilter(f"Invalid query {self._text}")
+
+
+def facts_holding(name: str, value: str) -> tuple[str, ...]:
+    """Return what a host's facts must hold, one of these as JSON: ``ansible_facts__a__b[]=v``.
+
+    ``a[]`` is a list that holds the value. Digits may be a number or a text.
+    """
+    pieces = name.split("__")[1:]
+    values: list[object] = [value]
+    if re.fullmatch(r"-?\d{1,18}", value):
+        values.append(int(value))
+    return tuple(json.dumps(_nested(pieces, each)) for each in values)
+
+
+def _nested(pieces: list[str], value: object) -> object:
+    if not pieces:
+        return value
+    inner = _nested(pieces[1:], value)
+    first = pieces[0]
+    return {first.removesuffix("[]"): [inner] if first.endswith("[]") else inner}

@@ -437,6 +437,7 @@ def _report_finished(command: ReportFinished, state: JobState) -> tuple[JobEvent
             revision=report.revision,
             content=report.content,
             galaxy=report.galaxy,
+            facts=report.facts,
             playbooks=report.playbooks,
             inventory_files=report.inventory_files,
         )

@@ -188,11 +188,12 @@ def _check_plain_variables(draft: Draft, template: Row, variables: Mapping[str, 
     if unknown:
         text = f"Variables {', '.join(unknown)} are not allowed for system jobs."
         draft.error("extra_data", text)
-    if "days" in variables and not _positive(variables["days"]):
+    if "days" in variables and not positive(variables["days"]):
         draft.error("extra_data", "days must be a positive integer.")
 
 
-def _positive(value: Any) -> bool:
+def positive(value: Any) -> bool:
+    """True for a number of days as AWX takes it: whole and not below nothing, also as a text."""
     if isinstance(value, str):
         return value.isdecimal()
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

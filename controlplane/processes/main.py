@@ -13,6 +13,7 @@ from controlplane.processes.cancels import Cancels
 from controlplane.processes.claims import Claims
 from controlplane.processes.dispatcher import Dispatcher
 from controlplane.processes.erasures import Erasures
+from controlplane.processes.housekeeping import Housekeeping
 from controlplane.processes.inventory_imports import InventoryImports
 from controlplane.processes.loop import OUTAGES, Loop, Tools, keep_running
 from controlplane.processes.lost_runners import LostRunners
@@ -49,6 +50,7 @@ def loops() -> tuple[Loop, ...]:
         Erasures(),
         Slices(),
         WebhookStatuses(),
+        Housekeeping(),
     )
 
 

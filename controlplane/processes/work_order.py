@@ -116,6 +116,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 diff_mode=record.diff_mode,
                 use_fact_cache=record.use_fact_cache,
                 dry_run=record.dry_run,
+                facts=record.facts,
                 slice_number=record.job_slice_number,
                 slice_count=record.job_slice_count,
             )

@@ -133,6 +133,53 @@ from "credential" c where c."id" = any($1::bigint[])
 -- name: labels_of
 select "id", "name" from "label" where "id" = any($1::bigint[])
 
+-- name: facts_of_inventory
+select f."content", array_agg(f."host" order by f."host") as "hosts"
+from "host_facts" f join "host" h on h."id" = f."host"
+where h."inventory" = $1 and ($2::timestamptz is null or f."modified" >= $2)
+  and f."facts" <> '{}'::jsonb
+group by f."content" order by f."content"
+
+-- name: facts_of_host
+select "facts"::text as "facts" from "host_facts" where "host" = $1
+
+-- name: facts_modified
+select "host", "modified" from "host_facts" where "host" = any($1::bigint[])
+
+-- name: jobs_before
+select "id" from "unified_job"
+where "kind" = $1 and "created" < $2 and "finished" is not null and "id" > $3
+order by "id" limit $4
+
+-- name: jobs_kept
+select count(*) as "count" from "unified_job"
+where "kind" = $1 and not ("created" < $2 and "finished" is not null)
+
+-- name: activity_before
+select sum(n)::bigint as "count" from (
+    select count(*) as n from "activity" where "timestamp" < $1 and "timestamp" >= coalesce(
+        (select "before" from "activity_hidden"), '-infinity')
+    union all
+    select count(*) from "job_activity" where "timestamp" < $1 and "timestamp" >= coalesce(
+        (select "before" from "activity_hidden"), '-infinity')
+    union all
+    select count(*) from "access" where "timestamp" < $1 and "timestamp" >= coalesce(
+        (select "before" from "activity_hidden"), '-infinity')
+) as each
+
+-- name: setting_value
+select "value" from "setting" where "name" = $1
+
+-- name: tokens_expired
+select "id" from "token"
+where "expires" < $1 and ("refresh_hash" = '' or "created" < $2) and "id" > $3
+order by "id" limit $4
+
+-- name: system_job_output
+select e."job", string_agg(e."stdout", E'\n' order by e."counter") as "text"
+from "job_event" e join "unified_job" j on j."id" = e."job" and j."attempt" = e."attempt"
+where e."job" = any($1::bigint[]) and e."stdout" <> '' group by e."job"
+
 -- name: jobs_of_nodes
 select "id", "kind", "name", "description", "status", "failed", "started", "finished"
 from "unified_job" where "id" = any($1::bigint[])

@@ -53,7 +53,8 @@ class Launched(Struct, frozen=True, kw_only=True):
     job: int
     position: int
     record: JobLaunched | None
-    ignored_fields: dict[str, Any]
+    ignored_fields: dict[str, Any] | None
+    """None for what takes no prompts."""
     repeated: bool = False
 
 

@@ -13,6 +13,7 @@ from controlplane.domain.launch import Resolved, TemplateFacts
 from controlplane.shell import environments, launch_lookups, launch_secrets, project_content
 from controlplane.shell.inventory_content import InventoryContent, inventory_content
 from controlplane.shell.inventory_launching import updates_before
+from controlplane.shell.known_facts import known_facts
 from controlplane.shell.launch_tools import (
     BY_HAND,
     How,
@@ -51,6 +52,9 @@ async def launch_template(
         host_count=content.hosts if content else 0,
         runtime_vars=await launch_lookups.runtime_vars(view, facts.template, record, context),
     )
+    if record.use_fact_cache:
+        known = await known_facts(tools.blobs, view, record.inventory, context)
+        record = msgspec.structs.replace(record, facts=known)
     launched = JobLaunched(
         id=job,
         name=f"{facts.template['name']}{' (dry run)' if record.dry_run else ''}",

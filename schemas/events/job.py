@@ -62,6 +62,8 @@ class PlaybookLaunch(Struct, frozen=True, kw_only=True, tag="job", tag_field="ki
 
     Given to the play, not shown as extra_vars.
     """
+    facts: str = ""
+    """sha256 in BLOBS of which facts of the inventory's hosts were known at launch, and where."""
     project_update: int | None = None
     """The sync that fetches this job's own branch; its content is run."""
     pinned: ProjectContent | None = None
@@ -374,6 +376,8 @@ class JobFinished(Struct, frozen=True, kw_only=True):
     """Project update: the commit and the sha256 of its tree in BLOBS."""
     galaxy: str = ""
     """Project update: sha256 of the roles and collections that it requires, likewise."""
+    facts: str = ""
+    """sha256 in BLOBS of the facts of hosts that the run changed."""
     playbooks: tuple[str, ...] = ()
     inventory_files: tuple[str, ...] = ()
 

@@ -220,7 +220,8 @@ _BOUNDS = [
     _seconds(
         "ANSIBLE_FACT_CACHE_TIMEOUT",
         "Per-Host Ansible Fact Cache Timeout",
-        "How old stored facts may be that a job is given.",
+        "How old stored facts may be that a job is given; 0 sets no limit.",
+        reader="controlplane.shell.known_facts",
     ),
     whole(
         "MAX_FORKS",

@@ -170,7 +170,7 @@ ACTIONS: dict[str, Action] = {
         201, lambda graph: {"hosts": [graph.fresh("hosts")]}, keys("hosts")
     ),
     "/bulk/job_launch/": Action(400, {"name": "x", "jobs": []}, anything),
-    "/system_job_templates/{pk}/launch/": Action(400, {}, refused("system jobs")),
+    "/system_job_templates/{pk}/launch/": Action(201, {}, keys("system_job")),
     "/projects/{pk}/update/": Action(202, {}, keys("project_update", "id", "status")),
     "/project_updates/{pk}/cancel/": Action(405),
     "/inventory_updates/{pk}/cancel/": Action(405),

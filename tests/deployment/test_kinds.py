@@ -7,6 +7,48 @@ from typing import Any
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
+FACTS = {
+    "gather.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - setup: {gather_subset: ["!all", "!min", pkg_mgr, env]}
+    - set_fact: {colour: "{{ inventory_hostname }}-blue", cacheable: true}
+""",
+    "tell.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - debug: {msg: "known {{ ansible_facts.colour }}"}
+- hosts: one
+  gather_facts: false
+  tasks:
+    - meta: clear_facts
+""",
+}
+RECAP = {
+    "recap.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - block:
+        - fail: {msg: first}
+      rescue:
+        - debug: {msg: rescued}
+    - fail: {msg: second}
+      ignore_errors: true
+    - set_stats: {data: {answer: 42, nested: {a: [1]}}, per_host: false}
+      run_once: true
+    - set_stats: {data: {own: "{{ inventory_hostname }}"}, per_host: true}
+- hosts: two
+  gather_facts: false
+  vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 9}
+  tasks:
+    - ping:
+    - debug: {msg: never}
+""",
+}
+
 
 def machine(deployment: Deployment, name: str, **inputs: Any) -> int:
     """Make a machine credential; returns its id."""
@@ -153,3 +195,106 @@ def over(deployment: Deployment, run: int) -> dict[str, Any]:
     found = eventually(done, 90)
     assert found is not None
     return found
+
+
+def test_facts_are_kept_from_one_run_to_the_next(deployment: Deployment) -> None:
+    """What a run changed of the facts is known to the next, to the API and to filters."""
+    deployment.write(FACTS)
+    deployment.commit("facts")
+    gathered = deployment.template("facts gathered", "gather.yml", use_fact_cache=True)
+    first = deployment.ended(deployment.launch(gathered))
+    assert first["status"] == "successful", first["job_explanation"]
+    hosts = {each["name"]: each["id"] for each in deployment.get("/api/v2/hosts/")["results"]}
+    eventually(lambda: kept(deployment, hosts["two"]))
+    known = {name: kept(deployment, number) for name, number in hosts.items()}
+    assert [known[name]["colour"] for name in ("one", "two")] == ["one-blue", "two-blue"]
+    assert all(each["ansible_pkg_mgr"] and "ansible_env" not in each for each in known.values())
+    found = deployment.get("/api/v2/hosts/", host_filter='ansible_facts__colour="two-blue"')
+    assert [each["name"] for each in found["results"]] == ["two"]
+    before = modified(deployment, hosts["two"])
+    assert before is not None
+    told = deployment.template("facts told", "tell.yml", use_fact_cache=True)
+    second = deployment.launch(told)
+    assert deployment.ended(second)["status"] == "successful"
+    text = deployment.client.get(f"/api/v2/jobs/{second}/stdout/?format=txt").text
+    assert "known two-blue" in text
+    eventually(lambda: not kept(deployment, hosts["one"]))
+    assert modified(deployment, hosts["two"]) == before
+
+
+def test_a_recap_counts_every_way_a_host_goes(deployment: Deployment) -> None:
+    """Rescued, ignored and unreachable hosts, with what the play says of the run as a whole."""
+    deployment.write(RECAP)
+    deployment.commit("recap")
+    job = deployment.ended(deployment.launch(deployment.template("recap", "recap.yml")))
+    assert (job["status"], job["failed"]) == ("failed", True)
+    assert job["artifacts"] == {"answer": 42, "nested": {"a": [1]}}
+    assert job["host_status_counts"] == {"ok": 1, "dark": 1}
+    assert job["playbook_counts"] == {"play_count": 2, "task_count": 6}
+    recap = deployment.get(f"/api/v2/jobs/{job['id']}/job_host_summaries/", order_by="host_name")
+    counted = [
+        {name: each[name] for name in ("host_name", "failed", "dark", "rescued", "ignored")}
+        for each in recap["results"]
+    ]
+    assert counted == [
+        {"host_name": "one", "failed": False, "dark": 0, "rescued": 1, "ignored": 1},
+        {"host_name": "two", "failed": True, "dark": 1, "rescued": 1, "ignored": 1},
+    ]
+    for each in recap["results"]:
+        host = deployment.get(f"/api/v2/hosts/{each['host']}/")
+        assert (host["last_job"], host["last_job_host_summary"]) == (job["id"], each["id"])
+        assert host["has_active_failures"] == each["failed"]
+
+
+def kept(deployment: Deployment, host: int) -> dict[str, Any]:
+    """Return the facts of a host."""
+    return deployment.get(f"/api/v2/hosts/{host}/ansible_facts/")
+
+
+def modified(deployment: Deployment, host: int) -> Any:
+    """Return when a host's facts changed."""
+    return deployment.get(f"/api/v2/hosts/{host}/")["ansible_facts_modified"]
+
+
+def test_system_jobs_clean_up_by_events(deployment: Deployment) -> None:
+    """Each kind runs in the control plane, says what it did, and deletes by events alone."""
+    templates = {
+        each["job_type"]: each["id"]
+        for each in deployment.get("/api/v2/system_job_templates/")["results"]
+    }
+    doomed = deployment.ended(deployment.launch(deployment.template("doomed", "ping.yml")))["id"]
+    path = f"/api/v2/system_job_templates/{templates['cleanup_jobs']}/launch/"
+    for days in (-1, "x", True, [1], 1.5):
+        refused = deployment.post(path, {"extra_vars": {"days": days}}, status=400)
+        assert refused == {"extra_vars": ["days must be a positive integer."]}
+    dry = deployment.post(path, {"extra_vars": {"days": 0, "dry_run": True}})
+    assert (dry["ignored_fields"], dry["type"]) == (None, "system_job")
+    told = deployment.ended(dry["system_job"], "system_jobs")
+    assert told["status"] == "successful", told["job_explanation"]
+    assert "would be deleted" in told["result_stdout"]
+    assert deployment.job(doomed)["status"] == "successful"
+    made = deployment.post(path, {"extra_vars": '{"days": 0}'})
+    ended = deployment.ended(made["system_job"], "system_jobs")
+    lines = ended["result_stdout"].splitlines()
+    assert len(lines) == 7
+    assert lines[0].endswith("deleted, 0 skipped.")
+    assert lines[0].startswith("jobs: ")
+    assert ended["job_args"] == '["awx-manage","cleanup_jobs","--days=0"]'
+    assert deployment.client.get(f"/api/v2/jobs/{doomed}/").status_code == 404
+    assert deployment.get("/api/v2/jobs/")["count"] == 0
+    events = deployment.get(f"/api/v2/system_jobs/{ended['id']}/events/")["results"]
+    assert {each["event"] for each in events} == {"verbose"}
+    deployment.client.post("/api/v2/tokens/", json={})
+    for job_type, text in (
+        ("cleanup_activitystream", "Removed "),
+        ("cleanup_sessions", "Expired Sessions deleted 0"),
+        ("cleanup_tokens", "Expired OAuth 2 Access Tokens deleted: 0"),
+    ):
+        launch = f"/api/v2/system_job_templates/{templates[job_type]}/launch/"
+        begun = deployment.post(launch, {"extra_vars": {"days": 0}})["system_job"]
+        over = deployment.ended(begun, "system_jobs")
+        assert (over["status"], over["job_explanation"]) == ("successful", "")
+        assert over["result_stdout"].startswith(text)
+    oldest = deployment.get("/api/v2/activity_stream/", order_by="timestamp", page_size=1)
+    assert oldest["results"][0]["timestamp"] > told["finished"]
+    assert deployment.get("/api/v2/tokens/")["count"] == 1

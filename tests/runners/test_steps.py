@@ -169,12 +169,18 @@ def test_facts_travel_in_and_out(rig: Rig) -> None:
         ),
         use_fact_cache=True,
     )
-    facts = {"localhost": {"from_before": "yes", "ansible_env": {"A": "b"}}, "../x": {}}
-    (rig.dir / "facts.json").write_text(json.dumps(facts))
+    facts = {
+        "1": {"name": "localhost", "facts": {"from_before": "yes", "ansible_env": {"A": "b"}}},
+        "9": {"name": "elsewhere", "facts": {"a": 1}},
+    }
+    (rig.dir / "facts").mkdir()
+    (rig.dir / "facts" / "content").write_text(json.dumps(facts))
+    (rig.dir / "facts.json").write_text(json.dumps({"content": [1, 9], "gone": [1]}))
     assert rig.run().status == "successful"
     assert rig.results("runner_on_ok", "known")[0]["msg"] == "yes"
     out = json.loads((rig.dir / "facts-out.json").read_text())
-    assert out == {"localhost": {"from_before": "yes", "fresh": "new"}}
+    known = {"from_before": "yes", "fresh": "new"}
+    assert out == {"1": {"name": "localhost", "facts": known}}
 
 
 def test_a_shown_environment_hides_secrets() -> None:
