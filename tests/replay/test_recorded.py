@@ -30,6 +30,10 @@ def known(history: Path) -> dict[str, str]:
     return found
 
 
+UNTOLD = frozenset({"facts"})
+"""Projections of what no recorded history has: none of its jobs gathered facts."""
+
+
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda each: each.name)
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda each: each.stem)
 async def test_a_history_projects_to_the_known_rows(
@@ -39,7 +43,8 @@ async def test_a_history_projects_to_the_known_rows(
     stored = messages(history, projection.stream)
     room = await Room(connection, projection).given(stored)
     digests = await room.digests()
-    assert any(each.rows for each in digests.values()) == bool(stored)
+    told = bool(stored) and projection.name not in UNTOLD
+    assert any(each.rows for each in digests.values()) == told
     text = "\n".join(f"{table} {each.rows} {each.sha256}" for table, each in digests.items())
     found = hashlib.sha256(text.encode()).hexdigest()
     assert found == known(history)[f"{projection.name}.v{projection.version}"], text
