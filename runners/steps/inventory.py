@@ -6,6 +6,7 @@ An executable that prints JSON costs Ansible an eighth of what the same inventor
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import msgspec
 
@@ -16,7 +17,6 @@ from runners.spec import INVENTORY_FILE, write_private
 _SCRIPT = """#!/bin/sh
 exec cat "$(dirname "$0")/hosts.json"
 """
-_PREFIX = "s1_"
 LARGE_BYTES = 100_000
 """An inventory of this size takes Ansible noticeably longer to read as it does."""
 
