@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
@@ -14,6 +16,7 @@ from controlplane.api.guards import needs
 from controlplane.api.job_render import PLURAL, can_cancel
 from controlplane.api.launch_answers import caught_up, context_by, job_row, position_header
 from controlplane.api.routing import routes
+from controlplane.domain.errors import Rejected
 from controlplane.domain.job import JOB, Delete, RequestCancel
 from controlplane.shell.transact import transact
 from ops import clock
@@ -52,7 +55,7 @@ async def show_cancel(call: Call) -> Response[Any]:
 
 
 async def cancel_job(call: Call) -> Response[Any]:
-    """Ask for the job's end; 202, or 405 when it has ended."""
+    """Ask for the end of the job, and of the sync that serves it alone; 202, or 405."""
     context = context_by(call)
     async with call.read() as view:
         job = await job_row(view, call.target.id)
@@ -61,8 +64,14 @@ async def cancel_job(call: Call) -> Response[Any]:
     command = RequestCancel(requested_by=call.who.username, at=context.at)
     subject = subjects.job(call.target.id)
     done = await transact(call.services.store, subject, JOB, command, context)
-    await caught_up(call, done.position)
-    return empty(202, position_header(done.position))
+    position = done.position
+    if job["project_update_id"] is not None:
+        sync = subjects.job(job["project_update_id"])
+        own = msgspec.structs.replace(context, id=f"{context.id}-sync")
+        with contextlib.suppress(Rejected):  # it may have ended
+            position = (await transact(call.services.store, sync, JOB, command, own)).position
+    await caught_up(call, position)
+    return empty(202, position_header(position))
 
 
 async def delete_job(call: Call) -> Response[Any]:

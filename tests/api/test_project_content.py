@@ -147,6 +147,12 @@ async def test_another_branch_has_a_sync_of_its_own(stack: Stack) -> None:
     assert after["scm_revision"] == COMMIT
     own = await record_of(stack, (await launch(stack, shown, scm_branch="main")).json()["id"])
     assert own.waits_for == ()
+    again = (await launch(stack, shown, scm_branch="topic")).json()
+    canceled = await stack.client.post(f"{again['url']}cancel/", json={})
+    assert canceled.status_code == 202
+    told = (await updates(stack, made))[0]
+    assert told["id"] != sync
+    assert told["status"] == "canceled"
     # What was fetched before needs nobody: the sync's commit is here.
     known = await record_of(stack, (await launch(stack, shown, scm_branch="f" * 40)).json()["id"])
     assert known.waits_for == ()
