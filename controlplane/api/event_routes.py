@@ -30,6 +30,8 @@ EVENT_KINDS = tuple(kind for kind in JobKind if kind is not JobKind.WORKFLOW_JOB
 _OF_ATTEMPT = '{t}."id" between {0} and {1} and {t}."job_day" = {2}'
 _IN_TURN = frozenset({"start_line", "counter", "id"})
 """Orders that are one: lines are numbered as events come, and so are the events' ids."""
+_NEWEST_FIRST = frozenset({JobKind.AD_HOC_COMMAND, JobKind.INVENTORY_UPDATE, JobKind.SYSTEM_JOB})
+"""Kinds whose events AWX lists from the last one on, unless it is told otherwise."""
 _CHILDREN = (
     '{t}."parent_uuid" = {0} and {t}."job" = {1}'
     ' and hashtext({t}."parent_uuid") = hashtext({0}::text)'
@@ -215,10 +217,11 @@ async def events_of(
         return None
     more = (*more, *narrowed(job["id"], pairs))
     of_attempt = Sql(text=_OF_ATTEMPT, values=(*ids_of(job), state["job_day"]))
+    newest_first = JobKind(job["kind"]) in _NEWEST_FIRST
     return Within(
         where=AllOf(parts=(of_attempt, *more)),
-        first='t."id"',
-        same=_IN_TURN,
+        first='t."id" desc' if newest_first else 't."id"',
+        same=frozenset(f"-{name}" for name in _IN_TURN) if newest_first else _IN_TURN,
         count=None if more else state["events"],
     )
 

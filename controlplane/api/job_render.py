@@ -426,6 +426,18 @@ def _summary(kind: JobKind, row: Row, extras: JobExtras) -> dict[str, Any]:
     return summary
 
 
+_OF_PLAYS = ("parent_uuid", "event_level", "playbook", "play", "task", "role")
+_NOT_IN_EVENTS = {
+    JobKind.PROJECT_UPDATE: ("parent_uuid", "host", "host_name"),
+    JobKind.AD_HOC_COMMAND: _OF_PLAYS,
+    JobKind.INVENTORY_UPDATE: (*_OF_PLAYS, "host", "host_name"),
+    JobKind.SYSTEM_JOB: (*_OF_PLAYS, "host", "host_name"),
+}
+"""What events of a kind do not have that a playbook run's have (AWX 6.2)."""
+_EVENTS_AT = {JobKind.JOB: "job_events", JobKind.AD_HOC_COMMAND: "ad_hoc_command_events"}
+"""Kinds whose events have a path of their own."""
+
+
 def render_event(
     row: Row, job: Row, *, truncate: bool, limit: int = STDOUT_DISPLAY_MAX
 ) -> dict[str, Any]:
@@ -433,7 +445,7 @@ def render_event(
     kind = JobKind(job["kind"])
     is_job = kind is JobKind.JOB
     number = row["id"]
-    url = f"/api/v2/job_events/{number}/" if is_job else ""
+    url = f"/api/v2/{_EVENTS_AT[kind]}/{number}/" if kind in _EVENTS_AT else ""
     parent = "job" if is_job else str(kind)
     related: dict[str, Any] = {parent: url_of(kind, job["id"])}
     summary: dict[str, Any] = {
@@ -452,7 +464,7 @@ def render_event(
         summary["job"]["job_template_id"] = job["job_template_id"]
         summary["job"]["job_template_name"] = job["name"] if job["job_template_id"] else None
         summary["role"] = {}
-    if row["host"] is not None:
+    if row["host"] is not None and kind in _EVENTS_AT:
         related["host"] = f"/api/v2/hosts/{row['host']}/"
         summary["host"] = {"id": row["host"], "name": row["host_name"], "description": ""}
     body = {
@@ -484,9 +496,8 @@ def render_event(
         "end_line": row["end_line"],
         "verbosity": row["verbosity"],
     }
-    if not is_job:
-        del body["parent_uuid"]
-    return body
+    left_out = _NOT_IN_EVENTS.get(kind, ())
+    return {name: value for name, value in body.items() if name not in left_out}
 
 
 def render_host_summary(row: Row, job: Row) -> dict[str, Any]:

@@ -152,7 +152,8 @@ def _rows(
     bounds: str,
 ) -> str:
     first, named, backwards = order
-    keys = [f"{first} desc" if backwards else first] if first else []
+    turned = first.removesuffix(" desc") if first.endswith(" desc") else f"{first} desc"
+    keys = [turned if backwards else first] if first else []
     keys += [_order_key(statement, key, backwards=backwards) for key in named]
     order_by = ", ".join(keys)
     facts = "" if table.wide else visibility.fact_columns(table.kind)

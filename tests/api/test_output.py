@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from controlplane.api import job_output
 from ops import clock
+from schemas.events.job import AdHocLaunch
 from tests.api.instances import add_job
 from tests.api.output import publish
 from tests.api.stack import Stack
@@ -18,7 +19,7 @@ from tests.factories import launched, update_launched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-JOB, UPDATE, EMPTY = 801, 802, 803
+JOB, UPDATE, EMPTY, COMMAND = 801, 802, 803, 804
 TASK = {"play": "all", "task": "install", "parent_uuid": "task"}
 EVENTS: list[dict[str, Any]] = [
     {"event": "playbook_on_start", "uuid": "book"},
@@ -61,6 +62,12 @@ async def jobs(stack: Stack) -> None:
     await add_job(stack, update_launched(UPDATE, created=now), "successful", now)
     await publish(stack, UPDATE, [{"stdout": "fetched"}], kind="project_update")
     await add_job(stack, launched(EMPTY, created=now), "successful", now)
+    command = AdHocLaunch(inventory=3, module_name="ping")
+    await add_job(
+        stack, launched(COMMAND, created=now, record=command, template=None), "failed", now
+    )
+    results = [{"event": "runner_on_ok", "stdout": f"ok {number}"} for number in (1, 2, 3)]
+    await publish(stack, COMMAND, results, kind="ad_hoc_command")
     await stack.add_user("nobody")
 
 
@@ -198,6 +205,25 @@ async def test_children_and_their_summary(stack: Stack) -> None:
     assert tree["children_summary"]["3"] == {"rowNumber": 2, "numChildren": 3}
     empty = json.loads(await text(stack, f"/api/v2/jobs/{EMPTY}/job_events/children_summary/"))
     assert empty["children_summary"] == {}
+
+
+async def test_events_of_other_kinds_have_the_fields_that_theirs_have(stack: Stack) -> None:
+    """A command's come newest first and know of no play; an update's know of no host."""
+    path = f"/api/v2/ad_hoc_commands/{COMMAND}/events/"
+    told = json.loads(await text(stack, path))["results"]
+    assert [row["counter"] for row in told] == [3, 2, 1]
+    last = json.loads(await text(stack, f"{path}?page_size=2&page=2"))["results"]
+    assert [row["counter"] for row in last] == [1]
+    turned = json.loads(await text(stack, f"{path}?order_by=start_line"))["results"]
+    assert [row["counter"] for row in turned] == [1, 2, 3]
+    assert not {"play", "task", "role", "playbook", "parent_uuid", "event_level"} & told[0].keys()
+    assert told[0]["type"] == "ad_hoc_command_event"
+    assert json.loads(await text(stack, told[0]["url"]))["stdout"] == "ok 3"
+    (update,) = json.loads(await text(stack, f"/api/v2/project_updates/{UPDATE}/events/"))[
+        "results"
+    ]
+    assert not {"host", "host_name", "parent_uuid"} & update.keys()
+    assert (update["url"], update["event_level"]) == ("", 0)
 
 
 async def test_a_cut_line_closes_its_colours(stack: Stack) -> None:
