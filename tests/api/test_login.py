@@ -12,6 +12,7 @@ import httpx
 import pytest
 import requests
 
+from controlplane.api import sessions
 from controlplane.api.app import create_app
 from controlplane.api.errors import UNAUTHENTICATED
 from schemas.events.access import LoginTried
@@ -458,3 +459,17 @@ async def test_last_login_is_the_last_session(stack: Stack) -> None:
     asked = {"username": "visitor", "last_login__isnull": "false", "order_by": "last_login"}
     rows = (await stack.client.get("/api/v2/users/", params=asked)).json()["results"]
     assert [row["last_login"] for row in rows] == [first]
+
+
+async def test_a_proxy_on_this_machine_says_that_it_took_a_request_encrypted() -> None:
+    """Another machine's word for that is no proof; the connection's own is."""
+    said = [(b"x-forwarded-proto", b"https")]
+    for peer, scheme, headers, wanted in (
+        (("127.0.0.1", 1), "http", said, True),
+        (("127.0.0.1", 1), "http", [], False),
+        (("10.0.0.1", 1), "http", said, False),
+        (None, "http", said, False),
+        (("10.0.0.1", 1), "https", [], True),
+    ):
+        scope = {"client": peer, "scheme": scheme, "headers": headers}
+        assert sessions.secure(scope) is wanted, (peer, scheme)
