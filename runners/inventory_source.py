@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from runners import archives
 from runners.preparation import Preparation, Unrunnable
-from runners.spec import CONTENT_FILE, write_private
+from runners.spec import CONTENT_FILE, GALAXY_FILE, write_private
+from runners.steps import project
 
 ENV_KEPT = frozenset({"HOME", "USER", "_", "TERM", "PATH"})
 """Variables that an inventory source cannot set (AWX's INV_ENV_VARIABLE_BLOCKED)."""
@@ -87,6 +88,9 @@ def _within_project(job: Preparation) -> Source:
         raise Unrunnable(f"Inventory source {named!r} was not found in the project{where}")
     variables = _variables(job.spec.source_vars)
     env = {str(name): str(value) for name, value in variables.items() if str(name) not in ENV_KEPT}
+    if job.spec.galaxy_content:
+        archives.unpack(job.dir / GALAXY_FILE, job.dir / project.GALAXY_DIR)
+        env |= project.galaxy_paths(job)
     return Source(paths=(path,), directory=root, env=env)
 
 

@@ -112,6 +112,7 @@ def _inventory(sync: InventorySync) -> JobSpec:
         source_vars=sync.source_vars,
         inventory_source=sync.inventory_source,
         inputs=len(sync.inputs),
+        galaxy_content=sync.galaxy_content,
     )
 
 

@@ -120,7 +120,8 @@ def _needed(payload: Payload) -> tuple[tuple[str, str], ...]:
             return ((payload.inventory_content, INVENTORY_FILE),)
         case InventorySync(project_content=digest, inputs=inputs):
             named = [(each, INPUT_FILE % index) for index, each in enumerate(inputs)]
-            return (*(((digest, CONTENT_FILE),) if digest else ()), *named)
+            project = ((digest, CONTENT_FILE), (payload.galaxy_content, GALAXY_FILE))
+            return (*(each for each in project if each[0]), *named)
         case _:
             return ()
 
@@ -131,7 +132,7 @@ async def _turn(site: Site, held: HeldAttempt) -> None:
 
 
 def _named(file: str) -> str:
-    return _NAMES[file]
+    return _NAMES.get(file, "An input inventory")
 
 
 _NAMES = {

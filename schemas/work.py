@@ -111,6 +111,8 @@ class InventorySync(Struct, frozen=True, kw_only=True, tag="inventory_update", t
     verbosity: int = 1
     project_content: str = ""
     """sha256 of the source project's tar in BLOBS, where it reads one."""
+    galaxy_content: str = ""
+    """sha256 of the roles and collections that the project requires; empty for none."""
     scm_revision: str = ""
     inputs: tuple[str, ...] = ()
     """Constructed: sha256 of each input inventory's content in BLOBS, in order."""

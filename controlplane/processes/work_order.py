@@ -134,6 +134,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 limit=record.limit,
                 verbosity=record.verbosity,
                 project_content=placed.project_content,
+                galaxy_content=placed.galaxy_content,
                 scm_revision=placed.scm_revision,
                 inputs=placed.inputs or record.inputs,
             )
