@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from controlplane.domain import extra_vars, prompts
+from controlplane.domain import extra_vars
 from controlplane.domain.board import Board
 from controlplane.domain.errors import Invalid
 from controlplane.domain.job import JobState
+from controlplane.domain.numerals import is_count, whole
 from schemas.events.job import JobLaunched, SystemJobLaunch
 from schemas.status import JobKind
 
@@ -67,9 +68,10 @@ def variables(given: Any) -> str:
     except extra_vars.NotVariables as error:
         raise Invalid({"extra_vars": [str(error)]}) from error
     days = found.get("days", 0)
-    if not prompts.positive(days):
+    if not is_count(days):
         raise Invalid({"extra_vars": [NOT_DAYS]})
-    if int(days) > DAYS_MAX:
+    number = whole(days) if isinstance(days, str) else days
+    if number is None or number > DAYS_MAX:
         raise Invalid({"extra_vars": [TOO_LARGE]})
     return extra_vars.as_text(found)
 

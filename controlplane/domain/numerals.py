@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 ID_MAX = 2**63 - 1
 _DIGITS_MAX = len(str(ID_MAX))
 
@@ -15,3 +17,10 @@ def whole(text: str) -> int | None:
         return None
     number = int(text)
     return number if number <= ID_MAX else None
+
+
+def is_count(value: Any) -> bool:
+    """True for a number as AWX takes it of days: whole and not below nothing, also as a text."""
+    if isinstance(value, str):
+        return value.isdecimal()
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

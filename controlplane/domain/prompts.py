@@ -16,6 +16,7 @@ from controlplane.domain.facts import KIND, Facts, Row, Unsealed
 from controlplane.domain.field_values import ENCRYPTED
 from controlplane.domain.launch import NO_OVERRIDE, NO_PROJECT
 from controlplane.domain.launch_fields import ASK
+from controlplane.domain.numerals import is_count
 from schemas.resource import RESOURCES
 from schemas.resources.prompts import Prompts
 
@@ -188,12 +189,5 @@ def _check_plain_variables(draft: Draft, template: Row, variables: Mapping[str, 
     if unknown:
         text = f"Variables {', '.join(unknown)} are not allowed for system jobs."
         draft.error("extra_data", text)
-    if "days" in variables and not positive(variables["days"]):
+    if "days" in variables and not is_count(variables["days"]):
         draft.error("extra_data", "days must be a positive integer.")
-
-
-def positive(value: Any) -> bool:
-    """True for a number of days as AWX takes it: whole and not below nothing, also as a text."""
-    if isinstance(value, str):
-        return value.isdecimal()
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
