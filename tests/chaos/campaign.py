@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ from tests.chaos import faults, load, proof
 from tests.chaos.load import CANCELED, Clients, Jobs, Running
 from tests.chaos.proof import Findings
 from tests.deployment.conftest import Deployment
+from tests.deployment.ssh_fleet import Fleet
+from tests.tiers import TIERS
 from tests.waiting import eventually
 
 CAPACITY = "200"
@@ -52,7 +55,7 @@ class Report(Struct, kw_only=True):
         self.injected.update(plan.faults)
         self.jobs += len(jobs) + len(told.launches)
         self.events += found.events
-        self.acknowledged += len(told.organizations) + len(told.launches)
+        self.acknowledged += len(told.organizations) + len(told.launches) + len(told.updates)
         self.refused += told.refused
         for name in ("lost", "duplicated", "wedged", "wrong", "left"):
             getattr(self.findings, name).extend(getattr(found, name))
@@ -81,13 +84,24 @@ def prepared(directory: Path) -> Iterator[tuple[Deployment, Jobs]]:
     }
     deployment.write(load.project())
     deployment.start()
+    fleet = _fleet()
     try:
         deployment.prepare()
-        yield deployment, Jobs(deployment)
+        yield deployment, Jobs(deployment, fleet)
     finally:
         deployment.client.close()
+        if fleet is not None:
+            fleet.stop()
+            shutil.rmtree(fleet.base)
         if deployment.stop() != 0:
             raise AssertionError("`playlog up` did not stop well")
+
+
+def _fleet() -> Fleet | None:
+    """Return hosts to reach over SSH, one by key and one by password, where this machine can."""
+    if not TIERS["sshd"].present or os.geteuid() != 0:
+        return None
+    return Fleet(Path(tempfile.mkdtemp(prefix="pl-")), 2, 1)
 
 
 def strike(deployment: Deployment, jobs: Jobs, plan: Plan, report: Report) -> Findings:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ops import ids
 from tests.deployment.conftest import PASSWORD, Deployment
+from tests.deployment.ssh_fleet import Fleet
 from tests.waiting import lasting
 
 PLAYBOOKS = {
@@ -35,9 +36,20 @@ PLAYBOOKS = {
       debug: {msg: "waiting to be canceled"}
     - command: sleep 600
 """,
+    "remote.yml": """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: remote
+      raw: "echo {{ item }}"
+      become: true
+      loop: "{{ range(steps | int) | list }}"
+""",
 }
 CANCELED = "canceled"
 PAUSE_S = 0.05
+REMOTE_STEPS = 12
+UPDATES_EVERY_S = 3.0
 TAKEN = {200, 201, 202, 405}
 """A promise; 405 is that of a cancel that comes too late."""
 RETRY_S = 0.2
@@ -53,8 +65,8 @@ class Running(Struct, frozen=True, kw_only=True):
 class Jobs:
     """The long jobs of one round: most succeed, one fails on purpose, two are canceled."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        """Make the templates on the deployment's project."""
+    def __init__(self, deployment: Deployment, fleet: Fleet | None = None) -> None:
+        """Make the templates on the deployment's project; over real SSH too if there is a fleet."""
         self._deployment = deployment
         self.witness = deployment.directory / "witness"
         self.witness.mkdir(exist_ok=True)
@@ -64,20 +76,38 @@ class Jobs:
         self._steady = deployment.template("steady", "steady.yml", **extra)
         self._endless = deployment.template("endless", "endless.yml", **extra)
         self.small = deployment.template("small", "site.yml", **extra)
+        self._remote = self._over_ssh(fleet, extra) if fleet is not None else None
 
     def launch(self, count: int, steps: int) -> list[Running]:
-        """Start ``count`` jobs of ``2 * steps`` items each, and two that wait for a cancel."""
+        """Start ``count`` jobs of ``2 * steps`` items each, and two that wait for a cancel.
+
+        One more goes over SSH, if there are hosts for it.
+        """
         found = []
         for number in range(count):
             fails = number == 0
             variables = {"witness": str(self.witness), "steps": steps, "fails": fails}
             job = self._deployment.launch(self._steady, extra_vars=variables)
             found.append(Running(id=job, expected="failed" if fails else "successful"))
+        if self._remote is not None:
+            variables = {"witness": str(self.witness), "steps": REMOTE_STEPS}
+            job = self._deployment.launch(self._remote, extra_vars=variables)
+            found.append(Running(id=job, expected="successful"))
         for _ in range(2):
             variables = {"witness": str(self.witness)}
             job = self._deployment.launch(self._endless, extra_vars=variables)
             found.append(Running(id=job, expected=CANCELED))
         return found
+
+    def _over_ssh(self, fleet: Fleet, extra: dict[str, Any]) -> int:
+        """Make the template whose job has a key with a passphrase, a password and one for su."""
+        enrolled = fleet.enroll(self._deployment)
+        template = self._deployment.template(
+            "remote", "remote.yml", inventory=enrolled.inventory, **extra
+        )
+        path = f"/api/v2/job_templates/{template}/credentials/"
+        self._deployment.post(path, {"id": enrolled.credential}, status=204)
+        return template
 
 
 class Acknowledged(Struct, kw_only=True):
@@ -90,6 +120,8 @@ class Acknowledged(Struct, kw_only=True):
     organizations: list[int] = []
     launches: dict[str, int] = {}
     """Idempotency key to job."""
+    updates: list[int] = []
+    """Of the project that all jobs are of."""
     refused: int = 0
     """Answers that were no promise: no connection, or 503."""
     wrong: list[str] = []
@@ -109,6 +141,7 @@ class Clients:
         self._threads = [
             threading.Thread(target=self._organizations, daemon=True),
             threading.Thread(target=self._launches, daemon=True),
+            threading.Thread(target=self._updates, daemon=True),
         ]
 
     def __enter__(self) -> Self:
@@ -138,6 +171,14 @@ class Clients:
                 if answer is not None:
                     self.told.organizations.append(answer["id"])
                 self._stop.wait(PAUSE_S)
+
+    def _updates(self) -> None:
+        path = f"/api/v2/projects/{self._deployment.project}/update/"
+        with self._client() as client:
+            while not self._stop.wait(UPDATES_EVERY_S):
+                answer = self._post(client, path, {}, {}, again=False)
+                if answer:
+                    self.told.updates.append(answer["project_update"])
 
     def _launches(self) -> None:
         path = f"/api/v2/job_templates/{self.told.template}/launch/"

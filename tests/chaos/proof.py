@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from runners import process_tree
+from runners.preparation import memory_dir
 from tests.chaos.load import CANCELED, Acknowledged, Running
 from tests.deployment.conftest import TERMINAL, Deployment
 from tests.waiting import eventually
@@ -52,6 +54,8 @@ def prove(
     for number in told.launches.values():
         if _ended(deployment, number, found) and not killed:
             _sequence(deployment, number, found)
+    for number in told.updates:
+        _updated(deployment, number, found, killed=killed)
     _promises(deployment, told, found)
     _leftovers(deployment, found)
     if "all identical" not in deployment.playlog("projections", "rebuild", "--verify", check=False):
@@ -66,6 +70,17 @@ def _ended(deployment: Deployment, job: int, found: Findings) -> dict[str, Any] 
         state = deployment.playlog("replay", "--job", str(job), check=False)
         found.wedged.append(f"job {job} has not ended: {state[-2000:]}")
         return None
+
+
+def _updated(deployment: Deployment, number: int, found: Findings, *, killed: bool) -> None:
+    try:
+        row = deployment.ended(number, "project_updates", within_s=ENDED_WITHIN_S)
+    except AssertionError:
+        found.wedged.append(f"project update {number} has not ended")
+        return
+    if row["status"] != "successful" and not (killed and row["status"] in CUT_SHORT):
+        told = f"{row['status']}: {row['job_explanation']}"
+        found.wrong.append(f"project update {number} is {told}")
 
 
 def _events(deployment: Deployment, job: int) -> Iterator[dict[str, Any]]:
@@ -155,6 +170,9 @@ def _leftovers(deployment: Deployment, found: Findings) -> None:
         eventually(lambda: not any(jobs.iterdir()), GONE_WITHIN_S)
     except AssertionError:
         found.left.append(f"{[path.name for path in jobs.iterdir()]} lie in {jobs}")
+    secrets = memory_dir(jobs / "any").parent.glob(f"{process_tree.place_of(jobs / 'any')}-*")
+    if left := [path.name for path in secrets]:
+        found.left.append(f"{left} lie in memory")
     temporary = deployment.directory / "tmp"
     if temporary.exists() and any(temporary.iterdir()):
         found.left.append(f"{[path.name for path in temporary.iterdir()]} lie in {temporary}")

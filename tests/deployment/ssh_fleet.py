@@ -14,7 +14,11 @@ import socket
 import subprocess
 from pathlib import Path
 
+import msgspec
+from msgspec import Struct
+
 from runners import process_tree
+from tests.deployment.conftest import Deployment
 from tests.servers import free_port
 from tests.waiting import eventually
 
@@ -63,6 +67,13 @@ def greets(address: str, port: int) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+class Enrolled(Struct, frozen=True, kw_only=True):
+    """What a deployment knows a fleet by."""
+
+    inventory: int
+    credential: int
 
 
 class Sshd:
@@ -118,18 +129,33 @@ class Fleet:
         for name in self.names:
             self._greeted(name)
 
+    def enroll(self, deployment: Deployment) -> Enrolled:
+        """Make the inventory of all hosts, and the credential that opens them."""
+        body = {"name": "fleet over ssh", "organization": 1}
+        inventory = deployment.post("/api/v2/inventories/", body)["id"]
+        hosts = [
+            {"name": name, "variables": msgspec.json.encode(self._variables(name)).decode()}
+            for name in self.names
+        ]
+        deployment.post("/api/v2/bulk/host_create/", {"inventory": inventory, "hosts": hosts})
+        inputs = {
+            "username": USER,
+            "password": PASSWORD,
+            "ssh_key_data": self.key.read_text(),
+            "ssh_key_unlock": PASSPHRASE,
+            "become_method": "su",
+            "become_username": "root",
+            "become_password": ROOT_PASSWORD,
+        }
+        body = {"name": "fleet", "organization": 1, "credential_type": 1, "inputs": inputs}
+        credential = deployment.post("/api/v2/credentials/", body)
+        shown = {name for name, value in credential["inputs"].items() if value != "$encrypted$"}
+        assert shown == {"username", "become_method", "become_username"}
+        return Enrolled(inventory=inventory, credential=credential["id"])
+
     def address(self, name: str) -> str:
         """Return where a host listens."""
         return f"127.0.1.{self.names.index(name) + 1}"
-
-    def variables(self, name: str) -> dict[str, object]:
-        """Return what Ansible must know of a host."""
-        return {
-            "ansible_host": self.address(name),
-            "ansible_port": self.port,
-            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no",
-            "ansible_ssh_timeout": PATIENCE_S,
-        }
 
     def kill(self, name: str) -> None:
         """End a host's sshd, and every session in it."""
@@ -166,3 +192,12 @@ class Fleet:
 
     def _greeted(self, name: str) -> None:
         eventually(lambda: greets(self.address(name), self.port), PATIENCE_S)
+
+    def _variables(self, name: str) -> dict[str, object]:
+        """Return what Ansible must know of a host."""
+        return {
+            "ansible_host": self.address(name),
+            "ansible_port": self.port,
+            "ansible_ssh_common_args": "-o StrictHostKeyChecking=no",
+            "ansible_ssh_timeout": PATIENCE_S,
+        }

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from runners.preparation import memory_dir
 from runners.zygote_client import SupervisorHandle
 from tests.deployment.conftest import Deployment
-from tests.deployment.ssh_fleet import PASSPHRASE, PASSWORD, ROOT_PASSWORD, USER, Fleet
+from tests.deployment.ssh_fleet import PASSPHRASE, PASSWORD, ROOT_PASSWORD, Enrolled, Fleet
 from tests.waiting import eventually
 
 pytestmark = [
@@ -62,42 +61,18 @@ def fleet() -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
-def reaching(deployment: Deployment, fleet: Fleet) -> dict[str, Any]:
+def reaching(deployment: Deployment, fleet: Fleet) -> Enrolled:
     """What a template needs to reach the fleet, and its credential."""
     deployment.write(PLAYBOOKS)
     deployment.commit("over ssh")
-    inventory = deployment.post("/api/v2/inventories/", {"name": "fleet 50", "organization": 1})
-    hosts = [
-        {"name": name, "variables": msgspec.json.encode(fleet.variables(name)).decode()}
-        for name in fleet.names
-    ]
-    body = {"inventory": inventory["id"], "hosts": hosts}
-    assert len(deployment.post("/api/v2/bulk/host_create/", body)["hosts"]) == HOSTS
-    inputs = {
-        "username": USER,
-        "password": PASSWORD,
-        "ssh_key_data": fleet.key.read_text(),
-        "ssh_key_unlock": PASSPHRASE,
-        "become_method": "su",
-        "become_username": "root",
-        "become_password": ROOT_PASSWORD,
-    }
-    credential = deployment.post(
-        "/api/v2/credentials/",
-        {"name": "fleet", "organization": 1, "credential_type": 1, "inputs": inputs},
-    )
-    secret = {name for name, value in credential["inputs"].items() if value == "$encrypted$"}
-    assert secret == {"password", "ssh_key_data", "ssh_key_unlock", "become_password"}
-    return {"inventory": inventory["id"], "credential": credential["id"]}
+    return fleet.enroll(deployment)
 
 
-def _template(
-    deployment: Deployment, reaching: dict[str, Any], playbook: str, **fields: Any
-) -> int:
-    given = {"inventory": reaching["inventory"], "forks": 25, **fields}
+def _template(deployment: Deployment, reaching: Enrolled, playbook: str, **fields: Any) -> int:
+    given = {"inventory": reaching.inventory, "forks": 25, **fields}
     template = deployment.template(f"{playbook} {len(fields)}", playbook, **given)
     path = f"/api/v2/job_templates/{template}/credentials/"
-    deployment.post(path, {"id": reaching["credential"]}, status=204)
+    deployment.post(path, {"id": reaching.credential}, status=204)
     return template
 
 
@@ -120,7 +95,7 @@ def _leaves_nothing(deployment: Deployment, job: int) -> None:
 
 
 def test_fifty_hosts_are_reached_by_key_password_and_su(
-    deployment: Deployment, fleet: Fleet, reaching: dict[str, Any]
+    deployment: Deployment, fleet: Fleet, reaching: Enrolled
 ) -> None:
     """Every host has its summary and both events; no file of the deployment holds a secret."""
     job = deployment.launch(_template(deployment, reaching, "who.yml"))
@@ -146,7 +121,7 @@ def test_fifty_hosts_are_reached_by_key_password_and_su(
 
 
 def test_a_job_over_ssh_outlives_its_agent_and_supervisor(
-    deployment: Deployment, reaching: dict[str, Any]
+    deployment: Deployment, reaching: Enrolled
 ) -> None:
     """Both die while it has its credentials; it goes on, all is told once and nothing is left."""
     job = deployment.launch(_template(deployment, reaching, "slow.yml", limit=FEW))
@@ -166,7 +141,7 @@ def test_a_job_over_ssh_outlives_its_agent_and_supervisor(
 
 
 def test_a_host_that_dies_is_dark_and_relaunched_alone(
-    deployment: Deployment, fleet: Fleet, reaching: dict[str, Any]
+    deployment: Deployment, fleet: Fleet, reaching: Enrolled
 ) -> None:
     """The others go on; the job's failed hosts are the one, and it succeeds once it is back."""
     template = _template(deployment, reaching, "slow.yml", limit=FEW, verbosity=1)
