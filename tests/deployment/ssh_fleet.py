@@ -85,19 +85,36 @@ class Sshd:
         self.key = directory / "user"
         make_key(self.key, PASSPHRASE)
         make_key(directory / "host", "")
+        self._authority = directory / "authority"
+        make_key(self._authority, "")
         shutil.copy(directory / "user.pub", directory / "authorized")
         configuration = directory / "sshd_config"
         configuration.write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {directory / 'host'}\n"
             f"AuthorizedKeysFile {directory / 'authorized'}\nUsePAM no\nStrictModes no\n"
             "Subsystem sftp internal-sftp\nPasswordAuthentication no\n"
-            "PermitRootLogin yes\nPidFile none\n"
+            f"PermitRootLogin yes\nPidFile none\nTrustedUserCAKeys {self._authority}.pub\n"
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         self._process = subprocess.Popen(
             ["/usr/sbin/sshd", "-D", "-e", "-f", str(configuration)], stderr=subprocess.DEVNULL
         )
         eventually(lambda: greets("127.0.0.1", self.port), 10)
+
+    @property
+    def variables(self) -> dict[str, object]:
+        """What Ansible must know of it."""
+        arguments = "-o StrictHostKeyChecking=no"
+        found = {"ansible_host": "127.0.0.1", "ansible_port": self.port}
+        return {**found, "ansible_ssh_common_args": arguments}
+
+    def expired_key(self) -> Path:
+        """Return a key whose certificate this sshd's authority signed for a time that is over."""
+        key = self.key.with_name("late")
+        make_key(key, PASSPHRASE)
+        command = ["ssh-keygen", "-q", "-s", str(self._authority), "-I", "late", "-n", "root"]
+        subprocess.run([*command, "-V", "20200101:20200102", f"{key}.pub"], check=True)
+        return key
 
     def stop(self) -> None:
         """End it."""
@@ -134,7 +151,7 @@ class Fleet:
         body = {"name": "fleet over ssh", "organization": 1}
         inventory = deployment.post("/api/v2/inventories/", body)["id"]
         hosts = [
-            {"name": name, "variables": msgspec.json.encode(self._variables(name)).decode()}
+            {"name": name, "variables": msgspec.json.encode(self.variables(name)).decode()}
             for name in self.names
         ]
         deployment.post("/api/v2/bulk/host_create/", {"inventory": inventory, "hosts": hosts})
@@ -193,7 +210,7 @@ class Fleet:
     def _greeted(self, name: str) -> None:
         eventually(lambda: greets(self.address(name), self.port), PATIENCE_S)
 
-    def _variables(self, name: str) -> dict[str, object]:
+    def variables(self, name: str) -> dict[str, object]:
         """Return what Ansible must know of a host."""
         return {
             "ansible_host": self.address(name),

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runners.preparation import memory_dir
 from tests.deployment.conftest import Deployment
+from tests.deployment.ssh_fleet import PASSPHRASE, Sshd, make_key
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
@@ -323,6 +328,91 @@ def test_a_play_that_prints_its_secrets_does_not_tell_them(bad: Deployment) -> N
     detail = bad.client.get(f"/api/v2/jobs/{found['id']}/").text
     for secret in PASSWORDS:
         assert secret not in text + events + detail
+
+
+@pytest.fixture
+def sshd() -> Iterator[Sshd]:
+    """An sshd that lets one key in."""
+    directory = Path(tempfile.mkdtemp(prefix="pl-"))
+    server = Sshd(directory)
+    yield server
+    server.stop()
+    shutil.rmtree(directory)
+
+
+@pytest.mark.tier_sshd
+@pytest.mark.parametrize(
+    ("fault", "status", "cause"),
+    [
+        ("passphrase", "failed", "Bad passphrase"),
+        ("stranger", "failed", "Permission denied"),
+        ("expired", "error", "certificate of credential 'key expired' expired at 2020-01-02"),
+        ("broken", "failed", "private key cannot be used"),
+    ],
+)
+def test_a_key_that_opens_nothing_ends_the_job(
+    bad: Deployment, sshd: Sshd, fault: str, status: str, cause: str
+) -> None:
+    """A wrong passphrase, a key nobody knows, one out of date, a broken one: nothing is left."""
+    key, inputs = sshd.key, {"username": "root", "ssh_key_unlock": PASSPHRASE}
+    if fault == "broken":
+        key = sshd.key.with_name("broken")
+        key.write_text(
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense\n-----END OPENSSH PRIVATE KEY-----\n"
+        )
+        del inputs["ssh_key_unlock"]
+    elif fault == "passphrase":
+        inputs["ssh_key_unlock"] = "not-the-phrase"
+    elif fault == "stranger":
+        key = sshd.key.with_name("stranger")
+        make_key(key, PASSPHRASE)
+    else:
+        key = sshd.expired_key()
+        inputs["ssh_public_key_data"] = key.with_name(f"{key.name}-cert.pub").read_text()
+    given = _credential(bad, f"key {fault}", 1, ssh_key_data=key.read_text(), **inputs)
+    inventory = _inventory(bad, f"key {fault}", target=sshd.variables)
+    found, text = _run(bad, f"key {fault}", "reach.yml", (given,), inventory=inventory)
+    assert found["status"] == status, text + found["job_explanation"]
+    assert cause in text + found["job_explanation"] + found["result_traceback"], text
+    assert PASSPHRASE not in text
+    assert "not-the-phrase" not in text
+    _leaves_nothing(bad, found["id"])
+
+
+def _leaves_nothing(deployment: Deployment, job: int) -> None:
+    """No process, no directory, no secret in memory."""
+    directory = deployment.data / "runner-1" / "jobs" / f"{job}-1"
+    eventually(lambda: not deployment.processes(job), 60)
+    eventually(lambda: not directory.exists() and not memory_dir(directory).exists(), 60)
+
+
+@pytest.mark.tier_sshd
+def test_a_key_that_is_none_is_refused(bad: Deployment, sshd: Sshd) -> None:
+    """So is a locked key without what unlocks it: a job would wait for an answer."""
+    body = {"name": "no key", "organization": 1, "credential_type": 1}
+    path = "/api/v2/credentials/"
+    refused = {"ssh_key_data": "no key at all"}
+    _refused(bad, path, {**body, "inputs": refused}, "inputs", "Invalid certificate or key")
+    refused = {"ssh_key_data": sshd.key.read_text()}
+    _refused(bad, path, {**body, "inputs": refused}, "inputs", "must be set when SSH key is enc")
+
+
+def test_a_playbook_outside_its_project_is_refused(bad: Deployment) -> None:
+    """By name, and by a symbolic link: it is listed nowhere, and a job of it ends by its name."""
+    body = {"name": "out", "project": bad.project, "inventory": bad.inventory}
+    for name in ("../site.yml", "/etc/passwd", "a/../../site.yml"):
+        _refused(bad, "/api/v2/job_templates/", {**body, "playbook": name}, "playbook", "not found")
+    outside = bad.directory / "outside.yml"
+    outside.write_text(HEAD + "    - debug: {msg: outsider}\n")
+    (bad.directory / "repository" / "link.yml").symlink_to(outside)
+    (bad.directory / "repository" / "linked").symlink_to(bad.directory)
+    _commit_and_sync(bad)
+    listed = bad.client.get(f"/api/v2/projects/{bad.project}/playbooks/").json()
+    assert "site.yml" in listed
+    assert not [each for each in listed if "link" in each]
+    _refused(
+        bad, "/api/v2/job_templates/", {**body, "playbook": "link.yml"}, "playbook", "not found"
+    )
 
 
 def test_the_deployment_goes_on(bad: Deployment) -> None:
