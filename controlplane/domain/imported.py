@@ -59,7 +59,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     overwrite_vars: bool = False
     enabled_vars: tuple[str, ...] = ()
     enabled_value: str | None = None
-    host_filter: str = ""
+    wanted: frozenset[str] | None = None
+    """Names of the only hosts to take; None for all."""
     instance_id_vars: tuple[str, ...] = ()
 
 
@@ -97,7 +98,7 @@ def rules_of(
     overwrite_vars: bool,
     enabled_var: str,
     enabled_value: str,
-    host_filter: str,
+    wanted: frozenset[str] | None = None,
 ) -> Rules:
     """Return a source's rules, with AWX's own for its kind where it sets none."""
     enabled, value = (enabled_var, enabled_value or None) if enabled_var else ("", None)
@@ -108,20 +109,33 @@ def rules_of(
         overwrite_vars=overwrite_vars,
         enabled_vars=tuple(part for part in enabled.split(",") if part),
         enabled_value=value,
-        host_filter=host_filter,
+        wanted=wanted,
         instance_id_vars=INSTANCE_ID_VARS.get(source, ()),
     )
 
 
+def host_names(content: bytes) -> frozenset[str]:
+    """Return the names that a result's hosts are kept by. Raises Unusable."""
+    data = _decoded(content)
+    meta = data.pop(_META, None)
+    members = [meta.get("hostvars") if isinstance(meta, dict) else None]
+    members += [each.get("hosts") if isinstance(each, dict) else each for each in data.values()]
+    return frozenset(_without_port(name)[0] for each in members for name, _ in _entries(each))
+
+
 def read(content: bytes, rules: Rules) -> Imported:
     """Return what a result says. Raises Unusable."""
+    return _Reading(rules).take(_decoded(content))
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
     try:
         data = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unusable(f"The inventory is no JSON: {error}") from error
     if not isinstance(data, dict):
         raise Unusable(f"The inventory must be an object, it is a {type(data).__name__}")
-    return _Reading(rules).take(data)
+    return data
 
 
 class _Reading:
@@ -129,10 +143,6 @@ class _Reading:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        try:
-            self._wanted = re.compile(rules.host_filter or "")
-        except re.error as error:
-            raise Unusable(f"host_filter is no regular expression: {error}") from error
         self._variables: dict[str, Any] = {}
         self._hosts: dict[str, dict[str, Any]] = {}
         self._groups: dict[str, Group] = {}
@@ -181,14 +191,13 @@ class _Reading:
 
     def _host(self, given: str) -> str | None:
         """Return the name that a host is kept by; None for one that the filter leaves out."""
-        found = _PORT.fullmatch(given)
-        name = found["name"].strip("[]") if found else given
+        name, port = _without_port(given)
         if name in self._hosts:
             return name
-        if not self._wanted.match(name):
+        if self._rules.wanted is not None and name not in self._rules.wanted:
             return None
         _check_name("host", name)
-        self._hosts[name] = {"ansible_port": int(found["port"])} if found else {}
+        self._hosts[name] = {} if port is None else {"ansible_port": port}
         return name
 
     def _made(self, name: str, variables: dict[str, Any]) -> Host:
@@ -220,6 +229,11 @@ def checked(of: str, variables: dict[str, Any]) -> None:
         raise Unusable(f"The variables of {of} cannot be stored: {error}") from error
     if "\\u0000" in text:
         raise Unusable(f"The variables of {of} hold a NUL character")
+
+
+def _without_port(given: str) -> tuple[str, int | None]:
+    found = _PORT.fullmatch(given)
+    return (found["name"].strip("[]"), int(found["port"])) if found else (given, None)
 
 
 def _entries(value: Any) -> Iterable[tuple[str, dict[str, Any]]]:

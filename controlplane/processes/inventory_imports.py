@@ -20,7 +20,7 @@ from controlplane.domain.imported import Unusable
 from controlplane.domain.inventory_diff import Place
 from controlplane.domain.job import JOB, JobState, ReportFinished
 from controlplane.processes.loop import OUTAGES, Tools
-from controlplane.shell import inventory_importing
+from controlplane.shell import inventory_importing, name_filter
 from controlplane.shell.catch_up import CatchUp, Positions
 from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.inventory_content import inventory_content, never_smart
@@ -167,15 +167,20 @@ class InventoryImports:
         self, tools: Tools, write: _Write, job: int, record: InventoryUpdateLaunch, digest: str
     ) -> str:
         blobs = Blobs(tools.connection)
+        result = await blobs.get(digest)
+        wanted = None
+        if record.host_filter:
+            names = await asyncio.to_thread(imported.host_names, result)
+            wanted = await name_filter.matching(record.host_filter, names)
         rules = imported.rules_of(
             record.source,
             overwrite=record.overwrite,
             overwrite_vars=record.overwrite_vars,
             enabled_var=record.enabled_var,
             enabled_value=record.enabled_value,
-            host_filter=record.host_filter,
+            wanted=wanted,
         )
-        found = await asyncio.to_thread(imported.read, await blobs.get(digest), rules)
+        found = await asyncio.to_thread(imported.read, result, rules)
 
         def context() -> Context:
             state = tools.keeper.board.active.get(job)

@@ -280,12 +280,14 @@ def test_a_variable_tells_whether_a_host_is_enabled() -> None:
 
 
 def test_filters_ports_and_ansibles_own_groups() -> None:
-    """The filter matches from the start of a name; ``all`` and ``ungrouped`` are no groups."""
+    """Hosts that are not wanted are left out; ``all`` and ``ungrouped`` are no groups."""
     data = {
         "all": {"hosts": ["web1:2222", "db1"], "vars": {"a": 1}, "children": ["ungrouped", "g"]},
         "g": {"hosts": ["web1:2222", "fe80::1"], "children": ["ungrouped", "g"]},
     }
-    found = read(data, Rules(host_filter="web|fe"))
+    names = imported.host_names(json.dumps(data).encode())
+    assert names == {"web1", "db1", "fe80::1"}
+    found = read(data, Rules(wanted=names - {"db1"}))
     assert {name: host.variables for name, host in found.hosts.items()} == {
         "web1": {"ansible_port": 2222},
         "fe80::1": {},
