@@ -13,7 +13,7 @@ from controlplane.domain.launch import PromptFacts, TemplateFacts
 from controlplane.domain.launch_fields import ASK
 from controlplane.shell import launch_lookups
 from controlplane.shell.read_model import Row, View
-from schemas.events.job import JobLaunched, PlaybookLaunch
+from schemas.events.job import JobLaunched, PlaybookLaunch, WorkflowLaunch
 from schemas.resource import RESOURCES
 
 WITH_SECRETS = "Job was launched with secret prompts provided by another user."
@@ -56,11 +56,14 @@ async def check_relaunch(
 ) -> None:
     """Raise 403 unless the caller may launch again what the job was launched with (AWX 4.4).
 
-    ``facts``: of its template, None when that is gone.
+    A sliced run is what its slices are. ``facts``: of the template, None when that is gone.
     """
     if call.who.superuser:
         return
-    prompted = launched.record.prompted if isinstance(launched.record, PlaybookLaunch) else None
+    record = (
+        launched.record.sliced if isinstance(launched.record, WorkflowLaunch) else launched.record
+    )
+    prompted = record.prompted if isinstance(record, PlaybookLaunch) else None
     if facts is not None and await _may_again(call, view, job, facts, prompted):
         return
     organization = job["organization_id"]

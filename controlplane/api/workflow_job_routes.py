@@ -12,7 +12,8 @@ from controlplane.api import job_lists
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import BadRequest
 from controlplane.api.guards import needs
-from controlplane.api.launch_answers import context_by, launched, once
+from controlplane.api.launch_answers import context_by, job_row, launched, once
+from controlplane.api.launch_rights import check_relaunch
 from controlplane.api.routing import routes
 from controlplane.api.unrun_routes import NO_WORKFLOWS
 from controlplane.domain import launch
@@ -59,11 +60,12 @@ async def relaunch(call: Call) -> Response[Any]:
         template = await view.named_row("job_template_for_launch", record.job_template)
         if template is None:
             raise BadRequest(ORPHANED)
+        facts = await launch_lookups.template_facts(view, template)
+        await check_relaunch(call, view, await job_row(view, before.id), facts, before)
         await _same_count(tools, view, template, record)
         passwords, missing = await _passwords(view, record.sliced, body)
         if missing:
             raise Invalid({"passwords_needed_to_start": missing})
-        facts = await launch_lookups.template_facts(view, template)
         answers = await launch_secrets.secret_answers(tools.vault, before)
         resolved = launch.Resolved(
             record=msgspec.structs.replace(

@@ -378,6 +378,32 @@ async def test_who_may_relaunch_what_others_prompted(
     await stack.client.patch(prompting["url"], json={"ask_limit_on_launch": True})
 
 
+async def test_who_may_run_slices_again_that_others_prompted(
+    stack: Stack, prompting: dict[str, Any]
+) -> None:
+    """A sliced run is launched again by whoever could launch its jobs again."""
+    inventory = prompting["found"]["inventory"]
+    for name in ("one", "two"):
+        await stack.make("hosts", name=name, inventory=inventory)
+    body = {"inventory": inventory, "job_slice_count": 2}
+    made = (await stack.client.post(f"{prompting['url']}launch/", json=body)).json()
+    path = f"/api/v2/workflow_jobs/{made['workflow_job']}/relaunch/"
+    refused = await stack.as_user("runner").post(path, json={})
+    assert (refused.status_code, refused.json()) == (
+        403,
+        {"detail": "Job was launched with prompted fields you do not have access to."},
+    )
+    shown = (await stack.client.get(f"/api/v2/inventories/{inventory}/")).json()
+    role = {"id": shown["summary_fields"]["object_roles"]["use_role"]["id"]}
+    await stack.client.post(f"/api/v2/users/{prompting['runner']}/roles/", json=role)
+    allowed = await stack.as_user("runner").post(path, json={})
+    text = "Cannot relaunch sliced workflow job after slice count has changed."
+    assert (allowed.status_code, allowed.json()) == (400, {"detail": text})
+    await stack.client.post(
+        f"/api/v2/users/{prompting['runner']}/roles/", json={**role, "disassociate": True}
+    )
+
+
 async def test_a_job_outlives_its_template(stack: Stack) -> None:
     """Its copy runs as it ran, for a superuser or who runs the organization's jobs; else 400."""
     made = await template(stack, "passing", ask_credential_on_launch=True)
