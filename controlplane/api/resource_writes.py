@@ -35,10 +35,7 @@ from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated, ResourceUpdated
 from schemas.resource import RESOURCES, Related, Resource
 
-UNRUN = {
-    "schedule": ("enabled", "Playlog does not fire schedules yet."),
-    "inventory_source": ("update_on_launch", "Playlog does not update inventory sources yet."),
-}
+UNRUN = {"schedule": ("enabled", "Playlog does not fire schedules yet.")}
 """Kind to the setting that nothing acts on yet, and what its writer is told."""
 
 

@@ -77,7 +77,7 @@ def _matches(event: Row, text: str) -> dict[str, Any]:
 def _lines(event: Row, text: str) -> Iterator[dict[str, Any]]:
     """Yield the lines of an event that hold a text; they are counted from 0, as events' are."""
     wanted = text.lower()
-    for number, line in enumerate(text_of(event).splitlines(), event["start_line"]):
-        shown = stdout.plain(line)
+    for number, line in enumerate(stdout.lines(text_of(event)), event["start_line"]):
+        shown = stdout.plain(line).rstrip("\r\n")
         if wanted in line.lower() or wanted in shown.lower():
             yield {"line": number, "text": shown[:LINE_MAX]}

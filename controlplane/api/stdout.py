@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from ansi2html import Ansi2HTMLConverter
@@ -12,6 +13,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)
 def plain(text: str) -> str:
     """Return the text without ANSI sequences."""
     return _ANSI.sub("", text)
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a text with their ends.
+
+    As events count them: nothing but a line feed ends one.
+    """
+    return io.StringIO(text).readlines()
 
 
 def html(text: str, *, dark: bool) -> str:

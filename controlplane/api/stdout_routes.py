@@ -38,7 +38,7 @@ async def show_stdout(call: Call) -> Response[Any]:
     text, size = await _up_to(call, job, limit)
     if size > limit:
         return _shown(call, form, stdout.too_large(size, limit), (0, 1, 1))
-    lines = text.splitlines(keepends=True)
+    lines = stdout.lines(text)
     first, last = stdout.line_range(
         len(lines), _number(call, "start_line"), _number(call, "end_line")
     )

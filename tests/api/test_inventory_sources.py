@@ -51,10 +51,10 @@ async def test_a_source_is_made_read_changed_and_deleted(stack: Stack) -> None:
     seen = (await stack.client.get(within["url"])).json()
     assert (seen["total_inventory_sources"], seen["has_inventory_sources"]) == (1, True)
     other = await inventory(stack, "sourced-elsewhere")
-    changed = await stack.client.patch(
-        made["url"], json={"inventory": other["id"], "overwrite": True}
-    )
+    body = {"inventory": other["id"], "overwrite": True, "update_on_launch": True}
+    changed = await stack.client.patch(made["url"], json=body)
     assert (changed.json()["inventory"], changed.json()["overwrite"]) == (within["id"], True)
+    assert "warning" not in changed.headers
     refused = await refusal(stack, PATH, name="cloud", inventory=within["id"], source="ec2")
     text = "InventorySource with this (name, inventory) combination already exists."
     assert refused == {"__all__": [text]}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from controlplane.api import job_output
+from controlplane.api import job_output, stdout
 from ops import clock
 from schemas.events.job import AdHocLaunch
 from tests.api.instances import add_job
@@ -263,6 +263,11 @@ async def test_a_search_names_lines_and_who_printed_them(stack: Stack) -> None:
     assert (
         json.loads(await text(stack, f"/api/playlog/jobs/{EMPTY}/search/?text=x"))["results"] == []
     )
+
+
+async def test_only_line_feeds_end_lines() -> None:
+    """What merely looks like an end, such as a progress bar's carriage return, counts as none."""
+    assert stdout.lines("a\rb\x0cc\u2028d\r\n\r\ne") == ["a\rb\x0cc\u2028d\r\n", "\r\n", "e"]
 
 
 async def test_a_search_is_refused_in_words(stack: Stack) -> None:
