@@ -29,6 +29,7 @@ from runners.source_cache import wait_for
 from runners.spec import GALAXY_FILE, write_private
 from runners.told_play import ToldPlay
 from runners.tool import CONTENT_BYTES_MAX, ToolFailed, too_large
+from schemas.yaml_text import UNREADABLE
 
 CACHE_DIR = "galaxy-cache"
 CACHE_BYTES_MAX = 2 * 1024**3
@@ -231,7 +232,7 @@ def _key(job: Preparation, tree: Path, content: str, asked: list[tuple[_Wanted, 
 def _is_local(tree: Path, requirements: str) -> bool:
     try:
         texts = list(_texts(yaml.safe_load(requirements)))
-    except (yaml.YAMLError, RecursionError):
+    except UNREADABLE:
         return False
     return any("://" not in each and _exists(tree / each) for each in texts)
 

@@ -13,6 +13,7 @@ from runners import archives
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import CONTENT_FILE, GALAXY_FILE, write_private
 from runners.steps import project
+from schemas.yaml_text import UNREADABLE
 
 ENV_KEPT = frozenset({"HOME", "USER", "_", "TERM", "PATH"})
 """Variables that an inventory source cannot set (AWX's INV_ENV_VARIABLE_BLOCKED)."""
@@ -109,7 +110,7 @@ def _input(job: Preparation, directory: Path, index: int) -> Path:
 def _variables(text: str) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text) if text.strip() else {}
-    except yaml.YAMLError as error:
+    except UNREADABLE as error:
         raise Unrunnable(f"source_vars are no YAML: {error}") from error
     if found is not None and not isinstance(found, dict):
         raise Unrunnable("source_vars must be an object")

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import yaml
 
+from schemas.yaml_text import UNREADABLE
+
 DEPTH_MAX = 200
 VALUES_MAX = 1_000_000
 CHARACTERS_MAX = 64 * 1024 * 1024
@@ -45,7 +47,7 @@ def parse(text: str | dict[str, Any] | None) -> dict[str, Any]:
     try:
         _check_number(text)
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where built
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         message = f"Cannot parse as JSON (error: {json_error}) or YAML (error: {error})."
         raise NotVariables(message) from error
     return _object({} if value is None else value)

@@ -126,6 +126,10 @@ Written by `python -m controlplane.domain.owners` from `controlplane/domain/owne
 one of `controlplane/processes/main.py`. The longest wait holds at the settings' defaults, whatever
 message is lost and whoever dies, once the log can be reached and a dispatcher is there.
 
+What no runner runs is moved on by the loop that runs it: a sliced run by `slices`, a system job by
+`housekeeping`, an inventory update whose attempt ended well by `inventory_imports`. Whoever leads a
+loop next goes on where the last one stopped; an import lasts as long as its inventory takes.
+
 | status | sub-state | loop | wake-up | period | longest wait | waits for |
 |---|---|---|---|---|---|---|
 """

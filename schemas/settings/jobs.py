@@ -210,6 +210,7 @@ _BOUNDS = [
         "DEFAULT_INVENTORY_UPDATE_TIMEOUT",
         "Default Inventory Update Timeout",
         "How long an inventory update may run whose source sets no time.",
+        reader="controlplane.processes.work_order",
     ),
     _seconds(
         "DEFAULT_PROJECT_UPDATE_TIMEOUT",

@@ -60,6 +60,7 @@ _ADDRESSES = [
         "TOWER_URL_BASE",
         "Base URL of the service",
         "Address of this service as others reach it; links in notifications begin with it.",
+        reader="controlplane.processes.webhook_statuses",
         default="http://127.0.0.1",
         required=True,
         blank=False,

@@ -74,6 +74,15 @@ def test_what_cannot_be_written_out_is_refused(text: str, cause: str) -> None:
         extra_vars.parse(text)
 
 
+@pytest.mark.parametrize(
+    "value", ['!!int ""', "!!bool maybe", '!!float ""', "!!timestamp x", "2026-13-45", "!!int x"]
+)
+def test_a_value_that_is_none_of_its_type_is_refused(value: str) -> None:
+    """Whatever the reader of YAML stumbles over."""
+    with pytest.raises(extra_vars.NotVariables, match="Cannot parse"):
+        extra_vars.parse(f"a: {value}")
+
+
 def test_a_lone_surrogate_is_refused() -> None:
     """Text that no encoding can carry is refused, also in an object."""
     for variables in ({"a": ["\ud800"]}, "\ud800", '{"a": "\ud800"}', "a: \ud800"):
