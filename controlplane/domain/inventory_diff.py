@@ -160,20 +160,24 @@ def group_events(
 
 
 def children_events(imported: Imported, rows: Mapping[str, GroupRow], rules: Rules) -> list[Event]:
-    """Return the links between groups; one that would close a circle is left out."""
+    """Return the links between groups; one that would close a circle is left out.
+
+    A group that somebody deleted meanwhile has none.
+    """
     graph = {row.id: set(row.children) for row in rows.values()}
+    there = [group for group in imported.groups.values() if group.name in rows]
+    ours = {rows[group.name].id for group in there}
     events: list[Event] = []
     if rules.overwrite:
-        for group in imported.groups.values():
+        for group in there:
             row = rows[group.name]
-            stay = {rows[child].id for child in group.children}
-            ours = {rows[name].id for name in imported.groups}
+            stay = {rows[child].id for child in group.children if child in rows}
             for child in sorted((row.children & ours) - stay if row.owned else ()):
                 events.append(_unlink("children", row.id, child))
                 graph[row.id].discard(child)
-    for group in imported.groups.values():
+    for group in there:
         parent = rows[group.name].id
-        for child in sorted(rows[name].id for name in group.children):
+        for child in sorted(rows[name].id for name in group.children if name in rows):
             if child in graph[parent] or _reaches(graph, child, parent):
                 continue
             graph[parent].add(child)

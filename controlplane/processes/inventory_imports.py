@@ -33,7 +33,7 @@ from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import InventoryUpdateLaunch, JobLaunched
 from schemas.output import AttemptFinished, Report, StoredReport
-from schemas.status import Status
+from schemas.status import JobKind, Status
 from schemas.streams import REPORTS
 from schemas.subjects import Attempt
 
@@ -52,6 +52,10 @@ _report: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 
 class Canceled(Exception):
     """Somebody wants the update to end: the import stops between two transactions."""
+
+
+class _Lost(Exception):
+    """What the update read is not in BLOBS."""
 
 
 class _Write:
@@ -98,7 +102,9 @@ class InventoryImports:
             place = subjects.parse_attempt(message.subject)
         except (msgspec.DecodeError, ValueError):
             return
-        ended = isinstance(stored.report, AttemptFinished) and stored.report.content
+        ended = isinstance(stored.report, AttemptFinished) and (
+            stored.report.content or stored.report.kind == JobKind.INVENTORY_UPDATE
+        )
         if ended or stored.blob is not None:
             history = await tools.store.load(subjects.job(place.job))
             await self._take_up(tools, write, fold_history(JOB, history))
@@ -153,21 +159,31 @@ class InventoryImports:
         try:
             content = await self._done(tools, write, job, record, report.content)
             return msgspec.structs.replace(report, content=content)
-        except (Unusable, KeyError) as error:
-            lost = "What the update read is not stored any more"
-            text = lost if isinstance(error, KeyError) else str(error)
-            status = str(Status.ERROR if isinstance(error, KeyError) else Status.FAILED)
+        except Unusable as error:
+            status, text = Status.FAILED, str(error)
+        except _Lost:
+            status, text = Status.ERROR, "What the update read is not stored any more"
         except NotFound:
-            status, text = str(Status.ERROR), "This job cannot end: its source was deleted."
+            status, text = Status.ERROR, "This job cannot end: its source was deleted."
         except Canceled:
-            status, text = str(Status.CANCELED), CANCELED
-        return msgspec.structs.replace(report, status=status, explanation=text, content="")
+            status, text = Status.CANCELED, CANCELED
+        except OUTAGES:
+            raise
+        except Exception as error:
+            # Whatever is wrong must not keep the job running for ever: nobody else ends it.
+            log.exception("import failed", job=job)
+            status = Status.ERROR
+            text = f"What the update read cannot be imported: {type(error).__name__}"
+        return msgspec.structs.replace(report, status=str(status), explanation=text, content="")
 
     async def _done(
         self, tools: Tools, write: _Write, job: int, record: InventoryUpdateLaunch, digest: str
     ) -> str:
         blobs = Blobs(tools.connection)
-        result = await blobs.get(digest)
+        try:
+            result = await blobs.get(digest)
+        except KeyError as error:
+            raise _Lost from error
         wanted = None
         if record.host_filter:
             names = await asyncio.to_thread(imported.host_names, result)
@@ -198,7 +214,8 @@ class InventoryImports:
                 context=context,
             )
         )
-        await write.catch_up.wait("config", position, WITHIN_S)
+        if not await write.catch_up.wait("config", position, WITHIN_S):
+            raise TimeoutError("the tables are behind: the inventory cannot be read as it is")
         async with write.read.view() as view:
             content = await inventory_content(blobs, view, record.inventory, never_smart)
         return content.digest

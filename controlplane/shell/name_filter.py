@@ -16,7 +16,8 @@ from controlplane.domain.imported import Unusable
 
 WITHIN_S = 20.0
 _PROGRAM = """
-import json, re, sys
+import json, re, signal, sys
+signal.alarm(60)  # who asked may have been killed
 pattern, names = json.load(sys.stdin)
 try:
     wanted = re.compile(pattern)
@@ -31,7 +32,11 @@ async def matching(
 ) -> frozenset[str]:
     """Return the names that the pattern matches from their start. Raises Unusable."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-c", _PROGRAM), stdin=PIPE, stdout=PIPE, stderr=PIPE
+        *(sys.executable, "-I", "-c", _PROGRAM),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,  # who stops us by the terminal does not judge the pattern
     )
     try:
         async with asyncio.timeout(within_s):

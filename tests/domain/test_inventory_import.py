@@ -322,3 +322,15 @@ def test_a_circle_of_groups_is_not_closed() -> None:
     store.run(read({"a": {"children": ["b"]}, "b": {"children": ["c"]}, "c": {}}), MERGE)
     told = store.run(read({"c": {"children": ["a"]}}), MERGE)
     assert told == []
+
+
+def test_a_group_that_was_deleted_meanwhile_has_no_links() -> None:
+    """Somebody deleted it while the import was under way: the others are linked all the same."""
+    found = read({"a": {"children": ["b", "c"]}, "b": {"children": ["c"]}, "c": {}})
+    rows = {
+        name: GroupRow(id=number, name=name, variables="", owned=True)
+        for number, name in enumerate("ac", 1)
+    }
+    for rules in (MERGE, Rules(overwrite=True)):
+        (link,) = diff.children_events(found, rows, rules)
+        assert link == ResourceLinked(kind="group", id=1, relation="children", target=2)
