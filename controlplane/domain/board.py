@@ -50,6 +50,8 @@ T = TypeVar("T")
 
 DEFAULT_GROUPS = ("default",)
 CONTROL_GROUPS = ("controlplane", "default")
+UNNAMED = frozenset({"host", "group"})
+"""Kinds that no job names in ``depends``; imports delete them by the thousand."""
 OUTCOMES_KEPT = 10_000
 FETCHED_KEPT = 2_000
 JOB_SETTINGS = frozenset(
@@ -98,6 +100,8 @@ class Board(Struct, kw_only=True):
     """Active jobs' traceparents, of those that have one."""
     placed_at: dict[int, datetime] = field(default_factory=dict)
     """When active jobs were placed last."""
+    awaited: dict[int, int] = field(default_factory=dict)
+    """How many active jobs wait for a job or run what it brought: that is not forgotten."""
     outcomes: dict[int, str] = field(default_factory=dict)
     """Status words of jobs that ended lately, for those that wait for them."""
     described: dict[int, str] = field(default_factory=dict)
@@ -125,13 +129,28 @@ class Board(Struct, kw_only=True):
             state = evolve(state, event)  # type: ignore[arg-type]  # JOBS holds JobEvents
         self.jobs_position = record.sequence
         if state.active:
+            if job not in self.active:
+                self._await(state, 1)
             self.active[job] = state
             self._note(job, record)
         else:
+            if job in self.active:
+                self._await(state, -1)
             self.active.pop(job, None)
             self.traces.pop(job, None)
             self.placed_at.pop(job, None)
             self._ended(job, state)
+
+    def _await(self, state: JobState, by: int) -> None:
+        """Count what a job waits for, or no longer does."""
+        launched = _launched(state)
+        own = _update_read(launched.record)
+        for other in {*launched.waits_for, *(() if own is None else (own,))}:
+            left = self.awaited.get(other, 0) + by
+            if left > 0:
+                self.awaited[other] = left
+            else:
+                self.awaited.pop(other, None)
 
     def _note(self, job: int, record: Recorded) -> None:
         for event in record.events:
@@ -143,22 +162,30 @@ class Board(Struct, kw_only=True):
     def _ended(self, job: int, state: JobState) -> None:
         if state.launched is None:
             return
-        _keep(self.outcomes, job, str(state.status), OUTCOMES_KEPT)
+        self._keep(self.outcomes, job, str(state.status), OUTCOMES_KEPT)
         record = state.launched.record
         if state.status is not Status.SUCCESSFUL:
-            _keep(self.described, job, _described(state.launched), OUTCOMES_KEPT)
+            self._keep(self.described, job, _described(state.launched), OUTCOMES_KEPT)
         if isinstance(record, ProjectUpdateLaunch):
             self._fetched(job, record, state)
         elif isinstance(record, InventoryUpdateLaunch) and state.content:
-            _keep(self.updated, job, record.inventory, FETCHED_KEPT)
+            self._keep(self.updated, job, record.inventory, FETCHED_KEPT)
             self.inventories[record.inventory] = state.content
+
+    def _keep(self, kept: dict[int, T], job: int, value: T, most: int) -> None:
+        """Remember something of a job; the oldest that nobody waits for is forgotten."""
+        kept[job] = value
+        if len(kept) > most:
+            oldest = next((each for each in kept if each not in self.awaited), None)
+            if oldest is not None:
+                del kept[oldest]
 
     def _fetched(self, job: int, record: ProjectUpdateLaunch, state: JobState) -> None:
         if state.content:
             found = ProjectContent(
                 content=state.content, revision=state.revision, galaxy=state.galaxy
             )
-            _keep(self.fetched, job, found, FETCHED_KEPT)
+            self._keep(self.fetched, job, found, FETCHED_KEPT)
         known = self.projects.get(record.project, NewestContent(job=0))
         if job < known.job or record.job_type != "check":
             return
@@ -204,6 +231,8 @@ class Board(Struct, kw_only=True):
                 self.limits[number] = GroupLimit().changed(values)
             case ResourceUpdated(kind=group_limits.KIND, id=number, changes=changes):
                 self.limits[number] = self.limits.get(number, GroupLimit()).changed(changes)
+            case ResourceDeleted(kind=kind) if kind in UNNAMED:
+                return False
             case ResourceDeleted():
                 self.deleted.add(f"{event.kind}:{event.id}")
             case ResourceCreated(kind="project", id=number, values=values):
@@ -355,11 +384,15 @@ class Board(Struct, kw_only=True):
         return ""
 
 
-def _update_read(record: PlaybookLaunch | InventoryUpdateLaunch) -> int | None:
+def _update_read(record: LaunchRecord) -> int | None:
     """Return the project update whose content a job runs, where it is not the newest."""
-    if isinstance(record, InventoryUpdateLaunch):
-        return record.source_project_update
-    return record.project_update
+    match record:
+        case InventoryUpdateLaunch(source_project_update=update):
+            return update
+        case PlaybookLaunch(project_update=update):
+            return update
+        case _:
+            return None
 
 
 def waiting_of(state: JobState) -> Waiting:
@@ -395,13 +428,6 @@ def held_of(state: JobState) -> Held:
         inventory=inventory_of(launched.record),
         kind=str(kind_of(launched.record)),
     )
-
-
-def _keep(kept: dict[int, T], job: int, value: T, most: int) -> None:
-    """Remember something of a job; the oldest is forgotten."""
-    kept[job] = value
-    if len(kept) > most:
-        del kept[next(iter(kept))]
 
 
 def _described(launched: JobLaunched) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.domain import dispatch
-from controlplane.domain.board import OUTCOMES_KEPT, Board
+from controlplane.domain.board import FETCHED_KEPT, OUTCOMES_KEPT, Board
 from controlplane.domain.decider import fold
 from controlplane.domain.job import JOB, Launch, Place
 from controlplane.domain.placement import Placed
@@ -172,6 +172,35 @@ def test_only_so_many_outcomes_are_kept() -> None:
         log.job(job, launched(job, record=_bare()), ended)
     assert len(log.board.outcomes) == OUTCOMES_KEPT
     assert min(log.board.outcomes) == 3
+
+
+def test_what_a_job_waits_for_is_kept_while_it_waits() -> None:
+    """However many updates end meanwhile; once it has ended that is forgotten as any other."""
+    log = Log()
+    brought = JobFinished(status="successful", finished=NOW, content="own", revision="r")
+    record = msgspec.structs.replace(_bare(), project=2, project_update=1)
+    log.job(1, update_launched(1))
+    log.job(9, launched(9, record=record, waits_for=(1,)))
+    log.job(1, brought)
+    for job in range(10, FETCHED_KEPT + 12):
+        log.job(job, update_launched(job, project=4), brought)
+    found = log.board.content_of(record)
+    assert found is not None
+    assert found.content == "own"
+    assert log.board.unmet(launched(9, record=record, waits_for=(1,))) == ""
+    assert len(log.board.fetched) == FETCHED_KEPT
+    log.job(9, JobFinished(status="canceled", finished=NOW))
+    log.job(5, update_launched(5), brought)
+    assert 1 not in log.board.fetched
+    assert log.board.awaited == {}
+
+
+def test_deleted_hosts_and_groups_are_not_remembered() -> None:
+    """No job names them, and an import may delete ten thousand of them each day."""
+    log = Log()
+    for kind in ("host", "group", "inventory"):
+        log.config(kind, 3, ResourceDeleted(kind=kind, id=3))
+    assert log.board.deleted == {"inventory:3"}
 
 
 def _bare() -> PlaybookLaunch:
