@@ -90,10 +90,16 @@ class ContentCache:
         return kept
 
     async def keep(self, digest: str, source: Path) -> None:
-        """Keep a file that has this digest."""
-        arriving = self._directory / f".{digest}"
-        await asyncio.to_thread(shutil.copyfile, source, arriving)
-        await self._arrived(arriving, digest)
+        """Keep a file that has this digest; several jobs may end with the same."""
+        async with self._turns.setdefault(digest, asyncio.Lock()):
+            if (self._directory / digest).exists():
+                return
+            arriving = self._directory / f".{digest}"
+            try:
+                await asyncio.to_thread(shutil.copyfile, source, arriving)
+                await self._arrived(arriving, digest)
+            finally:
+                arriving.unlink(missing_ok=True)
 
     async def _fetch_one(self, digest: str) -> None:
         arriving = self._directory / f".{digest}"
@@ -117,6 +123,9 @@ class ContentCache:
         for stat, path in found[:-1]:
             if used <= self._bytes_max:
                 return
+            turn = self._turns.get(path.name)
+            if turn is not None and turn.locked():
+                continue  # somebody reads it just now, and who comes next must wait for the same
             path.unlink(missing_ok=True)
             self._turns.pop(path.name, None)
             used -= stat.st_size

@@ -6,6 +6,7 @@ import asyncio
 import functools
 
 import msgspec
+import structlog
 
 from ops import signals
 from runners import claim
@@ -21,6 +22,7 @@ REPORT_BYTES_MAX = 512 * 1024
 """A larger report goes to BLOBS and the message names its digest."""
 
 _encoder = msgspec.json.Encoder()
+_log = structlog.get_logger()
 
 
 async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
@@ -46,8 +48,12 @@ async def forget(site: Site, held: HeldAttempt) -> None:
 async def _upload(site: Site, held: HeldAttempt, digest: str, name: str) -> None:
     content = held.directory / name
     await site.blobs.put_file(content)
-    if name != IMPORT_FILE:
+    if name == IMPORT_FILE:
+        return
+    try:
         await site.content.keep(digest, content)
+    except OSError as error:  # a full disk: it is fetched when a job needs it
+        _log.warning("content.not_kept", attempt=held.record.ident, why=str(error))
 
 
 async def _report(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,25 @@ async def test_what_a_sync_made_need_not_be_fetched(tmp_path: Path) -> None:
     await cache.place(digest, tmp_path / "target")
     assert (tmp_path / "target").read_bytes() == b"tree"
     assert log.asked == []
+
+
+async def test_jobs_that_end_with_the_same_content_keep_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the same time: what has the digest's name is whole from its first moment."""
+    whole = b"x" * 100_000
+    source = tmp_path / "source"
+    source.write_bytes(whole)
+    digest = hashlib.sha256(whole).hexdigest()
+    cache = ContentCache(tmp_path, Log().fetch)
+    copied: list[str] = []
+
+    def copy(given: Path, target: Path) -> None:
+        copied.append(target.name)
+        target.write_bytes(given.read_bytes())
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    await asyncio.gather(*(cache.keep(digest, source) for _ in range(5)))
+    assert copied == [f".{digest}"]
+    await cache.place(digest, tmp_path / "placed")
+    assert (tmp_path / "placed").read_bytes() == whole
