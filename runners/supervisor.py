@@ -97,7 +97,12 @@ def supervise(job_dir: Path, secrets: Secrets) -> None:
         outcome = Outcome(status="error", explanation=text, traceback=traceback.format_exc())
     around.settle(job)
     process_tree.sweep()
-    steps.cleanup(job)
+    try:
+        steps.cleanup(job)
+    except Exception as error:  # noqa: BLE001 - the run is over: its end must be told all the same
+        traceback.print_exc()
+        text = f"What the job left cannot be kept: {type(error).__name__}: {error}"
+        outcome = msgspec.structs.replace(outcome, explanation=outcome.explanation or text)
     journal.trim()
     journal.control(FINAL, **msgspec.structs.asdict(outcome))
     journal.close()

@@ -41,6 +41,12 @@ def prepare(job: Preparation) -> None:
 
 
 def cleanup(job: Preparation) -> None:
-    """Undo every step."""
+    """Undo every step, whatever becomes of the others; raises the first error afterwards."""
+    errors: list[Exception] = []
     for step in reversed(STEPS):
-        step.cleanup(job)
+        try:
+            step.cleanup(job)
+        except Exception as error:  # noqa: BLE001 - what a job left may be anything
+            errors.append(error)
+    if errors:
+        raise errors[0]

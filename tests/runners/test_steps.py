@@ -51,6 +51,23 @@ def test_cleanup_is_safe_without_prepare(job: Preparation) -> None:
     assert len(STEPS) == 6
 
 
+def test_one_step_that_fails_keeps_no_other_from_being_undone(
+    job: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk while facts are kept leaves no secret behind; the error is told afterwards."""
+    undone: list[str] = []
+
+    def full(_job: Preparation) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(inventory, "cleanup", full)
+    for step in (credentials, workspace):
+        monkeypatch.setattr(step, "cleanup", lambda _job, step=step: undone.append(step.__name__))
+    with pytest.raises(OSError, match="No space left"):
+        cleanup(job)
+    assert undone == [credentials.__name__, workspace.__name__]
+
+
 def test_options_of_a_launch() -> None:
     """Each prompt of a launch becomes its option, joined so that no value is read as another."""
     given = spec(
