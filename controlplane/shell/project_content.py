@@ -14,7 +14,7 @@ from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import project_update
 from controlplane.domain.errors import Refused, Unavailable
-from controlplane.domain.job import JOB, Launch
+from controlplane.domain.job import JOB, JobState, Launch
 from controlplane.shell.event_store import EventStore
 from controlplane.shell.launch_keys import LaunchKeys
 from controlplane.shell.manual_projects import ManualProjects
@@ -90,10 +90,14 @@ async def _updated_first(
         return () if newest["finished"] else (newest["id"],)
     # Who comes at the same time sees the same newest update, and so shares the next one.
     cause = f"project-dependency-{project['id']}-{newest['id'] if newest else 0}"
-    job, _ = await tools.keys.job_for(cause)
-    update = await _update(view, job, project, context)
-    await _launch(tools, update, msgspec.structs.replace(context, id=cause))
-    return (job,)
+    while True:
+        job, _ = await tools.keys.job_for(cause)
+        update = await _update(view, job, project, context)
+        state = await _launch(tools, update, msgspec.structs.replace(context, id=cause))
+        if not state.deleted:
+            return (job,)
+        # The one that followed then was deleted since: the newest is the same again.
+        cause = f"project-dependency-{project['id']}-{job}"
 
 
 async def _update(view: View, job: int, project: Row, context: Context) -> JobLaunched:
@@ -109,8 +113,10 @@ async def _update(view: View, job: int, project: Row, context: Context) -> JobLa
     )
 
 
-async def _launch(tools: ContentTools, update: JobLaunched, context: Context) -> None:
-    await transact(tools.store, subjects.job(update.id), JOB, Launch(launched=update), context)
+async def _launch(tools: ContentTools, update: JobLaunched, context: Context) -> JobState:
+    subject = subjects.job(update.id)
+    done = await transact(tools.store, subject, JOB, Launch(launched=update), context)
+    return done.state
 
 
 async def _directory(tools: ContentTools, project: Row) -> ProjectContent:

@@ -110,6 +110,13 @@ async def test_jobs_share_the_update_that_they_wait_for(stack: Stack) -> None:
     await ended(stack, newest["id"], "", status="failed")
     again = await record_of(stack, (await launch(stack, shown)).json()["id"])
     assert again.waits_for not in ((), update)
+    # Deleted, it makes the one before the newest again: the next job waits for a new one.
+    (third,) = again.waits_for
+    await ended(stack, third, "", status="failed")
+    gone = await stack.client.delete(f"/api/v2/project_updates/{third}/")
+    assert gone.status_code == 204
+    last = await record_of(stack, (await launch(stack, shown)).json()["id"])
+    assert last.waits_for not in ((), update, again.waits_for)
 
 
 async def test_a_webhook_updates_the_project_first(stack: Stack) -> None:
