@@ -78,9 +78,11 @@ class Facts:
 def _of_message(message: RawMessage) -> Iterator[Statement]:
     try:
         gathered = _decoder.decode(message.data)
-        rows = [(int(host), _text(kept)) for host, kept in gathered.hosts.items()]
+        # By number: one statement cannot write a row twice, and "7" and "07" are one host.
+        known = {int(host): _text(kept) for host, kept in gathered.hosts.items()}
     except (msgspec.DecodeError, ValueError) as error:
         raise Poison(message.sequence, str(error)) from error
+    rows = list(known.items())
     for start in range(0, len(rows), HOSTS_AT_ONCE):
         hosts, facts = zip(*rows[start : start + HOSTS_AT_ONCE], strict=True)
         place = (gathered.content, gathered.at, message.sequence)

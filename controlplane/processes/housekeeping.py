@@ -116,5 +116,6 @@ async def _side(tools: Tools) -> AsyncIterator[Side]:
             yield Side(read=ReadModel(pool), writer=writer)
         finally:
             await stopped([writing])
+            await catch_up.stop()
     finally:
         await pool.close()
