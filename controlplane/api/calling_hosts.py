@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from controlplane.api.call import Call
@@ -20,6 +21,8 @@ from controlplane.shell.read_model import View
 RESOLVED_MAX = 1000
 """Names of hosts that are resolved, at most, to find the one at an address."""
 WITHIN_S = 5.0
+_RESOLVERS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
+"""Threads of their own: names that nobody answers for hold up no login, which takes one too."""
 
 
 async def matching(call: Call, view: View, inventory: int | None) -> list[str]:
@@ -53,7 +56,7 @@ async def _names_of(address: str) -> set[str]:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(WITHIN_S):
-            name, others, _ = await loop.run_in_executor(None, socket.gethostbyaddr, address)
+            name, others, _ = await loop.run_in_executor(_RESOLVERS, socket.gethostbyaddr, address)
     except (OSError, UnicodeError, TimeoutError):
         return set()
     return {each for each in (name, *others) if not each.endswith(".arpa")}
@@ -66,7 +69,7 @@ async def _resolving(places: Mapping[str, str], address: str) -> set[str]:
     async def look(host: str, place: str) -> None:
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.getaddrinfo(place, None)
+            answers = await loop.run_in_executor(_RESOLVERS, socket.getaddrinfo, place, None)
         except (OSError, UnicodeError):
             return
         if address in {str(each[4][0]) for each in answers}:

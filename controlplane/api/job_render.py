@@ -62,6 +62,8 @@ _TEMPLATE = {
 }
 """Kind of job to its templates' plural and kind; ad hoc commands have none."""
 _WITHOUT = {
+    JobKind.PROJECT_UPDATE: ("controller_node",),
+    JobKind.SYSTEM_JOB: ("controller_node",),
     JobKind.AD_HOC_COMMAND: ("description", "unified_job_template"),
     JobKind.WORKFLOW_JOB: ("execution_environment", "execution_node", "controller_node"),
 }
