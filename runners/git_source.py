@@ -125,12 +125,22 @@ def _commit_of(git: Git, revision: str) -> str:
 def _cache(job: Preparation, git: Git, key: str, ending: Ending) -> Iterator[None]:
     """Hold the repository's cache alone while in use; created when missing."""
     with source_cache.held(job, CACHE_DIR, key, ending) as directory:
-        if not (directory / "HEAD").exists():
+        for each in _left(directory):
+            each.unlink(missing_ok=True)
+        attributes = directory / "info" / "attributes"
+        if not attributes.exists() or attributes.read_text() != _ATTRIBUTES:
             git.run("init", "--quiet", "--bare", "--template=", str(directory), at=directory)
-            (directory / "info").mkdir(exist_ok=True)
-            (directory / "info" / "attributes").write_text(_ATTRIBUTES)
+            attributes.parent.mkdir(exist_ok=True)
+            attributes.write_text(_ATTRIBUTES)
         git.directory = directory
         yield
+
+
+def _left(directory: Path) -> Iterator[Path]:
+    """Yield what a git that was killed left: its locks would refuse every later one."""
+    yield from directory.glob("*.lock")
+    yield from (directory / "refs").rglob("*.lock")
+    yield from (directory / "objects" / "pack").glob("tmp_*")
 
 
 def _pack(git: Git, commit: str, archive: Path, *, follow: bool) -> None:

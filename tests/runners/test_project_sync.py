@@ -107,6 +107,30 @@ def test_a_commit_has_one_content(new_rig: Callable[[], Rig], repository: Reposi
     assert update(new_rig(), url).scm_revision == commit
 
 
+def test_an_update_that_was_killed_stops_no_later_one(
+    new_rig: Callable[[], Rig], repository: Repository, tmp_path: Path
+) -> None:
+    """Whatever its git has left in the cache: locks, half a pack, a repository half made."""
+    url = repository.path.as_uri()
+    assert update(new_rig(), url).status == "successful"
+    (cache,) = (path for path in (tmp_path / "git-cache").iterdir() if path.is_dir())
+    (named,) = (cache / "refs" / "playlog" / "by-name").iterdir()
+    left = [
+        *(cache / "shallow.lock", cache / "packed-refs.lock", cache / "config.lock"),
+        *(cache / "refs" / "playlog" / "last.lock", named.with_suffix(".lock")),
+        cache / "objects" / "pack" / "tmp_pack_x",
+    ]
+    for each in left:
+        each.touch()
+    commit = repository.commit(more_yml="- hosts: all\n")
+    final = update(new_rig(), url)
+    assert (final.status, final.scm_revision) == ("successful", commit), final.explanation
+    assert not any(each.exists() for each in left)
+    (cache / "config").unlink()
+    (cache / "info" / "attributes").write_text("")
+    assert update(new_rig(), url).scm_revision == commit
+
+
 def test_branches_tags_and_commits(new_rig: Callable[[], Rig], repository: Repository) -> None:
     """Any name of a commit is found: branch, tag, full or short hash, a reference by refspec."""
     first = repository.git("rev-parse", "HEAD")
