@@ -56,14 +56,16 @@ class Blobs:
         """Write content to a new file, verified, in bounded memory; raises KeyError."""
         sha = hashlib.sha256()
         partial = target.with_name(f"{target.name}.partial")
-        with partial.open("wb") as file:
-            async for part in self._chunks(digest):
-                sha.update(part)
-                file.write(part)
-        if sha.hexdigest() != digest:
-            partial.unlink()
-            raise KeyError(digest)
-        partial.replace(target)
+        try:
+            with partial.open("wb") as file:
+                async for part in self._chunks(digest):
+                    sha.update(part)
+                    file.write(part)
+            if sha.hexdigest() != digest:
+                raise KeyError(digest)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
     async def exists(self, digest: str) -> bool:
         """True when the content is there whole."""

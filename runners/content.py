@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runners.preparation import Unrunnable
@@ -23,7 +25,7 @@ Raises KeyError when there is none.
 
 
 class ContentMissing(Exception):
-    """The content that a job needs is not in the log; the text names it."""
+    """The content that a job needs is not in the log or cannot be here; the text says why."""
 
 
 class ContentCache:
@@ -62,7 +64,8 @@ class ContentCache:
         async with self._turns.setdefault(digest, asyncio.Lock()):
             if trees.has(digest):
                 return
-            kept = await self._kept(digest)
+            with _room():
+                kept = await self._kept(digest)
             try:
                 await asyncio.to_thread(trees.unpack, digest, kept)
             except Unrunnable as error:
@@ -78,8 +81,9 @@ class ContentCache:
         if not _is_digest(digest):
             raise ContentMissing(f"{digest!r} is no content digest")
         async with self._turns.setdefault(digest, asyncio.Lock()):
-            kept = await self._kept(digest)
-            await asyncio.to_thread(_copy, kept, target)
+            with _room():
+                kept = await self._kept(digest)
+                await asyncio.to_thread(_copy, kept, target)
 
     async def _kept(self, digest: str) -> Path:
         """Return the file of a digest, fetched if need be."""
@@ -129,6 +133,17 @@ class ContentCache:
             path.unlink(missing_ok=True)
             self._turns.pop(path.name, None)
             used -= stat.st_size
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Tell of a full disk as of content that is not there: waiting makes no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ContentMissing(f"The runner has no room for it: {error.strerror}") from error
 
 
 def _copy(kept: Path, target: Path) -> None:

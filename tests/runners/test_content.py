@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import shutil
 from pathlib import Path
@@ -88,3 +89,20 @@ async def test_jobs_that_end_with_the_same_content_keep_it_once(
     assert copied == [f".{digest}"]
     await cache.place(digest, tmp_path / "placed")
     assert (tmp_path / "placed").read_bytes() == whole
+
+
+async def test_a_full_disk_is_told_and_not_waited_out(tmp_path: Path) -> None:
+    """What a broken connection raises passes through: that is tried again."""
+    raised: list[OSError] = []
+
+    async def fetch(_digest: str, _target: Path) -> None:
+        raise raised.pop()
+
+    trees = ContentCache(tmp_path / "trees", fetch, in_use=frozenset)
+    for place in (ContentCache(tmp_path, fetch).place, trees.place_tree):
+        raised[:] = [OSError(errno.ENOSPC, "No space left on device")]
+        with pytest.raises(ContentMissing, match="no room for it: No space left"):
+            await place("0" * 64, tmp_path / "target")
+        raised[:] = [ConnectionResetError(errno.ECONNRESET, "gone")]
+        with pytest.raises(ConnectionResetError):
+            await place("0" * 64, tmp_path / "target")
