@@ -66,7 +66,8 @@ class Slices:
             await self._cancel(tools, launched, slices)
         else:
             for each in slices:
-                if not each.launched:
+                # There may be thousands: a cancel of the run need not wait for the last of them.
+                if not each.launched and _goes_on(tools, launched.id):
                     await self._launch(tools, launched, each)
         end = slicing.end_of(slices, canceled=state.cancel_requested)
         if end is not None:
@@ -127,3 +128,9 @@ class Slices:
         except NotFound:
             return
         await tools.keeper.reached(done.position)
+
+
+def _goes_on(tools: Tools, job: int) -> bool:
+    """Tell whether a sliced run is still to launch jobs."""
+    state = tools.keeper.board.active.get(job)
+    return state is not None and not state.cancel_requested
