@@ -78,7 +78,7 @@ async def show(call: Call) -> Response[Any]:
     return Response(
         content="".join(map(_as_text, found)).encode(),
         status_code=200,
-        media_type="text/plain; charset=utf-8",
+        media_type="text/plain",
     )
 
 

@@ -226,7 +226,7 @@ async def show_manifest(call: Call) -> Response[Any]:
     return Response(
         content="".join(f"{line}\r\n" for line in lines).encode(),
         status_code=200,
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
     )
 
 

@@ -70,7 +70,7 @@ def _shown(call: Call, form: str, text: str, lines: tuple[int, int, int]) -> Res
         return answer({"range": spread, "content": content})
     if form in ("txt", "ansi"):
         body = text if form == "ansi" else stdout.plain(text)
-        return Response(body, media_type="text/plain; charset=utf-8", status_code=200)
+        return Response(body, media_type="text/plain", status_code=200)
     asked = call.parameter("dark")
     dark = asked[:1].lower() in _YES or (form == "html" and not asked)
     converted = stdout.html(text, dark=dark)
@@ -97,7 +97,7 @@ def _download(call: Call, job: Row, form: str) -> Response[Any]:
 
     return Stream(
         parts(),
-        media_type="text/plain; charset=utf-8",
+        media_type="text/plain",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
         status_code=200,
     )

@@ -81,7 +81,8 @@ async def text(stack: Stack, path: str) -> str:
 async def test_output_has_awx_forms(stack: Stack) -> None:
     """Text without colours, ANSI with them, HTML escaped, JSON with the range it holds."""
     base = f"/api/v2/jobs/{JOB}/stdout/"
-    assert await text(stack, f"{base}?format=txt") == PLAIN
+    plain = await stack.client.get(f"{base}?format=txt")
+    assert (plain.text, plain.headers["content-type"]) == (PLAIN, "text/plain; charset=utf-8")
     ansi = await text(stack, f"{base}?format=ansi")
     assert "\x1b[0;33mchanged" in ansi
     html = await text(stack, f"{base}?format=html&content_only=1")
