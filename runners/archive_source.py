@@ -63,15 +63,15 @@ def fetch(job: Preparation, play: ToldPlay, ending: Ending) -> str:
     return kept.sha1
 
 
-def unpack(archive: Path, tree: Path, url: str) -> None:
+def unpack(archive: Path, tree: Path, url: str, bytes_max: int = CONTENT_BYTES_MAX) -> None:
     """Unpack an archive; a single directory around everything is left out. Raises ToolFailed."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as content:
-                _unpack(_zip_members(content), tree, url)
+                _unpack(_zip_members(content), tree, url, bytes_max)
         else:
             with tarfile.open(archive) as content:
-                _unpack(_tar_members(content), tree, url)
+                _unpack(_tar_members(content, bytes_max), tree, url, bytes_max)
     except _UNREADABLE as error:
         why = str(error).partition("\n")[0].rstrip(":")
         raise ToolFailed(f"{url} is no archive that can be unpacked: {why}") from error
@@ -93,8 +93,8 @@ class _Member(Struct, frozen=True, kw_only=True):
     """Opens the content of a file."""
 
 
-def _unpack(members: list[_Member], tree: Path, url: str) -> None:
-    if len(members) > MEMBERS_MAX or sum(each.size for each in members) > CONTENT_BYTES_MAX:
+def _unpack(members: list[_Member], tree: Path, url: str, left: int) -> None:
+    if len(members) > MEMBERS_MAX or sum(each.size for each in members) > left:
         raise too_large(f"The content of {url}")
     roots = {
         PurePosixPath(each.name).parts[0] for each in members if PurePosixPath(each.name).parts
@@ -115,7 +115,7 @@ def _unpack(members: list[_Member], tree: Path, url: str) -> None:
         if each.link:
             links.append((target, each.link))
         elif each.read is not None:
-            _write(each, target, url)
+            left = _write(each, target, url, left)
     # Last, so that nothing is written through a link.
     for target, link in links:
         if not target.exists():
@@ -127,8 +127,11 @@ def _is_around(members: list[_Member], root: str) -> bool:
     return all(each.is_dir or each.name.rstrip("/") != root for each in members)
 
 
-def _write(member: _Member, target: Path, url: str) -> None:
-    left = CONTENT_BYTES_MAX
+def _write(member: _Member, target: Path, url: str, left: int) -> int:
+    """Write a file of at most so many bytes; returns how many are left.
+
+    A hard link costs what it leads to, whatever size it says.
+    """
     with member.read() as source, target.open("wb") as file:
         while piece := source.read(1 << 20):
             left -= len(piece)
@@ -136,17 +139,21 @@ def _write(member: _Member, target: Path, url: str) -> None:
                 raise too_large(f"The content of {url}")
             file.write(piece)
     target.chmod(0o755 if member.executable else 0o644)
+    return left
 
 
-def _tar_members(content: tarfile.TarFile) -> list[_Member]:
+def _tar_members(content: tarfile.TarFile, bytes_max: int) -> list[_Member]:
     found: list[_Member] = []
 
     def opens(member: tarfile.TarInfo) -> Any:
         return lambda: content.extractfile(member)
 
+    size = 0
     for each in content:
-        if len(found) > MEMBERS_MAX:
-            break
+        size += each.size
+        if len(found) > MEMBERS_MAX or size > bytes_max:
+            found.append(_Member(name=each.name, size=size))
+            break  # what follows would be unpacked only to be counted
         name = each.name.removeprefix("./")
         if each.isdir():
             found.append(_Member(name=name, is_dir=True))

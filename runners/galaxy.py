@@ -21,7 +21,7 @@ import yaml
 from msgspec import Struct
 
 from ops import tree_archive
-from runners import git, tool
+from runners import galaxy_names, git, tool
 from runners.ending import Ending
 from runners.git_remote import Refused, Remote, parse_url
 from runners.preparation import Preparation
@@ -156,7 +156,7 @@ def _install(
 def _run(
     job: Preparation, asked: tuple[str, ...], tree: Path, env: Mapping[str, str], ending: Ending
 ) -> None:
-    command = [str(Path(sys.executable).parent / "ansible-galaxy"), *asked]
+    command = [sys.executable, "-I", str(Path(galaxy_names.__file__)), *asked]
     if job.spec.verbosity:
         command.append("-" + "v" * job.spec.verbosity)
     done = tool.run(command, tree, env, ending)

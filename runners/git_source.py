@@ -40,6 +40,7 @@ def fetch(job: Preparation, play: ToldPlay, ending: Ending) -> str:
     spec = job.spec
     play.task("Check the source of the project", "assert")
     remote = parse_url(spec.scm_url)
+    source_cache.check_foreign(job.data, remote.url)
     branch, refspec = check_branch(spec.scm_branch), check_refspec(spec.scm_refspec)
     play.done(f"{remote.url} {branch}".strip())
 

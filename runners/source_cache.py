@@ -10,13 +10,32 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 from runners.ending import Ending, Stopped
+from runners.git_remote import Refused
 from runners.preparation import Preparation
+from runners.record import JOBS_DIR
 
 BYTES_MAX = 4 * 1024**3
 """Of each kind of source; beyond it the least recently used goes, never one that is held."""
 _LOCK_POLL_S = 0.1
+
+
+def check_foreign(data: Path, url: str) -> None:
+    """Refuse a URL of a file that leads to what the runner keeps of others. Raises Refused."""
+    if not url.startswith("file:"):
+        return
+    named = url.removeprefix("file:").lstrip("/")
+    for each in (named, unquote(named)):
+        place = Path("/", each).resolve()
+        if place.is_relative_to(data.resolve()) and _is_kept(place.relative_to(data.resolve())):
+            raise Refused("The repository URL leads to what the runner keeps for itself")
+
+
+def _is_kept(place: Path) -> bool:
+    first = place.parts[0] if place.parts else ""
+    return first.endswith(("-cache", "-trees")) or first == JOBS_DIR
 
 
 @contextmanager

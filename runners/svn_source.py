@@ -10,7 +10,7 @@ import shutil
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ops import tree_archive
-from runners import git, tool
+from runners import git, source_cache, tool
 from runners.ending import Ending
 from runners.git_remote import Refused, Remote
 from runners.preparation import Preparation
@@ -29,6 +29,7 @@ def fetch(job: Preparation, play: ToldPlay, ending: Ending) -> str:
     """Leave the content as ``content.tar``; returns the revision. Raises as git's."""
     play.task("Update project using svn", "subversion")
     remote, revision = parse(job.spec.scm_url), job.spec.scm_branch or "HEAD"
+    source_cache.check_foreign(job.data, remote.url)
     if not _REVISION.fullmatch(revision):
         raise Refused(f"{revision!r} is not a revision of Subversion")
     told = _svn(job, remote, ending, "info", "--show-item", "revision", "-r", revision)

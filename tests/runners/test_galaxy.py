@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runners.galaxy import CACHE_DIR
+from runners.galaxy_names import stays_below
 from runners.spec import GALAXY_FILE, GalaxyServer, Secrets
 from tests.runners.rig import Rig
 from tests.runners.serving import Web, galaxy_api, serving, tar_gz
@@ -104,3 +105,37 @@ def test_nothing_is_installed_that_is_switched_off(
     assert (final.status, final.galaxy_sha256) == ("successful", "")
     (told,) = rig.results("runner_on_ok", "Warn about disabled content sync")
     assert told["msg"].startswith("Collection and role syncing disabled.")
+
+
+def test_a_name_leads_nowhere_else(new_rig: Callable[[], Rig], tmp_path: Path) -> None:
+    """A role and a collection are installed below their directories, whatever they call themselves.
+
+    Nothing is written or removed where their names lead to.
+    """
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "file").write_text("mine")
+    with serving(Web()) as web:
+        web.files["/role.tar.gz"] = tar_gz({"role/meta/main.yml": META.encode()})
+        names = {
+            "roles__requirements_yml": (
+                f"- src: {web.url}/role.tar.gz\n  name: ../../../../../escaped/.ssh\n"
+            ),
+            "collections__requirements_yml": (
+                f"collections:\n  - name: .{kept}\n    source: ./tools\n    type: dir\n"
+            ),
+            "tools__galaxy_yml": (
+                "namespace: acme\nname: tools\nversion: 1.0.0\nauthors: [a]\nreadme: galaxy.yml\n"
+            ),
+        }
+        for each, words in (("roles", "of a role"), ("collections", "of a collection")):
+            origin = Repository(tmp_path / each)
+            origin.commit(**{**names, "site_yml": "- hosts: all\n"})
+            rig = new_rig()
+            final = update(rig, origin.path.as_uri(), servers(web), **{f"{each}_enabled": True})
+            assert f"is not a usable name {words}" in failed(rig, final)
+    assert list(tmp_path.rglob(".ssh")) == []
+    assert (kept / "file").read_text() == "mine"
+    assert not stays_below("")
+    assert not stays_below("/etc/x")
+    assert stays_below("acme.role")

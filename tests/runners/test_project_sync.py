@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from runners.git_remote import Refused
 from runners.journal import Final
+from runners.source_cache import check_foreign
 from runners.spec import Secrets
 from tests.runners.rig import NO_SECRETS, Rig
 
@@ -209,6 +211,19 @@ def test_failures_say_why(
     """A wrong URL or branch fails the update with a sentence about it."""
     given = {"scm_url": repository.path.as_uri()} | change
     assert words in failed(rig, update(rig, given.pop("scm_url"), **given))
+
+
+@pytest.mark.parametrize(
+    "path", ["git-cache/0f", "content-trees/0f/tree", "jobs/1-1", "x/../git%2dcache/0f", "link"]
+)
+def test_what_the_runner_keeps_is_no_source(tmp_path: Path, path: str) -> None:
+    """The URL of a file leads to no other project's repository, tree or workspace."""
+    (tmp_path / "git-cache" / "0f").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "git-cache" / "0f")
+    with pytest.raises(Refused, match="keeps for itself"):
+        check_foreign(tmp_path, f"file://{tmp_path}/{path}")
+    check_foreign(tmp_path, f"file://{tmp_path}/origin")
+    check_foreign(tmp_path, f"https://h{tmp_path}/{path}")
 
 
 def test_an_empty_repository_fails(rig: Rig, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runners import source_cache, tool
+from runners import archive_source, source_cache, tool
 from runners.spec import Secrets
 from tests.runners.rig import Rig
 from tests.runners.serving import Web, serving, tar_gz
@@ -98,6 +98,24 @@ def test_what_is_no_archive_is_named(rig: Rig, content: bytes, words: str) -> No
         final = update(rig, f"{web.url}/a.tar.gz", scm_type="archive")
     assert words in failed(rig, final)
     assert list((rig.dir / "tmp").glob("x")) == []
+
+
+def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
+    """An archive that is small and comes to much fills no disk."""
+    content = BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        member = tarfile.TarInfo("a")
+        member.size = 60_000
+        archive.addfile(member, BytesIO(bytes(60_000)))
+        for number in range(50):
+            link = tarfile.TarInfo(f"b{number}")
+            link.type, link.linkname = tarfile.LNKTYPE, "a"
+            archive.addfile(link)
+    (tmp_path / "a.tar.gz").write_bytes(content.getvalue())
+    (tmp_path / "tree").mkdir()
+    with pytest.raises(tool.ToolFailed, match="is larger than"):
+        archive_source.unpack(tmp_path / "a.tar.gz", tmp_path / "tree", "u", 100_000)
+    assert sum(each.stat().st_size for each in (tmp_path / "tree").iterdir()) <= 100_000
 
 
 def test_links_that_lead_out_are_told(rig: Rig) -> None:
