@@ -16,6 +16,8 @@ from schemas.work import CANCEL_SIGNALLED, CANCEL_UNKNOWN, CancelRequest
 
 GRACE_S = 15.0
 """A supervisor grants its job 10 s; who has not ended after this is asked again, then killed."""
+LAST_WORD_S = 10.0
+"""A supervisor that has written its last frame ends at once; nobody waits longer for it."""
 
 _log = structlog.get_logger()
 _decoder = msgspec.json.Decoder(CancelRequest)
@@ -63,6 +65,21 @@ async def enforce(processes: Processes, held: HeldAttempt) -> None:
         held.handle.cancel()
     await asyncio.sleep(GRACE_S)
     await put_down(processes, held)
+
+
+async def see_ended(processes: Processes, held: HeldAttempt, within_s: float = LAST_WORD_S) -> None:
+    """Wait for the supervisor, whose last word a final frame is.
+
+    One that goes on has not said it: the job has, and both are ended.
+    """
+    if held.handle is None:
+        return
+    try:
+        async with asyncio.timeout(within_s):
+            await held.handle.wait()
+    except TimeoutError:
+        _log.error("attempt.goes-on", attempt=held.record.ident)
+        await put_down(processes, held)
 
 
 async def put_down(processes: Processes, held: HeldAttempt) -> None:

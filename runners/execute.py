@@ -166,6 +166,7 @@ class Execution:
     async def _conclude(self) -> Final:
         final = self._emitter.summary.final
         if final is not None:
+            await cancel.see_ended(self._site.processes, self._held)
             return final
         await cancel.put_down(self._site.processes, self._held)
         reader = JournalReader(self._held.directory / JOURNAL_FILE)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
+import os
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -21,22 +24,59 @@ from schemas.output import AttemptFinished, StoredReport
 REPORT_BYTES_MAX = 512 * 1024
 """A larger report goes to BLOBS and the message names its digest."""
 
+FORGED = "The attempt names content that it did not leave"
+
+_log = structlog.get_logger()
 _encoder = msgspec.json.Encoder()
 _log = structlog.get_logger()
 
 
 async def tell(site: Site, held: HeldAttempt, outlet: Outlet, told: AttemptFinished) -> None:
     """Report the end once. The attempt's last frame must be acknowledged before. Raises Erased."""
-    own = IMPORT_FILE if held.record.kind == "inventory_update" else CONTENT_FILE
-    for digest, name in (
-        (told.content, own),
-        (told.galaxy, GALAXY_FILE),
-        (told.facts, FACTS_OUT_FILE),
-    ):
+    told = await asyncio.to_thread(proved, held, told)
+    for digest, name in left_by(held.record.kind, told):
         if digest:
             await insist("upload", functools.partial(_upload, site, held, digest, name))
     await insist("report", lambda: _report(site, held, outlet, told))
     signals.reach(signals.Point.REPORT_BEFORE_REMOVAL)
+
+
+def left_by(kind: str, told: AttemptFinished) -> tuple[tuple[str, str], ...]:
+    """Return (digest, file) of what an attempt of a kind may leave; the digest may be empty."""
+    match kind:
+        case "project_update":
+            return (told.content, CONTENT_FILE), (told.galaxy, GALAXY_FILE)
+        case "inventory_update":
+            return ((told.content, IMPORT_FILE),)
+        case _:
+            return ((told.facts, FACTS_OUT_FILE),)
+
+
+def proved(held: HeldAttempt, told: AttemptFinished) -> AttemptFinished:
+    """Return a report that names no content but what the attempt has left.
+
+    A job writes its own journal: the end that stands there need not be its supervisor's.
+    """
+    left = left_by(held.record.kind, told)
+    if any(digest and _digest_of(held.directory / name) != digest for digest, name in left):
+        _log.error("attempt.forged", attempt=held.record.ident)
+        status, why = ("error", FORGED) if told.status == "successful" else (told.status, FORGED)
+        return msgspec.structs.replace(
+            told, status=status, explanation=why, content="", galaxy="", facts=""
+        )
+    if held.record.kind in ("project_update", "inventory_update"):
+        return msgspec.structs.replace(told, facts="")
+    return msgspec.structs.replace(told, content="", galaxy="")
+
+
+def _digest_of(path: Path) -> str:
+    """Return the sha256 of a plain file; empty when there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def forget(site: Site, held: HeldAttempt) -> None:
