@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from msgspec import Struct
 from runners.preparation import Preparation
 from runners.spec import FACTS_DIR, FACTS_FILE, FACTS_OUT_FILE, write_private
 
+HOST_BYTES_MAX = 16 << 20
+"""More than this is not taken for the facts of one host."""
 _PREFIX = "s1_"
 _PAYLOAD = "__payload__"
 _SAFE = "[]:@.-_ "
@@ -111,11 +115,11 @@ def _changed(cache: Path, name: str, given: str | None) -> tuple[bool, Any]:
     present = 0
     for path in (cache / f"{_PREFIX}{quote(name, safe=_SAFE)}", cache / name):
         try:
-            stored = json.loads(path.read_bytes())
+            stored = json.loads(_content_of(path))
             facts = json.loads(stored[_PAYLOAD]) if _PAYLOAD in stored else stored
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             present += 1
             continue
         present += 1
@@ -125,6 +129,19 @@ def _changed(cache: Path, name: str, given: str | None) -> tuple[bool, Any]:
             if _mark(plain) != given:
                 return True, plain
     return given is not None and present < 2, None  # noqa: PLR2004 - both forms were written
+
+
+def _content_of(path: Path) -> bytes:
+    """Return what a cache's file holds; a job may have put a link or anything else in its place.
+
+    Raises OSError when it is no plain file, or too large.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > HOST_BYTES_MAX:
+            raise OSError(f"{path} holds no facts")
+        return stream.read(HOST_BYTES_MAX)
 
 
 def _plain(value: Any) -> Any:

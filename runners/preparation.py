@@ -29,6 +29,8 @@ class Preparation:
     mask: Mask
     facts_given: dict[str, str] = field(default_factory=dict)
     """Host name to what tells whether its facts have changed since they were given."""
+    fact_hosts: dict[str, int] = field(default_factory=dict)
+    """Host name to id of those whose facts are kept, as the job was given them."""
     invocation: Invocation = field(init=False)
 
     def __post_init__(self) -> None:

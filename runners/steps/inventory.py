@@ -37,7 +37,8 @@ def prepare(job: Preparation) -> None:
     write_private(directory / "hosts", _SCRIPT.encode(), mode=0o700)
     job.invocation.inventory = directory / "hosts"
     if job.spec.use_fact_cache:
-        facts.give(job, host_ids((directory / "hosts.json").read_bytes()))
+        job.fact_hosts = host_ids((directory / "hosts.json").read_bytes())
+        facts.give(job, job.fact_hosts)
 
 
 def write_index(directory: Path) -> None:
@@ -76,10 +77,9 @@ class _Variables(msgspec.Struct, frozen=True):
 
 
 def cleanup(job: Preparation) -> None:
-    """Collect the facts that this run changed."""
+    """Collect the facts that this run changed, of hosts as they were given: the job writes here."""
     if job.invocation.fact_cache is not None:
-        content = (job.dir / "inventory" / "hosts.json").read_bytes()
-        facts.collect(job, host_ids(content))
+        facts.collect(job, job.fact_hosts)
 
 
 def host_ids(inventory: bytes) -> dict[str, int]:

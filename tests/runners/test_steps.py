@@ -200,6 +200,27 @@ def test_facts_travel_in_and_out(rig: Rig) -> None:
     assert out == {"1": {"name": "localhost", "facts": known}}
 
 
+def test_a_job_cannot_say_whose_facts_it_gathered(rig: Rig, tmp_path: Path) -> None:
+    """It may write the inventory and the cache: neither other hosts nor other files come of it."""
+    (tmp_path / "theirs.json").write_text('{"planted": "secret"}')
+    other = '{"_meta": {"hostvars": {"localhost": {"remote_tower_id": 77}}}}'
+    rig.write(
+        play(
+            f"{{copy: {{content: '{other}', dest: '{rig.dir}/inventory/hosts.json'}}}}",
+            f"{{file: {{src: '{tmp_path}/theirs.json', dest: '{rig.dir}/fact_cache/two',"
+            " state: link}}",
+            "{command: 'mkfifo {{ playbook_dir }}/../fact_cache/three'}",
+            "{set_fact: {fresh: new, cacheable: true}, when: inventory_hostname == 'localhost'}",
+        ),
+        hosts=("localhost", "two", "three"),
+        forks=1,
+        use_fact_cache=True,
+    )
+    assert rig.run().status in ("successful", "failed")
+    out = json.loads((rig.dir / "facts-out.json").read_text())
+    assert out == {"1": {"name": "localhost", "facts": {"fresh": "new"}}}
+
+
 def test_a_shown_environment_hides_secrets() -> None:
     """Names that sound secret and passwords in URLs are hidden, Ansible's own settings are not."""
     env = {
