@@ -75,6 +75,7 @@ JOB_SETTINGS = frozenset(
         "JOB_CPU_PERCENT_MAX",
         "JOB_MEMORY_MAX_MB",
         "JOB_PROCESSES_MAX",
+        "WEBHOOK_STATUS_SERVERS",
     }
 )
 """Settings that work orders are made with."""

@@ -5,8 +5,10 @@ AWX's own words to each service (``api.md`` 4.8). A status that a service does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -50,12 +52,21 @@ _AUTHORIZE: Mapping[str, Callable[[str], tuple[str, str]]] = {
 }
 
 
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/|$)")
+"""Nothing in the server's place that readers of URLs understand differently."""
+_PUBLIC: Mapping[str, str] = {
+    "github": "https://api.github.com",
+    "gitlab": "https://gitlab.com",
+}
+
+
 class StatusPost(Struct, frozen=True, kw_only=True):
     """A request that tells a status; the token is put in its header when it is sent."""
 
     job: int
     service: str
     credential: int
+    project: int | None
     url: str
     body: bytes
 
@@ -82,6 +93,36 @@ def post_of(launched: JobLaunched, status: Status, base: str) -> StatusPost | No
         job=launched.id,
         service=record.webhook_service,
         credential=record.webhook_credential,
+        project=record.project,
         url=url,
         body=msgspec.json.encode(body),
     )
+
+
+def is_for(post: StatusPost, project_url: str, servers: Collection[str]) -> bool:
+    """Tell whether the token may be shown where a status is to be told.
+
+    The webhook itself says where. Who knows its key must not have the token sent to himself: it
+    goes to the service's public server, to that of the template's project, and to ``servers``.
+    """
+    if _PLAIN.match(post.url) is None:
+        return False
+    scheme, host, server = _place(post.url)
+    known = {_PUBLIC.get(post.service, ""), *(each.rstrip("/").lower() for each in servers)}
+    if server and server in known:
+        return True
+    own_scheme, own, _ = _place(project_url)
+    return bool(own) and host in (own, f"api.{own}") and scheme in ("https", own_scheme)
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    """Return scheme, host and server of a URL or of ``user@host:path``; empty what it lacks."""
+    if "://" not in url:
+        host, found, _ = url.rpartition("@")[2].partition(":")
+        return ("ssh", host.lower(), "") if found and "/" not in host else ("", "", "")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "", "", ""
+    return parts.scheme, host, f"{parts.scheme}://{parts.netloc}".lower()

@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from controlplane.domain.errors import NotFound
-from controlplane.domain.webhook_statuses import StatusPost, post_of
+from controlplane.domain.webhook_statuses import StatusPost, is_for, post_of
 from controlplane.processes import position
 from controlplane.processes.loop import Tools
 from controlplane.shell.credential_values import opened, type_of
@@ -126,7 +126,18 @@ async def _tell(tools: Tools, client: httpx.AsyncClient, posts: Iterable[StatusP
             group.create_task(one_job(mine))
 
 
+async def _is_for(tools: Tools, post: StatusPost) -> bool:
+    values = None
+    if post.project is not None:
+        values = await resource_values(tools.store, "project", post.project)
+    servers = tools.keeper.board.setting("WEBHOOK_STATUS_SERVERS")
+    return is_for(post, str((values or {}).get("scm_url") or ""), servers)
+
+
 async def _send(tools: Tools, client: httpx.AsyncClient, post: StatusPost) -> None:
+    if not await _is_for(tools, post):
+        log.warning("status not told: its server is not known", job=post.job)
+        return
     token = await _token(tools, post.credential)
     if not token:
         log.warning("status not told: its credential has no token", job=post.job)

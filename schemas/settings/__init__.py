@@ -5,7 +5,7 @@ AWX's names, types and defaults, save where a comment says why ours differs.
 
 from __future__ import annotations
 
-from schemas.settings import access, external, isolation, jobs, logging, system
+from schemas.settings import access, external, isolation, jobs, logging, system, webhooks
 from schemas.settings.setting import (
     CATEGORIES,
     CATEGORY_CHECKS,
@@ -15,7 +15,7 @@ from schemas.settings.setting import (
     of_category,
 )
 
-DECLARED = (access, external, isolation, jobs, logging, system)
+DECLARED = (access, external, isolation, jobs, logging, system, webhooks)
 __all__ = [
     "CATEGORIES",
     "CATEGORY_CHECKS",

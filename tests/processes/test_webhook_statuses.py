@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from controlplane.domain.job import Fail
+from controlplane.domain.webhook_statuses import StatusPost, is_for
 from controlplane.processes import position, webhook_statuses
 from controlplane.processes.webhook_statuses import WebhookStatuses
 from ops import clock
@@ -31,7 +32,7 @@ class Service:
         """Nothing was told yet."""
         self.told: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.broken = 0
-        self.url = ""
+        self.server = self.url = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -55,13 +56,14 @@ async def service() -> AsyncIterator[Service]:
     """A service on a port of its own."""
     found = Service()
     server = await asyncio.start_server(found.answer, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/statuses/abc"
+    found.server = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    found.url = f"{found.server}/statuses/abc"
     yield found
     server.close()
 
 
-async def credential(floor: Floor) -> None:
-    """Store the service's token as credential 5."""
+async def credential(floor: Floor, server: str) -> None:
+    """Store the service's token as credential 5, and that its server may be told."""
     sealed = await floor.tools.vault.seal("credential", 5, TOKEN)
     values = {
         "name": "c",
@@ -71,7 +73,12 @@ async def credential(floor: Floor) -> None:
     }
     event = ResourceCreated(kind="credential", id=5, values=values)
     await floor.config(subjects.config("credential", 5), event)
-    base = SettingsChanged(values={"TOWER_URL_BASE": "https://playlog.example/"})
+    servers = [server, "http://127.0.0.1:1"]
+    values = {
+        "TOWER_URL_BASE": "https://playlog.example/",
+        "WEBHOOK_STATUS_SERVERS": servers,
+    }
+    base = SettingsChanged(values=values)
     await floor.config(subjects.config("settings", 1), base)
 
 
@@ -85,15 +92,39 @@ def hooked(service: str, url: str) -> Any:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "project", "known"),
+    [
+        ("https://api.github.com/repos/a/b/statuses/c", "", True),
+        ("http://api.github.com/repos/a/b/statuses/c", "", False),
+        ("https://evil.example\\@api.github.com/x", "", False),
+        ("https://api.github.com@evil.example/x", "", False),
+        ("https://api.github.com.evil.example/x", "https://github.com/a/b", False),
+        ("https://git.example/api/v3/x", "git@git.example:a/b.git", True),
+        ("http://git.example/api/v3/x", "https://u:p@git.example/a/b", False),
+        ("https://[::1]/x", "https://[::2]/a", False),
+        ("https://evil.example/x", "/srv/a.git", False),
+        ("http://listed.example:81/x", "", True),
+        ("http://listed.example/x", "", False),
+    ],
+)
+def test_a_token_is_for_known_servers_alone(url: str, project: str, *, known: bool) -> None:
+    """Whoever signs a webhook cannot have the template's token sent to a server of his own."""
+    post = StatusPost(job=1, service="github", credential=5, project=1, url=url, body=b"")
+    assert is_for(post, project, ["http://listed.example:81/"]) is known
+
+
 async def test_statuses_are_told_once_and_again_after_an_outage(
     floor: Floor, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pending and the end come in order; a broken answer is asked again; another loop goes on."""
     monkeypatch.setattr(webhook_statuses, "PAUSE_S", 0.0)
-    await credential(floor)
+    await credential(floor, service.server)
     service.broken = 1
     await floor.launch(1)
     await floor.launch(2, record=hooked("gitlab", service.url))
+    elsewhere = service.url.replace("127.0.0.1", "localhost")
+    await floor.launch(9, record=hooked("gitlab", elsewhere))
     floor.run(WebhookStatuses())
     await soon(lambda: len(service.told) == 1, WITHIN_S)
     path, headers, body = service.told[0]
@@ -113,7 +144,7 @@ async def test_a_job_of_before_the_start_is_known_from_its_history(
     floor: Floor, service: Service
 ) -> None:
     """A loop that starts later looks a launch up; a service that is away holds nobody up."""
-    await credential(floor)
+    await credential(floor, service.server)
     await floor.launch(1, record=hooked("bitbucket_dc", "http://127.0.0.1:1/nobody"))
     await floor.launch(2, record=hooked("bitbucket_dc", service.url))
     loop = WebhookStatuses()

@@ -10,8 +10,8 @@ from controlplane.domain.errors import DENIED, Denied
 from controlplane.domain.facts import Facts, Row
 
 _IMAGE = re.compile(
-    r"^(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?[a-z0-9._/-]+(?::[\w][\w.-]{0,127})?"
-    r"(?:@[A-Za-z0-9.+_-]+:[0-9a-fA-F]{32,})?$"
+    r"^(?!-)(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?[a-z0-9._/-]+(?::[\w][\w.-]{0,127})?"
+    r"(?:@[A-Za-z0-9.+_-]+:[0-9a-fA-F]{32,})?\Z"
 )
 ONLY_PULL = "Only the 'pull' field can be edited for managed execution environments."
 
