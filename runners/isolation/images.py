@@ -12,6 +12,7 @@ from runners.preparation import Preparation, Unrunnable
 from runners.spec import write_private
 from schemas.work import RegistryLogin
 
+AUTH_FILE = "registry.json"
 POLL_S = 0.2
 ANSWER_WITHIN_S = 60.0
 
@@ -47,10 +48,17 @@ def left(engine: Engine, label: str) -> list[str]:
 
 
 def _pull(job: Preparation, engine: Engine, stop: Callable[[], bool]) -> tuple[int, str]:
+    try:
+        return _pulled(job, engine, stop)
+    finally:
+        (job.memory / AUTH_FILE).unlink(missing_ok=True)  # the job is to see all that lies there
+
+
+def _pulled(job: Preparation, engine: Engine, stop: Callable[[], bool]) -> tuple[int, str]:
     isolation, login = job.spec.isolation, job.secrets.registry
     args = ["pull", "--quiet"]
     if login is not None:
-        authfile = job.memory / "registry.json"
+        authfile = job.memory / AUTH_FILE
         write_private(authfile, _auth(login, isolation.image))
         args += ["--authfile", str(authfile), f"--tls-verify={str(login.verify_ssl).lower()}"]
     with subprocess.Popen(

@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
+
+from runners import redact
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import FILE_TOKEN, Secrets, write_private
 
@@ -44,9 +47,21 @@ def prepare(job: Preparation) -> None:
     for given, target in ((job.secrets.env, call.env), (job.secrets.shown_env, call.shown_env)):
         target |= {name: _with_paths(value, files) for name, value in given.items()}
     call.args += _extra_vars(job, files)
-    mask = json.dumps(job.mask.variants).encode()
+    mask = json.dumps(_told_to_mask(job)).encode()
     write_private(job.memory / "mask.json", mask)
     call.env["PLAYLOG_MASK"] = str(job.memory / "mask.json")
+
+
+def _told_to_mask(job: Preparation) -> tuple[str, ...]:
+    """Return what the job itself masks, who can read it: not the login of its image's registry."""
+    login = job.secrets.registry
+    if login is None:
+        return job.mask.variants
+    rest = list(job.secrets.mask)
+    if login.password in rest:
+        rest.remove(login.password)
+    told = msgspec.structs.replace(job.secrets, registry=None, mask=tuple(rest))
+    return redact.variants(told.known())
 
 
 def cleanup(_job: Preparation) -> None:

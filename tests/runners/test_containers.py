@@ -140,8 +140,10 @@ def test_pull_policies_and_logins(
     def run(pull: str, told: RegistryLogin, image: str = registry.image) -> Any:
         rig = new_rig()
         isolation = contained(engine, image=image, pull=pull)
-        rig.write(play("{debug: {msg: ran}, name: say}"), isolation=isolation)
-        final = rig.run(Secrets(registry=told))
+        rig.write(play("{command: find /dev/shm -type f, name: look}"), isolation=isolation)
+        final = rig.run(Secrets(registry=told, mask=(told.password,)))
+        for found in rig.results("runner_on_ok", "look"):
+            assert "registry" not in found["stdout"]
         for secret in ("right-password", "wrong-password"):
             assert secret.encode() not in rig.raw()
         return final

@@ -15,6 +15,7 @@ from runners.environment import HIDDEN, shown
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import JobSpec, Secrets, read_spec, write_spec
 from runners.steps import STEPS, cleanup, credentials, inventory, playbook, project, workspace
+from schemas.work import RegistryLogin
 from tests.runners.rig import Rig, play, tar_of
 
 
@@ -175,6 +176,18 @@ def test_host_ids_of_an_inventory() -> None:
     text = {"_meta": {"hostvars": {"a": {"remote_tower_id": 4, "x": [1]}, "b": {}}}}
     assert inventory.host_ids(json.dumps(text).encode()) == {"a": 4}
     assert inventory.host_ids(b"{}") == inventory.host_ids(b"broken") == {}
+
+
+def test_a_job_is_not_told_the_login_of_its_image(job: Preparation) -> None:
+    """What it masks it could read: of the registry's password it knows nothing."""
+    login = RegistryLogin(host="h", username="u", password="of-the-registry", verify_ssl=True)
+    job.secrets = Secrets(registry=login, password="of-the-job", mask=("of-the-registry", "more"))
+    job.mask = redact.mask_of(job.secrets.known())
+    workspace.prepare(job)
+    credentials.prepare(job)
+    told = json.loads((job.memory / "mask.json").read_text())
+    assert {"of-the-job", "more"} <= set(told)
+    assert "of-the-registry" not in told
 
 
 def test_facts_travel_in_and_out(rig: Rig) -> None:
