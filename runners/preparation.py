@@ -37,7 +37,7 @@ class Preparation:
         self.invocation = Invocation(
             ident=self.spec.ident,
             private=self.dir,
-            artifacts=self.memory / "out",
+            artifacts=artifacts_dir(self.dir),
             project=self.dir / "project",
         )
 
@@ -61,3 +61,12 @@ def memory_dir(job_dir: Path) -> Path:
     """Return the directory for the secrets of a job directory's attempt."""
     ours = Path(f"/dev/shm/playlog-{os.getuid()}")  # noqa: S108 - 0700 and ours, see workspace
     return ours / mark_of(job_dir)
+
+
+def artifacts_dir(job_dir: Path) -> Path:
+    """Return the directory that ansible-runner keeps its files in, beside that of the secrets.
+
+    A job kept apart must not see it: upstream follows whatever links lie there.
+    """
+    memory = memory_dir(job_dir)
+    return memory.with_name(f"{memory.name}.out")

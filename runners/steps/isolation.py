@@ -54,7 +54,7 @@ def _contained(job: Preparation, name: str) -> str:
     before = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items())
     before += "[ ! -t 0 ] || more=--tty\n"
     agent = '"--volume=$SSH_AUTH_SOCK:$SSH_AUTH_SOCK --env=SSH_AUTH_SOCK"'
-    return _script(container.arguments(job), container.command(job, name), agent, before)
+    return _script(job, container.arguments(job), container.command(job, name), agent, before)
 
 
 def _sandboxed(job: Preparation, name: str) -> str:
@@ -66,14 +66,18 @@ def _sandboxed(job: Preparation, name: str) -> str:
     path = f"{inside}:{_without(job.invocation.env.get('PATH', scrubbed()['PATH']), launcher)}"
     agent = '"--bind $SSH_AUTH_SOCK $SSH_AUTH_SOCK"'
     first = [*sandbox.arguments(job), "--setenv", "PATH", path]
-    return _script(first, ["--", "env", name], agent, "")
+    return _script(job, first, ["--", "env", name], agent, "")
 
 
 def _without(path: str, launcher: Path) -> str:
     return ":".join(each for each in path.split(":") if each != str(launcher.parent))
 
 
-def _script(first: Sequence[str], last: Sequence[str], agent: str, before: str) -> str:
+def _script(
+    job: Preparation, first: Sequence[str], last: Sequence[str], agent: str, before: str
+) -> str:
+    # Where upstream's callback, if ours does not load, may write without harm.
+    before += f"export AWX_ISOLATED_DATA_DIR={shlex.quote(str(job.memory))}\n"
     return _SCRIPT.format(
         first=shlex.join(first), last=shlex.join(last), agent=agent, before=before
     )

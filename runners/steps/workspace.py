@@ -7,7 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from runners.preparation import Preparation, Unrunnable, memory_dir
+from runners.preparation import Preparation, Unrunnable, artifacts_dir, memory_dir
 from runners.spec import SPEC_FILE
 
 SUBDIRS = ("bin", "home", "tmp", "cp", "project", "inventory", "env")
@@ -16,6 +16,7 @@ SUBDIRS = ("bin", "home", "tmp", "cp", "project", "inventory", "env")
 def prepare(job: Preparation) -> None:
     """Create the attempt's directories, readable by nobody else."""
     make_memory(job.memory)
+    make_memory(job.invocation.artifacts)
     for name in SUBDIRS:
         (job.dir / name).mkdir(mode=0o700, exist_ok=True)
     for name in ("tmp", "cp"):
@@ -25,6 +26,7 @@ def prepare(job: Preparation) -> None:
 def cleanup(job: Preparation) -> None:
     """Remove the secrets; the directory itself stays until the agent has published its journal."""
     shutil.rmtree(job.memory, ignore_errors=True)
+    shutil.rmtree(job.invocation.artifacts, ignore_errors=True)
 
 
 def make_memory(directory: Path) -> None:
@@ -44,6 +46,7 @@ def remove(job_dir: Path) -> None:
     attempt, and the next agent removes it.
     """
     shutil.rmtree(memory_dir(job_dir), ignore_errors=True)
+    shutil.rmtree(artifacts_dir(job_dir), ignore_errors=True)
     (job_dir / SPEC_FILE).unlink(missing_ok=True)
     for directory, _, _ in os.walk(job_dir):
         Path(directory).chmod(0o700)

@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from runners.isolation.plan import Isolation
-from runners.preparation import memory_dir
+from runners.preparation import artifacts_dir, memory_dir
 from tests.runners import engine as containers
 from tests.runners.rig import Rig, play
 
@@ -26,6 +26,7 @@ mknod $HOME/disk b {major} {minor} && head -c 1 $HOME/disk >/dev/null && echo op
 unshare --mount true && echo may-mount
 kill -0 {agent} && echo reached-agent
 cat /etc/shadow && echo read-shadow
+test -e {upstream} && echo sees-upstream
 echo given > kept.txt && cat kept.txt $HOME/../spec.json
 true
 """
@@ -82,6 +83,7 @@ def test_a_hostile_job_finds_only_its_own(
         other=planted.other,
         memory=planted.memory,
         agent=planted.agent,
+        upstream=artifacts_dir(rig.dir),
         major=os.major(device),
         minor=os.minor(device),
     )
@@ -95,8 +97,8 @@ def test_a_hostile_job_finds_only_its_own(
     assert f'"job":{rig.job}' in seen
     found = [f"planted-secret-{each}" for each in (0, 1, 2, "agent")]
     if mode == "none":
-        assert all(each in seen for each in found)
+        assert all(each in seen for each in (*found, "sees-upstream"))
         return
     assert "planted" not in seen
-    for each in ("opened-disk", "may-mount", "reached-agent", "read-shadow"):
+    for each in ("opened-disk", "may-mount", "reached-agent", "read-shadow", "sees-upstream"):
         assert each not in seen.splitlines()

@@ -14,7 +14,7 @@ import pytest
 from runners import process_tree
 from runners.conclusion import conclude
 from runners.journal import Final
-from runners.preparation import memory_dir
+from runners.preparation import artifacts_dir, memory_dir
 from runners.spec import Secrets
 from runners.steps import workspace
 from runners.zygote_client import SupervisorHandle, Zygote
@@ -39,6 +39,7 @@ def assert_nothing_left(rig: Rig) -> None:
     """No process of the job lives and no secret file of it exists."""
     assert rig.processes() == []
     assert not memory_dir(rig.dir).exists()
+    assert not artifacts_dir(rig.dir).exists()
     assert list((rig.dir / "tmp").iterdir()) == []
 
 
