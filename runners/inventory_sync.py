@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from ops import clock
-from runners import environment, inventory_source, process_tree
+from runners import environment, host_limit, inventory_source, process_tree
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
 from runners.isolation import around
@@ -96,8 +96,7 @@ def _command(job: Preparation, source: inventory_source.Source, target: Path) ->
     command = [COMMAND, "--list", "--export"]
     for path in source.paths:
         command += ["-i", str(path)]
-    if job.spec.limit:
-        command.append(f"--limit={job.spec.limit}")
+    command += host_limit.option(job.spec.limit)
     command += ["--output", str(target)]
     command += ["--playbook-dir", str(last if last.is_dir() else last.parent)]
     if job.spec.verbosity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from runners import large_inventory
+from runners import host_limit, large_inventory
 from runners.ansible import PLUGIN_DIR
 from runners.environment import scrubbed
 from runners.preparation import Preparation
@@ -75,14 +75,14 @@ def cleanup(_job: Preparation) -> None:
 def options(spec: JobSpec) -> list[str]:
     """Return the options a specification asks for.
 
-    Values are joined to their names, none can be read as one.
+    Values are joined to their names, none can be read as one. Raises Unrunnable.
     """
     asked = [
         ("--check", spec.job_type == "check"),
         ("--diff", spec.diff_mode),
         ("--force-handlers", spec.force_handlers),
         (f"--forks={spec.forks}", spec.forks > 0),
-        (f"--limit={spec.limit}", bool(spec.limit)),
+        *((option, True) for option in host_limit.option(spec.limit)),
         (f"--tags={spec.job_tags}", bool(spec.job_tags)),
         (f"--skip-tags={spec.skip_tags}", bool(spec.skip_tags)),
         (f"--start-at-task={spec.start_at_task}", bool(spec.start_at_task)),

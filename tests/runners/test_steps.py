@@ -69,6 +69,29 @@ def test_one_step_that_fails_keeps_no_other_from_being_undone(
     assert undone == [credentials.__name__, workspace.__name__]
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "@/etc/passwd",
+        "all:@/etc/passwd",
+        "a, @ /etc/passwd",
+        "@../1-1/x",
+        "@a b/../../x,c",
+        "x @/y",
+    ],
+)
+def test_a_limit_names_no_file_outside_the_project(limit: str) -> None:
+    """Ansible would print it to whoever may launch the job."""
+    with pytest.raises(Unrunnable, match="The limit names a file outside the project: "):
+        playbook.options(spec(limit=limit))
+
+
+@pytest.mark.parametrize("limit", ["@retry.txt", "a:@failed/hosts", "user@/x", "web[0:1],..", "~a"])
+def test_a_limit_may_name_files_of_the_project(limit: str) -> None:
+    """As AWX's relaunches do by hand; other patterns are Ansible's own matter."""
+    assert playbook.options(spec(limit=limit)) == [f"--limit={limit}"]
+
+
 def test_options_of_a_launch() -> None:
     """Each prompt of a launch becomes its option, joined so that no value is read as another."""
     given = spec(
