@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from runners.journal import Entry, Final, JournalEvent, PlaybookStats, Position, read_stats
 
 LOST = "The supervisor of the job was lost"
+RECAPPED = frozenset({"job", "ad_hoc_command"})
+"""Kinds whose recap is the whole result; an update is worth nothing without what it brought."""
 
 
-def conclude(entries: Iterable[Entry], at: str) -> Final:
+def conclude(entries: Iterable[Entry], at: str, kind: str = "job") -> Final:
     """Return how an attempt ended by its whole journal: its final frame, else what the recap says.
 
     ``at`` is the time (ISO-8601 UTC) to give a derived end.
@@ -27,7 +29,7 @@ def conclude(entries: Iterable[Entry], at: str) -> Final:
                 pid = pid or entry.pid
                 if entry.event.event == "playbook_on_stats":
                     stats = read_stats(entry.event)
-    if stats is None:
+    if stats is None or kind not in RECAPPED:
         return Final(status="error", created=at, explanation=LOST, ansible_pid=pid, after=after)
     status = "failed" if stats.failed else "successful"
     told = f"{LOST}; the result is that of the recap"

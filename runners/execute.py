@@ -171,7 +171,8 @@ class Execution:
         await cancel.put_down(self._site.processes, self._held)
         reader = JournalReader(self._held.directory / JOURNAL_FILE)
         now = clock.iso(clock.now())
-        found = await asyncio.to_thread(lambda: conclusion.conclude(reader.all(), now))
+        kind = self._held.record.kind
+        found = await asyncio.to_thread(lambda: conclusion.conclude(reader.all(), now, kind))
         if self._held.cancel_wanted.is_set() and found.status == "error":
             return msgspec.structs.replace(found, status="canceled", explanation="")
         return found

@@ -41,6 +41,15 @@ def test_without_a_final_frame_the_recap_decides(
     assert ended.after.counter == len(events)
 
 
+def test_the_recap_of_an_update_decides_nothing(tmp_path: Path) -> None:
+    """Its revision and content stand in the final frame: without, it has brought nothing."""
+    JournalWriter(tmp_path / "journal", mask_of([])).event(stats(), "")
+    entries = [*JournalReader(tmp_path / "journal").all()]
+    for kind, status in (("project_update", "error"), ("ad_hoc_command", "successful")):
+        ended = conclude(entries, "now", kind)
+        assert (ended.status, LOST in ended.explanation) == (status, True)
+
+
 def test_a_final_frame_is_the_end(tmp_path: Path) -> None:
     """What the supervisor said stands."""
     writer = JournalWriter(tmp_path / "journal", mask_of([]))
