@@ -21,6 +21,7 @@ from controlplane.shell.manual_projects import ManualProjects
 from controlplane.shell.numbers import UNIFIED_JOB, Numbers
 from controlplane.shell.read_model import Row, View
 from controlplane.shell.transact import transact
+from ops import tree_archive
 from ops.blobs import Blobs
 from schemas import subjects
 from schemas.envelope import Context
@@ -128,4 +129,9 @@ async def _directory(tools: ContentTools, project: Row) -> ProjectContent:
         raise Refused({"project": [text]}) from error
     except (nats.errors.Error, JetStreamError, TimeoutError) as error:
         raise Unavailable("The content store is not available.") from error
+    except tree_archive.TooLarge as error:
+        raise Refused({"project": ["The project's directory is too large."]}) from error
+    except OSError as error:
+        text = f"The project's directory cannot be read: {error.strerror or error}."
+        raise Refused({"project": [text]}) from error
     return ProjectContent(content=digest)

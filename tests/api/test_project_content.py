@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from controlplane.domain.job import JOB, Claim, Place, ReportFinished
+from controlplane.shell import manual_projects
 from controlplane.shell.transact import transact
 from ops import clock, ids
 from schemas import subjects
@@ -195,7 +196,9 @@ async def test_an_update_says_what_it_will_do(stack: Stack) -> None:
     assert record.signature_validation_credential == key["id"]
 
 
-async def test_a_manual_project_runs_what_stands_in_its_directory(stack: Stack) -> None:
+async def test_a_manual_project_runs_what_stands_in_its_directory(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Directories below the root can be chosen, are listed as they are, and packed at launch."""
     root = stack.services.settings.data / "projects"
     for name in ("mine", "_1__taken", ".hidden"):
@@ -222,6 +225,13 @@ async def test_a_manual_project_runs_what_stands_in_its_directory(stack: Stack) 
     third = (await record_of(stack, (await launch(stack, shown)).json()["id"])).record
     assert isinstance(third, PlaybookLaunch)
     assert third.pinned != first.pinned
+    (root / "mine" / "more.yml").write_text("- hosts: all\n")
+    with monkeypatch.context() as small:
+        small.setattr(manual_projects, "BYTES_MAX", 3)
+        large = await launch(stack, shown)
+    assert large.status_code == 400
+    assert large.json() == {"project": ["The project's directory is too large."]}
+    (root / "mine" / "more.yml").unlink()
     (root / "mine" / "site.yml").unlink()
     (root / "mine" / "hosts").unlink()
     (root / "mine").rmdir()
