@@ -1,8 +1,9 @@
-"""Messages of OUTPUT and REPORTS that could not be applied: kept, shown, and tried again.
+"""Messages that could not be applied and stop nothing: kept, shown, and tried again.
 
-The message itself stays in DEADLETTER with the reason; a row of ``dead_letter`` lets the job and
-``status`` show it. Trying again applies the message where it was left out: both projections come to
-the same rows in whichever order their messages come, so a rebuild agrees.
+They are of OUTPUT and REPORTS, and facts that ends in JOBS name. The message itself stays in
+DEADLETTER with the reason; a row of ``dead_letter`` lets the job and ``status`` show it. Trying
+again applies the message where it was left out: these projections come to the same rows in
+whichever order their messages come, so a rebuild agrees.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ async def retry(
     ``drop`` settles the others too: what they held is given up.
     """
     end = (await connection.jetstream().stream_info(DEADLETTER.name)).state.last_seq
-    by_stream = {each.stream: each for each in projections}
+    # One that takes transactions stops at what it cannot apply: it sets nothing aside.
+    by_stream = {each.stream: each for each in projections if not each.enveloped}
     outcomes: list[Retried] = []
     async for messages in pull.read(connection, DEADLETTER.name, 1, end):
         for message in messages:

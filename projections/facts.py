@@ -28,6 +28,7 @@ SELECT n.host, n.facts::jsonb, $3, $4, $5 FROM unnest($1::bigint[], $2::text[]) 
 ON CONFLICT (host) DO UPDATE
 SET facts = excluded.facts, content = excluded.content, modified = excluded.modified,
     position = excluded.position
+WHERE host_facts.position < excluded.position
 """
 
 
