@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.api.stack import Stack
+from tests.api.test_launching import record_of
 from tests.api.test_schedules import template
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,6 +67,18 @@ async def test_signed_event_starts_one_job(stack: Stack) -> None:
     again = await stack.client.post(jobs[0]["related"]["relaunch"], json={})
     assert json.loads(again.json()["extra_vars"]) == variables
     assert again.json()["webhook_guid"] == ""
+
+
+async def test_what_an_event_says_is_no_template(stack: Stack) -> None:
+    """Variables of the template may hold templates, but not with values that come from outside."""
+    own = {"awx_webhook_event_ref": "main", "kept": "{{ 1 }}"}
+    made = await template(stack, "own", webhook_service="github", extra_vars=json.dumps(own))
+    key = (await stack.client.get(f"{made['url']}webhook_key/")).json()["webhook_key"]
+    body = json.dumps({"after": "{{ lookup('pipe', 'id') }}"}).encode()
+    sent = await send(stack, f"{made['url']}github/", body, signed(key, body, "push", "g"))
+    assert sent.status_code == 202
+    (job,) = (await stack.client.get(f"{made['url']}jobs/")).json()["results"]
+    assert (await record_of(stack, job["id"])).template_vars == ("kept",)
 
 
 async def test_what_is_not_signed_by_the_key_is_refused(stack: Stack) -> None:
