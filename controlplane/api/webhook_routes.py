@@ -106,7 +106,7 @@ async def _launch(call: Call, template: Row, event: Event, payload: Any) -> Laun
         record = msgspec.structs.replace(
             resolved.record,
             extra_vars=extra_vars.as_text(variables),
-            template_vars=tuple(n for n in resolved.record.template_vars if n not in told),
+            template_vars=tuple(n for n in resolved.record.template_vars or () if n not in told),
             prompted={"extra_vars": told},
             webhook_service=template["webhook_service"],
             webhook_credential=template["webhook_credential"],
