@@ -132,6 +132,14 @@ _DDL = (
     "CREATE INDEX ON unified_job (project_id, id)",
     ("CREATE INDEX ON unified_job ((CASE WHEN kind = 'project_update' THEN project_id END), id)"),
     "CREATE INDEX ON unified_job (inventory_id, id)",
+    (
+        "CREATE INDEX ON unified_job"
+        " ((CASE WHEN kind IN ('inventory_update', 'ad_hoc_command') THEN inventory_id END), id)"
+    ),
+    (
+        "CREATE INDEX ON unified_job (workflow_job_template_id, id)"
+        " WHERE workflow_job_template_id IS NOT NULL"
+    ),
     "CREATE INDEX ON unified_job (organization_id, id)",
     "CREATE INDEX ON unified_job (status, id)",
     "CREATE INDEX ON unified_job (finished, id)",
