@@ -299,16 +299,21 @@ def test_a_line_of_a_megabyte_is_kept_whole(bad: Deployment) -> None:
 
 
 def test_two_hundred_thousand_lines_are_read_by_page(bad: Deployment) -> None:
-    """The download is complete, ranges answer, the roles' memory stays bounded."""
+    """The download is complete, more than may be displayed is refused, memory stays bounded."""
     found, _ = _run(bad, "flood", "flood.yml", limit="one")
     job = found["id"]
     assert (found["status"], found["event_processing_finished"]) == ("successful", True)
     text = _text(bad, job, "txt_download")
     assert text.count("\n") > LINES
     assert f"{LINES - 1}\n" in text.replace("\r", "")
-    page = bad.get(
-        f"/api/v2/jobs/{job}/stdout/", format="json", start_line=190_000, end_line=190_010
-    )
+    lines = {"format": "json", "start_line": 190_000, "end_line": 190_010}
+    refused = bad.get(f"/api/v2/jobs/{job}/stdout/", **lines)
+    assert refused["range"] == {"start": 0, "end": 1, "absolute_end": 1}
+    assert "too large to display" in refused["content"]
+    settings = "/api/v2/settings/jobs/"
+    assert bad.client.patch(settings, json={"STDOUT_MAX_BYTES_DISPLAY": 1 << 26}).status_code == 200
+    page = bad.get(f"/api/v2/jobs/{job}/stdout/", **lines)
+    assert bad.client.patch(settings, json={"STDOUT_MAX_BYTES_DISPLAY": 1 << 20}).status_code == 200
     assert page["range"]["end"] - page["range"]["start"] == 10
     assert page["content"].count("\n") == 10
     for role, state in bad.roles().items():

@@ -325,7 +325,7 @@ def test_status_and_replay_tell_the_story(deployment: Deployment) -> None:
     assert {role["role"] for role in report["roles"]} >= {"api", "projector", "dispatcher"}
     assert {each["name"] for each in report["projections"]} == {
         *("config", "jobs", "reports", "output"),
-        *("activity", "job_activity", "access"),
+        *("activity", "job_activity", "access", "facts"),
     }
     assert PASSWORD not in text
     secret = Path(report["postgres_password_file"]).read_text()
