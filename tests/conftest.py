@@ -9,8 +9,12 @@ import pytest
 from tests.servers import directory, nats_server, nats_url, postgres_dsn, postgres_server
 from tests.tiers import TIERS
 
-LONGEST = ("faults", "deployment", "collection", "tests/simulation/", "migration", "kit", "paths")
-"""Groups and directories that take minutes; what begins last should be short.
+LONGEST = (
+    *("tests/simulation/", "tests/chaos/", "tests/cluster/", "tests/compat/test_collection.py"),
+    *("tests/compat/test_migration.py", "tests/runners/test_cut_link.py", "tests/deployment/"),
+    *("tests/compat/", "tests/runners/"),
+)
+"""What takes minutes, by directory or file; what begins last should be short.
 
 Then no worker of xdist is idle for long at the end.
 """
@@ -28,39 +32,23 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"required tiers are not there: {', '.join(lacking)}", returncode=2)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """Leave out the tests of absent tiers; they are neither passed nor skipped in silence.
 
-    Those that share a fixture of their module stay on one worker, which makes it once; the longest
-    begin first.
+    The longest begin first.
     """
     absent = {f"tier_{name}" for name, tier in TIERS.items() if not tier.present}
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in absent)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    for item in items:
-        if not any(item.iter_markers("xdist_group")) and _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=_turn)
-
-
-def _shares(item: pytest.Item) -> bool:
-    """Return whether a test uses what its module makes once."""
-    if not isinstance(item, pytest.Function):
-        return False
-    made = item._fixtureinfo.name2fixturedefs.values()
-    return any(each.scope == "module" for definitions in made for each in definitions)
 
 
 def _turn(item: pytest.Item) -> int:
     """Return when a test's turn is among all, the rest keep their order."""
-    names = {str(mark.args[0]) for mark in item.iter_markers("xdist_group")}
-    for turn, name in enumerate(LONGEST):
-        if name in names or item.nodeid.startswith(name):
-            return turn
-    return len(LONGEST)
+    turns = (turn for turn, name in enumerate(LONGEST) if item.nodeid.startswith(name))
+    return next(turns, len(LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

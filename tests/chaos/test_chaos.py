@@ -35,8 +35,7 @@ def struck() -> Iterator[tuple[Deployment, Jobs]]:
     [
         ("kill api", "kill projector", "kill dispatcher", "kill runner agent"),
         ("kill nats", "kill postgres"),
-        ("stop postgres",),
-        ("hang nats",),
+        ("stop postgres", "hang nats"),
         ("kill supervisor", "kill everything"),
         ("power off",),
     ],

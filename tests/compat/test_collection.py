@@ -59,7 +59,6 @@ REFUSALS = {
     "job launch with what is not asked for": "can not be passed into job template",
     "job launch and wait": "play fails, failed",
     "job cancel of an ended job": "Job is not running",
-    "ad hoc command": "Playlog does not run ad hoc commands yet.",
     "workflow launch": "Playlog does not run workflows yet.",
     "bulk job launch": "Playlog does not run workflows yet.",
     "workflow approval": "could not be found at /api/v2/workflow_jobs/1/workflow_nodes/",

@@ -20,7 +20,7 @@ from tests.simulation.world import SMALL, Plan, World, kill_each, simulate, with
 
 pytestmark = pytest.mark.timeout(300)
 
-SEEDS = 30
+SEEDS = 20
 CHEAP = 3
 """A seed whose small run has few messages."""
 LOST_EVERY = 3
