@@ -14,7 +14,7 @@ from tests.chaos.campaign import Plan, Report
 from tests.chaos.load import Jobs
 from tests.deployment.conftest import Deployment
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 LASTING_S = 6
 

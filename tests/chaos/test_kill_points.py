@@ -20,7 +20,7 @@ from tests.servers import free_port
 from tests.waiting import eventually
 
 __all__ = ["deployment"]
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @contextmanager

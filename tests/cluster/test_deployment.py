@@ -15,7 +15,7 @@ from tests.cluster.conftest import SERVERS, Cluster, leader
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 LINES = 60
 EARLY, LATE = 20, 60

@@ -20,7 +20,7 @@ from tests.cluster.conftest import Cluster, leader
 from tests.factories import NOW
 from tests.waiting import passing, soon
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 WRITERS = 4
 WRITES = 60

@@ -12,7 +12,7 @@ import pytest
 from tests.compat.kit import Kit
 from tests.deployment.conftest import PASSWORD, ROOT, Deployment
 
-pytestmark = [pytest.mark.xdist_group("kit"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 WEBHOOK = json.dumps({"url": "https://hooks.example.com/", "headers": {}})
 TYPE = json.dumps({"fields": [{"id": "key", "label": "Key", "secret": True}]})

@@ -14,7 +14,7 @@ from tests.deployment.conftest import PASSWORD, Deployment
 
 REMOVED = ("inventories", "templates")
 """Those that are taken away for good; all go the same way, and a task costs half a second."""
-pytestmark = [pytest.mark.xdist_group("collection"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 GROUPS = ("access", "credentials", "inventories", "templates")
 KINDS = (

@@ -20,7 +20,7 @@ import pytest
 from tests.compat.kit import Kit
 from tests.deployment.conftest import PASSWORD, PLAYBOOKS, ROOT, Deployment
 
-pytestmark = [pytest.mark.xdist_group("migration"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 EXPORT = Path(__file__).parent / "data" / "awx_export.json"
 """What ``awx export`` of an AWX 24.6.1 prints; REPOSITORY stands for a git server's address."""
 SNIPPET = re.compile(r"<!-- labels -->\n```python\n(.*?)```", re.DOTALL)

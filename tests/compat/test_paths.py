@@ -15,7 +15,7 @@ from tests.compat.posts import ACTIONS, SEGMENTS, TEMPLATES, attaches, creates
 from tests.compat.shapes import BARE, STATUSES
 from tests.deployment.conftest import Deployment
 
-pytestmark = [pytest.mark.xdist_group("paths"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 NEVER_MADE = (
     "ad_hoc_commands",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.deployment.conftest import Deployment
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

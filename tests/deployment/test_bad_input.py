@@ -19,7 +19,7 @@ from tests.deployment.conftest import Deployment
 from tests.deployment.ssh_fleet import PASSPHRASE, Sshd, make_key
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 PASSWORDS = ("machine-pa55", "become-pa55")
 LINES = 200_000

@@ -18,7 +18,7 @@ from ops.cli.deployment import with_private_logins
 from tests.deployment.conftest import PASSWORD, PLAYLOG, ROOT
 from tests.servers import NatsServer, PostgresServer, free_port
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

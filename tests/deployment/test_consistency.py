@@ -18,7 +18,7 @@ from tests.deployment.conftest import PASSWORD, PLAYLOG, ROOT, Deployment
 from tests.servers import free_port
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 CLIENTS = 16
 ROUNDS = 12

@@ -16,7 +16,7 @@ from tests.bench import capture
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 SIZES = {"nats": "48m", "postgres": "220m", "runner-1": "32m"}
 LEFT = 300_000

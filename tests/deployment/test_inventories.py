@@ -10,7 +10,7 @@ import pytest
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 FILES = {
     "hosts.ini": """

@@ -19,7 +19,7 @@ from tests.deployment.conftest import PASSWORD, Deployment
 from tests.waiting import eventually
 
 AWX = str(Path(sys.executable).parent / "awx")
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 def awx(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deployment.conftest import Deployment
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def git(deployment: Deployment, *arguments: str) -> str:

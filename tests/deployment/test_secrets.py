@@ -24,7 +24,6 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.tier_sshd,  # its keys are made and loaded by OpenSSH's programs
-    pytest.mark.xdist_group("deployment"),
     pytest.mark.timeout(180),
 ]
 

@@ -16,7 +16,7 @@ from tests.bench import capture
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 TOO_SLOW = 4008
 GROWN_MB_MAX = 60

@@ -18,7 +18,6 @@ from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.tier_sshd,
-    pytest.mark.xdist_group("deployment"),
     pytest.mark.timeout(300),
 ]
 HOSTS = 50

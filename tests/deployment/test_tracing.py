@@ -22,7 +22,7 @@ from tests.waiting import eventually
 HELD_UP_S = 15.0
 """A job that waited for a hanging collector would end later than this."""
 
-pytestmark = [pytest.mark.xdist_group("deployment"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 class Collector:

@@ -17,7 +17,6 @@ from tests.waiting import eventually, passing
 
 pytestmark = [
     pytest.mark.tier_netns,
-    pytest.mark.xdist_group("faults"),
     pytest.mark.timeout(300),
 ]
 
