@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(300)
 SEEDS = 20
 CHEAP = 3
 """A seed whose small run has few messages."""
+LOST_AT_ITS_END = 2
+"""A seed in whose small run Postgres can lose the last thing that it is told."""
 LOST_EVERY = 3
 """Every third message is enough for each change; all of them take minutes."""
 FOUND_WITHIN = 40
@@ -121,7 +123,7 @@ def test_postgres_may_die_at_any_moment() -> None:
     assert _all_runs(without_postgres_each(CHEAP)) > 50
     careless_plan = replace(SMALL, projector=careless.NeverLooks)
     with pytest.raises(Violation, match="the tables lag"):
-        _all_runs(without_postgres_each(CHEAP, careless_plan))
+        _all_runs(without_postgres_each(LOST_AT_ITS_END, careless_plan))
 
 
 @pytest.mark.parametrize(
