@@ -74,6 +74,8 @@ async def fill(connection: Connection, count: int, seed: int) -> None:
         " for values from ('2026-11-24') to ('2026-11-25')"
     )
     for name, columns in (await _columns(connection)).items():
+        if name == "activity_hidden":
+            continue  # its one row says what is hidden: nothing
         places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
         names = ", ".join(f'"{column}"' for column, _, _ in columns)
         sql = f'insert into "{name}" ({names}) values ({places}) on conflict do nothing'
