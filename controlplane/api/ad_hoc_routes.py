@@ -13,9 +13,7 @@ from controlplane.api.call import Call, answer
 from controlplane.api.errors import PermissionDenied
 from controlplane.api.guards import LOGIN, needs
 from controlplane.api.launch_answers import context_by, job_row, launched, once
-from controlplane.api.listing import Within
 from controlplane.api.routing import Endpoint, routes
-from controlplane.api.where import Sql
 from controlplane.domain import access, ad_hoc
 from controlplane.domain.field_values import reference
 from controlplane.domain.launch import CredentialFact
@@ -55,14 +53,17 @@ def ad_hoc_handlers() -> list[HTTPRouteHandler]:
     """Return the routes that list ad hoc commands and their events, and take requests for some."""
     handlers = routes(
         "/api/v2/ad_hoc_commands",
-        {"GET": (LOGIN, _listed(None)), "POST": (LOGIN, _asked("inventory"))},
+        {"GET": (LOGIN, job_lists.list_of(KIND)), "POST": (LOGIN, _asked("inventory"))},
         (LOGIN, describe),
     )
     for kind, plural, condition in BELOW:
         read = needs("read", kind)
         handlers += routes(
             f"/api/v2/{plural}/{{key:str}}/ad_hoc_commands",
-            {"GET": (read, _listed(condition)), "POST": (read, _asked(kind, preset=True))},
+            {
+                "GET": (read, job_lists.list_of(KIND, condition)),
+                "POST": (read, _asked(kind, preset=True)),
+            },
             (read, describe),
         )
     handlers += routes(
@@ -74,16 +75,6 @@ def ad_hoc_handlers() -> list[HTTPRouteHandler]:
         "Ad Hoc Command Relaunch",
     )
     return handlers
-
-
-def _listed(condition: str | None) -> Endpoint:
-    async def show(call: Call) -> Response[Any]:
-        within = None
-        if condition is not None:
-            within = Within(where=Sql(text=condition, values=(call.target.id,)))
-        return answer(await job_lists.job_page(call, KIND, within))
-
-    return show
 
 
 def _asked(kind: str, *, preset: bool = False) -> Endpoint:

@@ -211,12 +211,14 @@ def list_of(kind: str, condition: str = "") -> Endpoint:
     """Return the endpoint of a list of jobs; ``{0}`` in the condition is the object above."""
 
     async def show(call: Call) -> Response[Any]:
-        within = None
-        if condition:
-            within = Within(where=Sql(text=condition, values=(call.target.id,)))
-        return answer(await job_page(call, kind, within))
+        return answer(await job_page(call, kind, below(call, condition)))
 
     return show
+
+
+def below(call: Call, condition: str) -> Within | None:
+    """Return what a list is narrowed to by a condition on the object above; empty: by nothing."""
+    return Within(where=Sql(text=condition, values=(call.target.id,))) if condition else None
 
 
 async def job_page(call: Call, kind: str, within: Within | None) -> dict[str, Any]:

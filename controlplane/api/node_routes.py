@@ -12,7 +12,7 @@ from controlplane.api import options, pagination
 from controlplane.api.call import Call, answer
 from controlplane.api.errors import Missing
 from controlplane.api.guards import LOGIN, needs
-from controlplane.api.job_lists import describe_list, describe_one
+from controlplane.api.job_lists import below, describe_list, describe_one
 from controlplane.api.job_render import elapsed_of, time_of, url_of
 from controlplane.api.listing import Within, find
 from controlplane.api.resource_routes import page_of
@@ -37,9 +37,7 @@ _NONE = Within(where=Sql(text="false", values=()))
 def node_handlers() -> list[HTTPRouteHandler]:
     """Return the routes of nodes and of what stands below them."""
     described = describe_list(KIND)
-    handlers = routes(
-        "/api/v2/workflow_job_nodes", {"GET": (LOGIN, _listed(None))}, (LOGIN, described)
-    )
+    handlers = routes("/api/v2/workflow_job_nodes", {"GET": (LOGIN, _listed())}, (LOGIN, described))
     above = needs("read", "workflow_job")
     handlers += routes(
         "/api/v2/workflow_jobs/{key:str}/workflow_nodes",
@@ -61,13 +59,10 @@ def node_handlers() -> list[HTTPRouteHandler]:
     return handlers
 
 
-def _listed(condition: str | None) -> Endpoint:
+def _listed(condition: str = "") -> Endpoint:
     async def show(call: Call) -> Response[Any]:
-        within = None
-        if condition is not None:
-            within = Within(where=Sql(text=condition, values=(call.target.id,)))
         async with call.read() as view:
-            found = await find(call, view, KIND, within)
+            found = await find(call, view, KIND, below(call, condition))
             rows = await _rendered(view, found.rows)
         return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
 

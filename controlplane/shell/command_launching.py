@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 
 from controlplane.domain.errors import Invalid
-from controlplane.domain.job import JOB, Launch
 from controlplane.domain.task_impact import playbook_impact
 from controlplane.shell import environments, launch_lookups, launching
 from controlplane.shell.launch_tools import (
@@ -15,11 +14,10 @@ from controlplane.shell.launch_tools import (
     How,
     Launched,
     LaunchTools,
+    append,
     refuse_when_stopped,
 )
 from controlplane.shell.read_model import View
-from controlplane.shell.transact import transact
-from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import AdHocLaunch, JobLaunched, NamedRef
 
@@ -59,9 +57,7 @@ async def launch_command(
         launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         created_by=actor.id if actor.kind == "user" else None,
         record=record,
-        config_position=await view.value(
-            "select position from checkpoint where projection = 'config'"
-        ),
+        config_position=await view.config_position(),
         depends=await _depends(view, record),
         instance_groups=await launch_lookups.groups(
             view, None, record.inventory, inventory["organization"]
@@ -71,14 +67,7 @@ async def launch_command(
         relaunch_of=how.relaunch_of,
     )
     launched = await environments.settled(view, launched)
-    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(
-        job=job,
-        position=done.position,
-        record=launched,
-        ignored_fields={},
-        repeated=not done.events,
-    )
+    return await append(tools, launched, context, {})
 
 
 async def _depends(view: View, record: AdHocLaunch) -> tuple[str, ...]:

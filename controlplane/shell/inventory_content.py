@@ -75,7 +75,7 @@ async def _version(view: View, inventory: int) -> tuple[Any, ...]:
     """
     row = await view.named_row("inventory_version", inventory)
     if row is None or row["kind"] == "smart":
-        position = await view.value("select position from checkpoint where projection = 'config'")
+        position = await view.config_position()
         return inventory, position
     return inventory, *row.values()
 

@@ -8,14 +8,11 @@ from msgspec import Struct
 from controlplane.domain import inventory_update
 from controlplane.domain.errors import NotFound
 from controlplane.domain.inventory_update import Around
-from controlplane.domain.job import JOB, Launch
 from controlplane.shell import environments, launch_lookups, project_content, update_launching
 from controlplane.shell.inventory_content import inventory_content
-from controlplane.shell.launch_tools import Launched, LaunchTools, refuse_when_stopped
+from controlplane.shell.launch_tools import Launched, LaunchTools, append, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
-from controlplane.shell.transact import transact
 from ops import clock, ids
-from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import NamedRef, PlaybookLaunch, ProjectContent
 from schemas.status import ACTIVE, LaunchType, Status
@@ -87,9 +84,7 @@ async def _launch(
             created=context.at,
             launch_type=launch_type,
             launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
-            config_position=await view.value(
-                "select position from checkpoint where projection = 'config'"
-            ),
+            config_position=await view.config_position(),
             groups=groups,
             input_inventories=tuple(number for number, _ in inputs),
             inputs=tuple(content for _, content in inputs),
@@ -99,14 +94,7 @@ async def _launch(
         ),
     )
     launched = await environments.settled(view, launched)
-    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(
-        job=job,
-        position=done.position,
-        record=launched,
-        ignored_fields={},
-        repeated=not done.events,
-    )
+    return await append(tools, launched, context, {})
 
 
 class _Read(Struct, frozen=True, kw_only=True):

@@ -7,12 +7,16 @@ from typing import Any
 from msgspec import Struct
 
 from controlplane.domain.errors import Unavailable
+from controlplane.domain.job import JOB, Launch
 from controlplane.shell.inventory_content import SmartHosts
 from controlplane.shell.launch_keys import Request
 from controlplane.shell.numbers import UNIFIED_JOB
 from controlplane.shell.project_content import ContentTools
 from controlplane.shell.read_model import View
+from controlplane.shell.transact import transact
 from controlplane.shell.vault import Vault
+from schemas import subjects
+from schemas.envelope import Context
 from schemas.events.job import JobLaunched, NamedRef
 from schemas.status import LaunchType
 
@@ -66,3 +70,21 @@ async def refuse_when_stopped(view: View) -> None:
     )
     if stopped:
         raise Unavailable(STOPPED)
+
+
+async def append(
+    tools: LaunchTools,
+    launched: JobLaunched,
+    context: Context,
+    ignored_fields: dict[str, Any] | None = None,
+) -> Launched:
+    """Append the job of a launch; one that stands already is answered as repeated."""
+    subject = subjects.job(launched.id)
+    done = await transact(tools.store, subject, JOB, Launch(launched=launched), context)
+    return Launched(
+        job=launched.id,
+        position=done.position,
+        record=launched,
+        ignored_fields=ignored_fields,
+        repeated=not done.events,
+    )

@@ -8,7 +8,6 @@ from nats.js.errors import Error as JetStreamError
 
 from controlplane.domain import launch, slicing
 from controlplane.domain.errors import Unavailable
-from controlplane.domain.job import JOB, Launch
 from controlplane.domain.launch import Resolved, TemplateFacts
 from controlplane.shell import environments, launch_lookups, launch_secrets, project_content
 from controlplane.shell.inventory_content import InventoryContent, inventory_content
@@ -19,12 +18,11 @@ from controlplane.shell.launch_tools import (
     How,
     Launched,
     LaunchTools,
+    append,
     refuse_when_stopped,
 )
 from controlplane.shell.numbers import UNIFIED_JOB, WORKFLOW_JOB_NODE
 from controlplane.shell.read_model import View
-from controlplane.shell.transact import transact
-from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import JobLaunched, NamedRef, PlaybookLaunch
 
@@ -66,9 +64,7 @@ async def launch_template(
         launched_by=how.launched_by or NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         created_by=actor.id if actor.kind == "user" else None,
         record=record,
-        config_position=await view.value(
-            "select position from checkpoint where projection = 'config'"
-        ),
+        config_position=await view.config_position(),
         depends=await launch_lookups.depends(view, facts.template, record),
         instance_groups=resolved.instance_groups
         or await launch_lookups.groups(
@@ -82,14 +78,7 @@ async def launch_template(
     )
     launched = await environments.settled(view, launched)
     launched = await _sliced(tools, launched, how)
-    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(
-        job=job,
-        position=done.position,
-        record=launched,
-        ignored_fields=resolved.ignored_fields,
-        repeated=not done.events,
-    )
+    return await append(tools, launched, context, resolved.ignored_fields)
 
 
 async def content_of(

@@ -108,9 +108,7 @@ async def _update(view: View, job: int, project: Row, context: Context) -> JobLa
         created=context.at,
         launch_type=LaunchType.DEPENDENCY,
         launched_by=project_update.NOBODY,
-        config_position=await view.value(
-            "select position from checkpoint where projection = 'config'"
-        ),
+        config_position=await view.config_position(),
     )
 
 

@@ -69,6 +69,13 @@ class View:
         """Give up what this snapshot is asked from now on after another time than usual."""
         await (await self._opened()).execute(f"set local statement_timeout = {milliseconds}")
 
+    async def config_position(self) -> int:
+        """Return the CONFIG position that this snapshot stands at."""
+        position: int = await self.value(
+            "select position from checkpoint where projection = 'config'"
+        )
+        return position
+
     async def fetch(self, sql: str, *args: Any) -> list[Row]:
         """Return the rows of a statement with bound arguments."""
         rows: list[Row] = await (await self._opened()).fetch(sql, *args)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from controlplane.domain.errors import NotFound
-from controlplane.domain.job import JOB, Launch
-from controlplane.shell.launch_tools import BY_HAND, How, Launched, LaunchTools, refuse_when_stopped
+from controlplane.shell.launch_tools import (
+    BY_HAND,
+    How,
+    Launched,
+    LaunchTools,
+    append,
+    refuse_when_stopped,
+)
 from controlplane.shell.read_model import View
-from controlplane.shell.transact import transact
-from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import JobLaunched, NamedRef, SystemJobLaunch
 
@@ -40,17 +44,8 @@ async def launch_system_job(
         record=SystemJobLaunch(
             system_job_template=template, job_type=row["job_type"], extra_vars=variables
         ),
-        config_position=await view.value(
-            "select position from checkpoint where projection = 'config'"
-        ),
+        config_position=await view.config_position(),
         impact=0,
         relaunch_of=how.relaunch_of,
     )
-    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(
-        job=job,
-        position=done.position,
-        record=launched,
-        ignored_fields=None,
-        repeated=not done.events,
-    )
+    return await append(tools, launched, context)

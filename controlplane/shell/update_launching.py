@@ -5,11 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from controlplane.domain import project_update
-from controlplane.domain.job import JOB, Launch
-from controlplane.shell.launch_tools import Launched, LaunchTools, refuse_when_stopped
+from controlplane.shell.launch_tools import Launched, LaunchTools, append, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
-from controlplane.shell.transact import transact
-from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import NamedRef
 from schemas.status import LaunchType
@@ -20,7 +17,7 @@ async def launch_project_update(
 ) -> Launched:
     """Append an update of an scm project; raises Unavailable with nothing stored."""
     await refuse_when_stopped(view)
-    position = await view.value("select position from checkpoint where projection = 'config'")
+    position = await view.config_position()
     job = await tools.job_number()
     return await _update(tools, job, project, context, position)
 
@@ -49,11 +46,4 @@ async def _update(
         launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
         config_position=position,
     )
-    done = await transact(tools.store, subjects.job(job), JOB, Launch(launched=launched), context)
-    return Launched(
-        job=job,
-        position=done.position,
-        record=launched,
-        ignored_fields={},
-        repeated=not done.events,
-    )
+    return await append(tools, launched, context, {})
