@@ -46,13 +46,15 @@ class Positions:
         """Raise FellBack on a new connection behind which tables stand that have fallen back.
 
         A Postgres that died may have lost its last commits: until the projectors have made up for
-        it, what was acknowledged would not be there.
+        it, what was acknowledged would not be there. What is learned while Postgres is asked says
+        nothing about what it answers.
         """
-        if not self._known:
+        known = dict(self._known)
+        if not known:
             return
         for name, position in await connection.fetch("select projection, position from checkpoint"):
-            if position < self.of(name):
-                log.warning("tables fell back", projection=name, at=position, known=self.of(name))
+            if position < known.get(name, 0):
+                log.warning("tables fell back", projection=name, at=position, known=known[name])
                 raise FellBack(name)
 
 
