@@ -66,6 +66,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     projector: type[Projector] = Projector
     machine: type[Machine] = Machine
     kill: Kill | None = None
+    patience: float = 1.0
+    """How much of the bound a run may take before it counts as wedged."""
 
 
 class World:
@@ -381,7 +383,7 @@ class World:
         return [each for each in self.machines.values() if each.name != "r2" or not self.gone]
 
     def _until_over(self) -> None:
-        deadline = self.scheduler.now + self.bound_s()
+        deadline = self.scheduler.now + self.bound_s() * self.plan.patience
         while not self.over():
             self.scheduler.step()
             if self.scheduler.now > deadline or self.scheduler.steps > STEPS_MAX:
