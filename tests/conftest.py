@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import directory, nats_server, nats_url, postgres_dsn, postgres_server
 from tests.tiers import TIERS
@@ -18,6 +19,14 @@ LONGEST = (
 
 Then no worker of xdist is idle for long at the end.
 """
+
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("untimed")
+"""How long an example takes says what else the machine does, and servers are for all examples."""
 
 __all__ = ["directory", "nats_server", "nats_url", "postgres_dsn", "postgres_server"]
 

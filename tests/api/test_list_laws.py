@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.api import filters, listing
@@ -23,9 +23,7 @@ from tests.servers import PostgresServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COUNT = 8
-QUICK = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+QUICK = settings(max_examples=150)
 LOOKUPS = sorted(filters.LOOKUPS - {"search"})
 MODES = ("", "not__", "or__", "or__not__", "chain__", "chain__not__")
 REGEXES = ("a", "^$", "[0-9]+", "b.1", "^a|B$")

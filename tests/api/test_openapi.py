@@ -150,7 +150,6 @@ def drawn(operation: Any) -> list[Any]:
     @seed(20261125)
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -175,7 +175,7 @@ async def test_one_holder_at_a_time_and_the_next_follows(provisioned: Client) ->
     await asyncio.wait_for(third.acquire(), 10)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=2000))
 def test_a_sealed_box_opens_for_its_receiver_alone(content: bytes) -> None:
     """Every sealing differs, and a changed box does not open."""

@@ -82,7 +82,7 @@ def _decisions(board: Board) -> dict[int, Any]:
     return {each.job: each for each in board.decisions(NOW)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.integers(1, 3), COMMANDS), max_size=40),
     st.integers(0, 40),

@@ -117,7 +117,7 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @drawn(st.lists(COMMANDS, max_size=12))
 def test_redelivery_changes_nothing(commands: list[Any]) -> None:
     """Any command decided again on the state it led to yields no events."""

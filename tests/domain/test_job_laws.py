@@ -72,7 +72,7 @@ def decided(command: Any, state: JobState) -> tuple[Any, ...]:
         return ()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(COMMANDS, max_size=25))
 def test_redelivery_changes_nothing(commands: list[Any]) -> None:
     """Any command decided again on the state it led to yields no events."""
@@ -84,7 +84,7 @@ def test_redelivery_changes_nothing(commands: list[Any]) -> None:
             assert decided(command, state) == ()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(COMMANDS, max_size=25))
 def test_no_illegal_move_is_reachable(commands: list[Any]) -> None:
     """Every change of status is one of AWX's, an end is for ever, attempts only grow."""
@@ -98,7 +98,7 @@ def test_no_illegal_move_is_reachable(commands: list[Any]) -> None:
             state = after
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(COMMANDS, max_size=25))
 def test_only_what_somebody_canceled_ends_as_canceled(commands: list[Any]) -> None:
     """Whatever a runner reports."""
@@ -108,7 +108,7 @@ def test_only_what_somebody_canceled_ends_as_canceled(commands: list[Any]) -> No
         assert state.cancel_requested or state.status is not Status.CANCELED
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(COMMANDS, max_size=25))
 def test_a_running_job_has_a_holder_and_an_attempt(commands: list[Any]) -> None:
     """No job runs without a claim; an active one is never deleted."""

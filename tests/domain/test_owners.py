@@ -20,7 +20,7 @@ from tests.factories import NOW, launched
 ROOT = Path(__file__).parent.parent.parent
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(COMMANDS, max_size=25))
 def test_every_reachable_active_state_has_one_owner(commands: list[Any]) -> None:
     """Whatever happened to a job, a loop is there that moves it on."""

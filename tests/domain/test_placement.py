@@ -177,7 +177,7 @@ RUNNERS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(JOBS, RUNNERS)
 def test_every_job_gets_one_decision_and_the_same_again(
     jobs: list[Waiting], runners: list[RunnerFacts]
@@ -189,7 +189,7 @@ def test_every_job_gets_one_decision_and_the_same_again(
     assert all(each.explanation for each in decisions if isinstance(each, HeldBack))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(JOBS, RUNNERS)
 def test_capacity_is_never_exceeded_but_by_a_job_alone(
     jobs: list[Waiting], runners: list[RunnerFacts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projections.checkpoint import Connection
@@ -31,11 +31,7 @@ from tests.projections.rig import USER, Room, config, event, frame, of_job, outp
 from tests.projections.test_config import made
 
 SIZES = st.lists(st.integers(0, 7), max_size=6)
-SLOWLY = settings(
-    max_examples=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FEW = settings(max_examples=50)
 
 _NAMES = ("playbook_on_play_start", "playbook_on_task_start", "runner_on_ok", "playbook_on_stats")
 
@@ -168,7 +164,7 @@ async def _same_in_any_batches(
     assert found[0] == found[1] == found[2]
 
 
-@SLOWLY
+@FEW
 @given(messages=frames(), sizes=SIZES)
 async def test_output_in_any_batches(
     connection: Connection, messages: list[RawMessage], sizes: list[int]
@@ -177,7 +173,7 @@ async def test_output_in_any_batches(
     await _same_in_any_batches(connection, Output(), messages, sizes)
 
 
-@SLOWLY
+@FEW
 @given(messages=attempts(), sizes=SIZES)
 async def test_reports_in_any_batches(
     connection: Connection, messages: list[RawMessage], sizes: list[int]
@@ -186,7 +182,7 @@ async def test_reports_in_any_batches(
     await _same_in_any_batches(connection, Reports(), messages, sizes)
 
 
-@SLOWLY
+@FEW
 @given(messages=transitions(), sizes=SIZES)
 async def test_jobs_in_any_batches(
     connection: Connection, messages: list[Recorded], sizes: list[int]
@@ -195,7 +191,7 @@ async def test_jobs_in_any_batches(
     await _same_in_any_batches(connection, Jobs(), messages, sizes)
 
 
-@settings(SLOWLY, max_examples=10)
+@settings(max_examples=10)
 @given(messages=changes(), sizes=SIZES)
 async def test_configuration_in_any_batches(
     connection: Connection, messages: list[Recorded], sizes: list[int]
