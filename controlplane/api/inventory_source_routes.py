@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
@@ -12,8 +13,15 @@ from controlplane.api.call import Call, answer, empty
 from controlplane.api.errors import BadRequest, Refusal
 from controlplane.api.guards import needs
 from controlplane.api.inventory_routes import options_of
+from controlplane.api.launch_answers import (
+    REPLAYED,
+    context_by,
+    launched,
+    launched_before,
+    once,
+    request_of,
+)
 from controlplane.api.launch_answers import caught_up as jobs_caught_up
-from controlplane.api.launch_answers import context_by, launched, once
 from controlplane.api.listing import Within
 from controlplane.api.resource_routes import members, page_of
 from controlplane.api.routing import Endpoint, routes
@@ -22,7 +30,9 @@ from controlplane.api.writes import caught_up, submit
 from controlplane.domain import inventory_update
 from controlplane.domain.resource import BulkDelete
 from controlplane.shell import inventory_launching
+from controlplane.shell.launch_keys import Request
 from controlplane.shell.launch_tools import Launched
+from controlplane.shell.read_model import View
 from controlplane.shell.resource_commands import prepare_for
 from schemas.resource import RESOURCES
 
@@ -146,23 +156,42 @@ async def show_updates(call: Call) -> Response[Any]:
 
 
 async def launch_updates(call: Call) -> Response[Any]:
-    """Start an update of each source that has what it needs; AWX's status tells whether all did."""
+    """Start an update of each source that has what it needs; AWX's status tells whether all did.
+
+    Under one ``Idempotency-Key`` each source is updated once.
+    """
     await call.body()
+    request = await request_of(call)
     results: list[dict[str, Any]] = []
     started: list[Launched] = []
     async with call.read() as view:
-        for row in await view.named("sources_to_update", call.target.id):
+        rows = await view.named("sources_to_update", call.target.id)
+        can = {row["id"] for row in rows if inventory_update.can_update(row)}
+        if request is not None and can:
+            # The key itself stands for no job: it only tells another request from this one.
+            await call.services.launch_tools.keys.job_of(request)
+        for row in rows:
             details: dict[str, Any] = {"inventory_source": row["id"], "status": CANNOT}
-            if inventory_update.can_update(row):
-                done = await inventory_launching.launch_inventory_update(
-                    call.services.launch_tools, view, row["id"], context_by(call)
-                )
+            if row["id"] in can:
+                done = await _launch_update(call, view, row["id"], request)
                 started.append(done)
                 details |= {"status": "started", KIND: done.job}
             results.append(details)
     if not results:
         raise BadRequest(NO_SOURCES)
     return await _all_started(call, results, started)
+
+
+async def _launch_update(call: Call, view: View, source: int, whole: Request | None) -> Launched:
+    """Start an update of one source, or return the one that a request for all has started."""
+    tools = call.services.launch_tools
+    if whole is not None:
+        own = Request(cause=f"{whole.cause}:{source}", mark=whole.mark)
+        before = await launched_before(call, own)
+        if before is not None:
+            return before
+        tools = msgspec.structs.replace(tools, request=own)
+    return await inventory_launching.launch_inventory_update(tools, view, source, context_by(call))
 
 
 async def _all_started(
@@ -175,4 +204,5 @@ async def _all_started(
                     body = await job_lists.job_body(call.who, view, KIND, each[KIND])
                     each |= {**body, **each}
     whole = 200 if len(started) == len(results) else PARTLY
-    return answer(results, whole if started else 400)
+    again = bool(started) and all(each.repeated for each in started)
+    return answer(results, whole if started else 400, {REPLAYED: "true"} if again else {})

@@ -41,33 +41,42 @@ def once(endpoint: Endpoint, ignored: Ignored | None = None, status: int = 201) 
     """
 
     async def handle(call: Call) -> Response[Any]:
-        request = await _request(call)
+        request = await request_of(call)
         if request is None:
             return await endpoint(call)
-        tools = call.services.launch_tools
-        number = await tools.keys.known(request)
-        history = [] if number is None else await tools.store.load(subjects.job(number))
-        state = fold_history(JOB, history)
-        if number is None or state.launched is None:
-            tools = msgspec.structs.replace(tools, request=request)
+        done = await launched_before(call, request)
+        if done is None:
+            tools = msgspec.structs.replace(call.services.launch_tools, request=request)
             call.services = msgspec.structs.replace(call.services, launch_tools=tools)
             return await endpoint(call)
-        if state.deleted:
-            raise Refusal(404, {"detail": DELETED}, {REPLAYED: "true"})
-        done = Launched(
-            job=number,
-            position=history[-1].sequence,
-            record=state.launched,
-            ignored_fields={} if ignored is None else await ignored(call),
-            repeated=True,
-        )
-        kind = str(kind_of(state.launched.record))
+        fields = {} if ignored is None else await ignored(call)
+        done = msgspec.structs.replace(done, ignored_fields=fields)
+        kind = kind_launched(done)
         return await launched(call, done, kind, status=status, with_ignored=ignored is not None)
 
     return handle
 
 
-async def _request(call: Call) -> Request | None:
+async def launched_before(call: Call, request: Request) -> Launched | None:
+    """Return what a request has launched; 404 when that was deleted, 422 for another's key."""
+    tools = call.services.launch_tools
+    number = await tools.keys.known(request)
+    history = [] if number is None else await tools.store.load(subjects.job(number))
+    state = fold_history(JOB, history)
+    if number is None or state.launched is None:
+        return None
+    if state.deleted:
+        raise Refusal(404, {"detail": DELETED}, {REPLAYED: "true"})
+    return Launched(
+        job=number,
+        position=history[-1].sequence,
+        record=state.launched,
+        ignored_fields={},
+        repeated=True,
+    )
+
+
+async def request_of(call: Call) -> Request | None:
     """Return what the caller's key stands for; None without a key."""
     key = call.request.headers.get(IDEMPOTENCY_KEY, "")
     if not key:

@@ -139,6 +139,26 @@ async def test_a_source_has_one_credential(stack: Stack) -> None:
     assert await names(stack, path) == []
 
 
+async def test_all_sources_are_updated_once_for_a_key(stack: Stack) -> None:
+    """The same request again is told of the same updates; another one may not take its key."""
+    within = await inventory(stack, "keyed")
+    other = await inventory(stack, "keyed too")
+    for name, holder in (("one", within), ("two", within), ("three", other)):
+        await stack.make("inventory_sources", name=name, inventory=holder["id"], source="ec2")
+    key = {"Idempotency-Key": "all sources"}
+    path = f"{within['url']}update_inventory_sources/"
+    first, second = [await stack.client.post(path, json={}, headers=key) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (200, 200)
+    told = [[row["inventory_update"] for row in each.json()] for each in (first, second)]
+    assert len(set(told[0])) == 2
+    assert told[0] == told[1]
+    assert [each.headers.get("Idempotent-Replayed") for each in (first, second)] == [None, "true"]
+    elsewhere = f"{other['url']}update_inventory_sources/"
+    assert (await stack.client.post(elsewhere, json={}, headers=key)).status_code == 422
+    made = await stack.client.get("/api/v2/inventory_updates/", params={"inventory": other["id"]})
+    assert made.json()["count"] == 0
+
+
 async def test_an_update_is_launched_where_it_can_be(stack: Stack) -> None:
     """The update is there with what its source says; what cannot be updated refuses."""
     within = await inventory(stack, "updated")
