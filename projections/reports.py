@@ -31,7 +31,8 @@ _DDL = (
     ),
     (
         "CREATE TABLE job_host_summary (id bigint PRIMARY KEY, job bigint NOT NULL,"
-        " attempt integer NOT NULL, host bigint, host_name text NOT NULL,"
+        " attempt integer NOT NULL, host bigint, constructed_host bigint,"
+        " host_name text NOT NULL,"
         " changed integer NOT NULL, dark integer NOT NULL, failures integer NOT NULL,"
         " ok integer NOT NULL, processed integer NOT NULL, skipped integer NOT NULL,"
         " failed boolean NOT NULL, ignored integer NOT NULL, rescued integer NOT NULL,"
@@ -39,6 +40,7 @@ _DDL = (
     ),
     "CREATE INDEX ON job_host_summary (job, id)",
     "CREATE INDEX ON job_host_summary (host, id)",
+    ("CREATE INDEX ON job_host_summary (constructed_host, id) WHERE constructed_host IS NOT NULL"),
     (
         "CREATE TABLE host_last_job (host bigint PRIMARY KEY, job bigint NOT NULL,"
         " summary bigint NOT NULL, failed boolean NOT NULL)"
@@ -47,15 +49,17 @@ _DDL = (
 )
 _SUMMARIES = """
 INSERT INTO job_host_summary
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::text[],
-    $6::integer[], $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::integer[],
-    $12::boolean[], $13::integer[], $14::integer[], $15::timestamptz[])
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[],
+    $6::text[], $7::integer[], $8::integer[], $9::integer[], $10::integer[], $11::integer[],
+    $12::integer[], $13::boolean[], $14::integer[], $15::integer[], $16::timestamptz[])
 ON CONFLICT (id) DO NOTHING
 """
 _LAST = """
 INSERT INTO host_last_job
-SELECT host, job, id, failed FROM job_host_summary WHERE job = $1 AND attempt = $2
-    AND host IS NOT NULL
+SELECT DISTINCT ON (h.host) h.host, s.job, s.id, s.failed FROM job_host_summary AS s
+CROSS JOIN LATERAL (VALUES (s.host), (s.constructed_host)) AS h (host)
+WHERE s.job = $1 AND s.attempt = $2 AND h.host IS NOT NULL
+ORDER BY h.host, s.id DESC
 ON CONFLICT (host) DO UPDATE
 SET job = excluded.job, summary = excluded.summary, failed = excluded.failed
 WHERE host_last_job.job <= excluded.job
@@ -64,9 +68,10 @@ _ERASE = (
     """
     UPDATE host_last_job AS h SET job = s.job, summary = s.id, failed = s.failed
     FROM (
-        SELECT DISTINCT ON (host) host, job, id, failed FROM job_host_summary
-        WHERE job <> $1 AND host IN (SELECT host FROM host_last_job WHERE job = $1)
-        ORDER BY host, job DESC, id DESC
+        SELECT DISTINCT ON (l.host) l.host, r.job, r.id, r.failed FROM host_last_job AS l
+        JOIN job_host_summary AS r ON r.host = l.host OR r.constructed_host = l.host
+        WHERE l.job = $1 AND r.job <> $1
+        ORDER BY l.host, r.job DESC, r.id DESC
     ) AS s
     WHERE h.host = s.host AND h.job = $1
     """,
@@ -85,7 +90,7 @@ class Reports:
     name = "reports"
     stream = "REPORTS"
     enveloped = False
-    version = 2
+    version = 3
 
     def ddl(self) -> Sequence[str]:
         """Return the statements that make its tables and indexes."""
@@ -175,6 +180,7 @@ def _summary_columns(place: subjects.Attempt, report: AttemptFinished) -> tuple[
             place.job,
             place.attempt,
             stats.host,
+            stats.constructed_host,
             name,
             stats.changed,
             stats.dark,

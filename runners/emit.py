@@ -10,7 +10,7 @@ again after a lost connection it is the same message, with its id, and the strea
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -21,6 +21,7 @@ from runners.insist import DISTURBED, pause_s
 from runners.journal import Entry, JournalEvent, JournalReader, Position
 from runners.outlet import Conflict, Outlet
 from runners.spec import JOURNAL_FILE
+from runners.steps.inventory import Hosts
 from runners.summary import Summary
 from schemas.output import FRAME_BYTES_MAX, StoredReport
 
@@ -47,7 +48,7 @@ class Emitter:
         self._sent_at = 0.0
         self._framed = 0
         """Where the journal's last published event ends."""
-        self.hosts: Mapping[str, int] = {}
+        self.hosts = Hosts()
         self.summary = Summary(report.start_word(held.record))
         self.wake = asyncio.Event()
         """Set whenever there may be more to read."""
@@ -137,7 +138,7 @@ class Emitter:
 
     async def _send(self, run: Sequence[JournalEvent]) -> None:
         """Publish a run of events as a frame, behind the bodies that it refers to."""
-        cut = framing.cut(self._held.record, run, self.hosts)
+        cut = framing.cut(self._held.record, run, self.hosts.ids)
         for body in cut.bodies:
             await self._store(body)
         signals.reach(signals.Point.JOURNAL_BEFORE_PUBLISH)

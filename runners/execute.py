@@ -6,7 +6,7 @@ Every step may be done again after a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 import structlog
@@ -157,11 +157,11 @@ class Execution:
         finally:
             await stopped(working)
 
-    def _hosts(self) -> Mapping[str, int]:
+    def _hosts(self) -> inventory.Hosts:
         try:
-            return inventory.host_ids((self._held.directory / INVENTORY_FILE).read_bytes())
+            return inventory.hosts_of((self._held.directory / INVENTORY_FILE).read_bytes())
         except FileNotFoundError:
-            return {}
+            return inventory.Hosts()
 
     async def _conclude(self) -> Final:
         final = self._emitter.summary.final

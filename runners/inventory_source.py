@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from runners import archives
+from runners import archives, facts
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import CONTENT_FILE, GALAXY_FILE, write_private
 from runners.steps import project
+from runners.steps.inventory import hosts_of
 from schemas.yaml_text import UNREADABLE
 
 ENV_KEPT = frozenset({"HOME", "USER", "_", "TERM", "PATH"})
@@ -79,6 +80,7 @@ def prepared(job: Preparation) -> Source:
     inputs: tuple[Path, ...] = ()
     if spec.source == "constructed":
         inputs = tuple(_input(job, directory, index) for index in range(spec.inputs))
+        env |= _facts(job, directory)
         env["ANSIBLE_INVENTORY_ENABLED"] += ",script"
         env["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "True"
     return Source(paths=(*inputs, path), directory=directory, env=env)
@@ -117,6 +119,21 @@ def _input(job: Preparation, directory: Path, index: int) -> Path:
     script = directory / f"input-{index:03d}"
     write_private(script, (_SCRIPT % name).encode(), mode=0o700)
     return script
+
+
+def _facts(job: Preparation, directory: Path) -> dict[str, str]:
+    """Give what is known of the inputs' hosts: rules may ask for it as for any variable.
+
+    Of hosts with one name the facts of the last count, as their variables do.
+    """
+    hosts: dict[str, int] = {}
+    for index in range(job.spec.inputs):
+        hosts |= hosts_of((directory / (INPUT_FILE % index)).read_bytes()).counted
+    facts.give(job, hosts)
+    return {
+        "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+        "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(job.invocation.fact_cache),
+    }
 
 
 def _variables(text: str) -> dict[str, Any]:

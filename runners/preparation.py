@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Preparation:
     mask: Mask
     facts_given: dict[str, str] = field(default_factory=dict)
     """Host name to what tells whether its facts have changed since they were given."""
-    fact_hosts: dict[str, int] = field(default_factory=dict)
+    fact_hosts: Mapping[str, int] = field(default_factory=dict)
     """Host name to id of those whose facts are kept, as the job was given them."""
     invocation: Invocation = field(init=False)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
 
 from runners.journal import Final, PlaybookStats
 from runners.record import Record
+from runners.steps.inventory import Hosts
 from runners.summary import Summary
 from schemas.output import EMPTY_OBJECT, AttemptFinished, AttemptStarted, HostStats, Phase
 
@@ -45,7 +45,7 @@ class End(Struct, frozen=True, kw_only=True):
 
 
 def finished(
-    runner: str, record: Record, summary: Summary, hosts: Mapping[str, int], end: End
+    runner: str, record: Record, summary: Summary, hosts: Hosts, end: End
 ) -> AttemptFinished:
     """Return the report of the end."""
     final = end.final
@@ -65,7 +65,7 @@ def finished(
         explanation=final.explanation,
         traceback=final.traceback,
         last_counter=end.last_counter,
-        stats=_stats(summary.stats, hosts),
+        stats=stats_of(summary.stats, hosts),
         artifacts=summary.stats.artifact_data if summary.stats else EMPTY_OBJECT,
         play_count=summary.plays,
         task_count=summary.tasks,
@@ -78,14 +78,16 @@ def finished(
     )
 
 
-def _stats(stats: PlaybookStats | None, hosts: Mapping[str, int]) -> dict[str, HostStats]:
+def stats_of(stats: PlaybookStats | None, hosts: Hosts) -> dict[str, HostStats]:
+    """Return the recap by host name; on a constructed inventory it counts on the originals."""
     if stats is None:
         return {}
     by_count: dict[str, dict[str, int]] = {name: getattr(stats, name) for name in _COUNTS}
     names = sorted({host for counts in by_count.values() for host in counts})
     return {
         host: HostStats(
-            host=hosts.get(host),
+            host=hosts.counted.get(host),
+            constructed_host=None if hosts.originals is None else hosts.ids.get(host),
             **{name: counts.get(host, 0) for name, counts in by_count.items()},
         )
         for host in names

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 _META = "_meta"
+_ORIGINALS = "originals"
 _decoder = msgspec.json.Decoder(dict[str, dict[str, msgspec.Raw]])
 _names = msgspec.json.Decoder(list[str])
 _variables = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -18,13 +19,17 @@ def one_of(inventory: bytes, number: int, count: int) -> bytes:
     Variables stay undecoded. Raises msgspec.DecodeError.
     """
     content = _decoder.decode(inventory)
-    hostvars = _variables.decode(content.get(_META, {}).get("hostvars", b"{}"))
+    meta = content.get(_META, {})
+    hostvars = _variables.decode(meta.get("hostvars", b"{}"))
     chosen = [*hostvars][number - 1 :: count]
     kept = set(chosen)
     sliced: dict[str, Any] = {
         name: _group(entry, kept) for name, entry in content.items() if name != _META
     }
-    sliced[_META] = {"hostvars": {host: hostvars[host] for host in chosen}}
+    sliced[_META] = {**meta, "hostvars": {host: hostvars[host] for host in chosen}}
+    if _ORIGINALS in meta:
+        originals = _variables.decode(meta[_ORIGINALS])
+        sliced[_META][_ORIGINALS] = {host: originals[host] for host in chosen if host in originals}
     return msgspec.json.encode(sliced)
 
 

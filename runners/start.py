@@ -95,7 +95,7 @@ async def _fetch_facts(site: Site, held: HeldAttempt, manifest: str) -> None:
 
 async def _fetch(site: Site, held: HeldAttempt) -> None:
     payload = held.record.order.payload
-    if isinstance(payload, PlaybookRun) and payload.facts:
+    if isinstance(payload, PlaybookRun | InventorySync) and payload.facts:
         await _fetch_facts(site, held, payload.facts)
     for digest, name in _needed(held.record.order.payload):
         target = held.directory / name

@@ -84,6 +84,9 @@ class HostStats(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One host's line of the recap."""
 
     host: int | None = None
+    """Id of the managed host, when the inventory knows it; a constructed one's original."""
+    constructed_host: int | None = None
+    """Of a constructed inventory: the host in it that stands for the original."""
     ok: int = 0
     changed: int = 0
     dark: int = 0

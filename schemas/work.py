@@ -116,6 +116,8 @@ class InventorySync(Struct, frozen=True, kw_only=True, tag="inventory_update", t
     scm_revision: str = ""
     inputs: tuple[str, ...] = ()
     """Constructed: sha256 of each input inventory's content in BLOBS, in order."""
+    facts: str = ""
+    """Constructed: sha256 in BLOBS of where the facts of their hosts are."""
 
 
 Payload = PlaybookRun | ProjectSync | AdHocRun | InventorySync

@@ -31,6 +31,14 @@ _SOURCE = (
     " and e.\"event\" in ('runner_on_ok', 'runner_on_failed', 'runner_on_async_ok'))"
 )
 """A loop is one result; what a check run would have changed is no change."""
+_WITH_SHADOWS = (
+    '({t}."host" = {0} or {t}."host" = any({1}::bigint[]) and {0}::bigint::text = coalesce('
+    '(select s."host"::text from "job_host_summary" s'
+    ' where s."job" = {t}."job" and s."constructed_host" = {t}."host" limit 1),'
+    ' (select h."instance_id" from "host" h where h."id" = {t}."host")))'
+)
+"""In constructed inventories others stand for the host: for which, each job's recap says, and their
+rows until there is one."""
 _COLUMNS = (
     *(("id", "int"), ("counter", "int"), ("event", "str"), ("created", "str"), ("failed", "bool")),
     *(("play", "str"), ("task", "str"), ("role", "str"), ("playbook", "str"), ("host_name", "str")),
@@ -65,9 +73,15 @@ def change_handlers() -> list[HTTPRouteHandler]:
 
 
 async def show_changes(call: Call) -> Response[Any]:
-    """Answer a page of a host's changes, the newest first, of jobs that the caller may see."""
+    """Answer a page of a host's changes, the newest first, of jobs that the caller may see.
+
+    Those of jobs on constructed inventories are among them.
+    """
     async with call.read() as view:
         where = Sql(text='{t}."host" = {0}', values=(call.target.id,))
+        shadows = [row["id"] for row in await view.named("shadows_of_host", call.target.id)]
+        if shadows:
+            where = Sql(text=_WITH_SHADOWS, values=(call.target.id, shadows))
         found = await find(call, view, KIND, Within(where=where))
     rows = [_shown(await whole(call, row)) for row in found.rows]
     return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))

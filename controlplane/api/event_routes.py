@@ -36,7 +36,8 @@ _CHILDREN = (
     '{t}."parent_uuid" = {0} and {t}."job" = {1}'
     ' and hashtext({t}."parent_uuid") = hashtext({0}::text)'
 )
-_OF_GROUP = '{t}."host" in (select l."target" from "group_hosts" l where l."id" = {0})'
+_OF_GROUP = '{t}."%s" in (select l."target" from "group_hosts" l where l."id" = {0})'
+_OF_HOST = '{t}."%s" = {0}'
 
 
 def event_handlers() -> list[HTTPRouteHandler]:
@@ -69,18 +70,20 @@ def event_handlers() -> list[HTTPRouteHandler]:
         "Job Events Children Summary",
     )
     for above, plural, condition in (
-        ("host", "hosts", '{t}."host" = {0}'),
+        ("host", "hosts", _OF_HOST),
         ("group", "groups", _OF_GROUP),
     ):
         read = needs("read", above)
         base = f"/api/v2/{plural}/{{key:str}}"
-        for name, kind in (("job_host_summaries", "job_host_summary"), ("job_events", "job_event")):
-            show = _of_hosts(kind, condition)
+        for name, show, kind in (
+            ("job_host_summaries", _recaps_of(above, condition), "job_host_summary"),
+            ("job_events", _of_hosts("job_event", condition % "host"), "job_event"),
+        ):
             handlers += routes(f"{base}/{name}", {"GET": (read, show)}, (read, describe_list(kind)))
     ad_hoc, read = "ad_hoc_command_event", needs("read", "host")
     handlers += routes(
         "/api/v2/hosts/{key:str}/ad_hoc_command_events",
-        {"GET": (read, _of_hosts(ad_hoc, '{t}."host" = {0}'))},
+        {"GET": (read, _of_hosts(ad_hoc, _OF_HOST % "host"))},
         (read, describe_list(ad_hoc)),
     )
     handlers += routes(
@@ -159,20 +162,33 @@ async def show_summary(call: Call) -> Response[Any]:
     return answer(render_host_summary(row, job))
 
 
+def _recaps_of(above: str, condition: str) -> Endpoint:
+    """Lines of recaps; what is in a constructed inventory is named by them beside the original."""
+
+    async def show(call: Call) -> Response[Any]:
+        async with call.read() as view:
+            around = await view.named_row(f"kind_around_{above}", call.target.id)
+            constructed = around is not None and around["kind"] == "constructed"
+            text = condition % ("constructed_host" if constructed else "host")
+            where = Sql(text=text, values=(call.target.id,))
+            found = await find(call, view, "job_host_summary", Within(where=where))
+            jobs = {number: await job_of(view, number) for number in {r["job"] for r in found.rows}}
+        rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
+        return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
+
+    return show
+
+
 def _of_hosts(kind: str, condition: str) -> Endpoint:
     async def show(call: Call) -> Response[Any]:
         async with call.read() as view:
             where = Sql(text=condition, values=(call.target.id,))
             found = await find(call, view, kind, Within(where=where))
             jobs = {number: await job_of(view, number) for number in {r["job"] for r in found.rows}}
-        if kind == "job_host_summary":
-            rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
-        else:
-            limit = _cut_at(call)
-            rows = [
-                render_event(row, jobs[row["job"]], truncate=True, limit=limit)
-                for row in found.rows
-            ]
+        limit = _cut_at(call)
+        rows = [
+            render_event(row, jobs[row["job"]], truncate=True, limit=limit) for row in found.rows
+        ]
         return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
 
     return show

@@ -533,7 +533,7 @@ def render_host_summary(row: Row, job: Row) -> dict[str, Any]:
         "modified": time_of(row["created"]),
         "job": job["id"],
         "host": row["host"],
-        "constructed_host": None,
+        "constructed_host": row["constructed_host"],
         "host_name": row["host_name"],
         **{name: row[name] for name in counts},
         "failed": row["failed"],

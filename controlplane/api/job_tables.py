@@ -108,6 +108,7 @@ _HELD = (
     ("organization", "unifiedjobs", "unified_job", "organization_id"),
     ("execution_environment", "unifiedjobs", "unified_job", "execution_environment_id"),
     ("host", "job_host_summaries", "job_host_summary", "host"),
+    ("host", "constructed_host_summaries", "job_host_summary", "constructed_host"),
 )
 """Relations of declared kinds to jobs: kind, name, table, the column that points back."""
 _OWN_TEMPLATE = ", ".join(
@@ -204,10 +205,11 @@ def register_job_tables() -> None:
             kind="job_host_summary",
             source='"job_host_summary"',
             verbose="JobHostSummary",
-            columns={**_columns(_SUMMARY_COLUMNS), **_ids("job", "host")},
+            columns={**_columns(_SUMMARY_COLUMNS), **_ids("job", "host", "constructed_host")},
             relations={
                 "job": forward("job", "job"),
                 "host": forward("host", "host"),
+                "constructed_host": forward("constructed_host", "host"),
             },
             order=("-id",),
             search=("host_name",),

@@ -31,6 +31,17 @@ class Rejected(Exception):
         self.body: Any = dict(body) if isinstance(body, Mapping) else list(body)
         self.status = self.status if status is None else status
 
+    @property
+    def said(self) -> str:
+        """Return the body as one line of text, each message behind the field it is about."""
+        if isinstance(self.body, dict):
+            return "; ".join(f"{name}: {_text(told)}" for name, told in self.body.items())
+        return _text(self.body)
+
+
+def _text(told: Any) -> str:
+    return " ".join(map(str, told)) if isinstance(told, list) else str(told)
+
 
 class Invalid(Rejected):
     """Fields of the body are not acceptable: field name to its messages."""

@@ -26,6 +26,7 @@ class Around(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...]
     input_inventories: tuple[int, ...] = ()
     inputs: tuple[str, ...] = ()
+    facts: str = ""
     project_update: int | None = None
     pinned: ProjectContent | None = None
     waits_for: tuple[int, ...] = ()
@@ -75,6 +76,7 @@ def update_of(source: Mapping[str, Any], around: Around) -> JobLaunched:
         inventory_source=source["id"],
         input_inventories=around.input_inventories,
         inputs=around.inputs,
+        facts=around.facts,
         source_project_update=around.project_update,
         pinned=around.pinned,
         **{name: source[name] for name in _COPIED},

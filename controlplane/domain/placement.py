@@ -11,7 +11,7 @@ directly.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -113,7 +113,11 @@ def place(
 
 
 class _Rules:
-    """What may not run together, whatever the capacity (AWX 4.5)."""
+    """What may not run together, whatever the capacity (AWX 4.5).
+
+    Only what has been placed holds others back. An update in the queue gives way, since it may be
+    one that no runner can take; who was launched to run on its content waits for it by name.
+    """
 
     def __init__(self, held: Iterable[Held], pending: Sequence[Waiting]) -> None:
         self._templates: dict[int, int] = {}
@@ -125,13 +129,6 @@ class _Rules:
             self._active.add(job.job)
             self._kinds[job.job] = job.kind
             self._note(job)
-        self._queued_updates: dict[int, list[int]] = defaultdict(list)
-        self._queued_on: dict[int, list[int]] = defaultdict(list)
-        for each in pending:
-            if each.kind == "project_update" and each.project is not None:
-                self._queued_updates[each.project].append(each.job)
-            if each.kind in CHANGING_INVENTORIES and each.inventory is not None:
-                self._queued_on[each.inventory].append(each.job)
 
     def took(self, job: Waiting) -> None:
         """Remember a job that was placed in this round."""
@@ -151,11 +148,11 @@ class _Rules:
             if other in self._active:
                 return self._wait(job, other, "dependency")
         if job.project is not None:
-            update = _before(job, job.project, self._updates, self._queued_updates)
+            update = self._updates.get(job.project)
             if update is not None:
                 return self._wait(job, update, "dependency")
         if job.inventory is not None and job.kind in READING_INVENTORIES:
-            change = _before(job, job.inventory, self._inventories, self._queued_on)
+            change = self._inventories.get(job.inventory)
             if change is not None:
                 return self._wait(job, change, "dependency")
         if job.kind != "project_update" and not job.allow_simultaneous:
@@ -167,15 +164,6 @@ class _Rules:
     def _wait(self, job: Waiting, other: int, rule: str) -> HeldBack:
         kind = self._kinds.get(other, "job").replace("_", "")
         return HeldBack(job=job.job, rule=rule, explanation=f"waiting for {kind}-{other} to finish")
-
-
-def _before(
-    job: Waiting, number: int, running: Mapping[int, int], queued: Mapping[int, Sequence[int]]
-) -> int | None:
-    """Return the job on a project or inventory that this one waits for: running, or earlier."""
-    if number in running:
-        return running[number]
-    return min((each for each in queued.get(number, ()) if each < job.job), default=None)
 
 
 class _Room:

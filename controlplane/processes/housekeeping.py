@@ -14,6 +14,7 @@ import structlog
 from msgspec import Struct
 
 from controlplane.domain import housekeeping
+from controlplane.domain.errors import Rejected, Unavailable
 from controlplane.domain.job import Begin
 from controlplane.domain.reporting import Heard
 from controlplane.processes import cleanups, newest_report
@@ -86,6 +87,10 @@ class Housekeeping:
                 await cleanups.CLEANUPS[record.job_type](work, stood)
         except cleanups.Canceled:
             status = "canceled"
+        except Unavailable:
+            raise
+        except Rejected as error:
+            status, explanation = "failed", error.said
         except OUTAGES:
             raise
         except Exception as error:

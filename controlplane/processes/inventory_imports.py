@@ -15,7 +15,7 @@ import structlog
 from nats.js.errors import NotFoundError
 
 from controlplane.domain import imported
-from controlplane.domain.errors import NotFound
+from controlplane.domain.errors import NotFound, Rejected, Unavailable
 from controlplane.domain.imported import Unusable
 from controlplane.domain.inventory_diff import Place
 from controlplane.domain.job import JOB, JobState, ReportFinished
@@ -141,6 +141,9 @@ class InventoryImports:
             except NotFound:
                 return
             except OUTAGES as error:
+                if isinstance(error, Rejected) and not isinstance(error, Unavailable):
+                    log.exception("import has ended otherwise", job=launched.id)
+                    return
                 log.warning("import starts again", job=launched.id, why=repr(error))
                 await asyncio.sleep(RETRY_S)
             else:
@@ -167,6 +170,10 @@ class InventoryImports:
             status, text = Status.ERROR, "This job cannot end: its source was deleted."
         except Canceled:
             status, text = Status.CANCELED, CANCELED
+        except Unavailable:
+            raise
+        except Rejected as error:
+            status, text = Status.FAILED, f"What the update read was refused: {error.said}"
         except OUTAGES:
             raise
         except Exception as error:

@@ -137,6 +137,7 @@ def _payload(launched: JobLaunched, placed: JobPlaced, setting: Callable[[str], 
                 galaxy_content=placed.galaxy_content,
                 scm_revision=placed.scm_revision,
                 inputs=placed.inputs or record.inputs,
+                facts=record.facts,
             )
         case SystemJobLaunch() | WorkflowLaunch():
             raise TypeError(f"{type(record).__name__} is not run by runners")

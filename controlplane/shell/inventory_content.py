@@ -7,7 +7,7 @@ the variables of some hosts at a time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -39,6 +39,8 @@ class Members(Struct, frozen=True, kw_only=True):
     variables: str
     hosts: tuple[HostRow, ...]
     groups: tuple[GroupRow, ...]
+    originals: Mapping[int, int] | None = None
+    """Of a constructed inventory: which hosts its own stand for, by id."""
 
 
 _cache: OrderedDict[tuple[Any, ...], InventoryContent] = OrderedDict()
@@ -85,18 +87,26 @@ def never_smart(inventory: Row) -> tuple[str, Sequence[Any]]:
     raise TypeError(f"inventory {inventory['id']} is smart")
 
 
+def hosts_of(inventory: Row, smart: SmartHosts) -> tuple[str, Sequence[Any]]:
+    """Return the statement, with its arguments, that selects the ids of an inventory's hosts."""
+    if inventory["kind"] == "smart":
+        return smart(inventory)
+    return QUERIES["ids_of_inventory_hosts"], [inventory["id"]]
+
+
 async def read_members(view: View, inventory: int, smart: SmartHosts) -> Members | None:
     """Return who is in an inventory: two queries, whatever its size; None when it is not there."""
     head = await view.named_row("inventory_for_script", inventory)
     if head is None:
         return None
-    sql = QUERIES["ids_of_inventory_hosts"]
-    args: Sequence[Any] = [inventory]
-    if head["kind"] == "smart":
-        sql, args = smart(head)
+    sql, args = hosts_of(head, smart)
     named = f'select n."id", n."name", n."enabled" from "host" n where n."id" in ({sql})'  # noqa: S608 - a statement of the program's
     rows = await view.fetch(f'{named} order by n."name", n."id"', *args)
     groups = [] if head["kind"] == "smart" else await view.named("inventory_groups", inventory)
+    originals = None
+    if head["kind"] == "constructed":
+        found = await view.named("originals_in_inventory", inventory)
+        originals = {row["id"]: row["original"] for row in found}
     return Members(
         variables=head["variables"],
         hosts=tuple(map(HostRow._make, rows)),
@@ -110,6 +120,7 @@ async def read_members(view: View, inventory: int, smart: SmartHosts) -> Members
             )
             for row in groups
         ),
+        originals=originals,
     )
 
 
@@ -118,8 +129,9 @@ async def script_parts(
 ) -> AsyncIterator[bytes]:
     """Yield the JSON of an inventory piece by piece; without ``hosts``, without their variables.
 
-    Only enabled hosts are in it. ``views`` opens the tables for some hosts at a time, so that a
-    slow reader holds no connection.
+    Only enabled hosts are in it. ``tower_vars`` tells the hosts' ids, and in a constructed
+    inventory those of their originals, by name (``_meta.originals``). ``views`` opens the tables
+    for some hosts at a time, so that a slow reader holds no connection.
     """
     head = _encoder.encode(layout(members.variables, members.hosts, members.groups))
     if not hosts:
@@ -137,4 +149,12 @@ async def script_parts(
             for host in some
         }
         yield (b"," if start else b"") + _encoder.encode(whole)[1:-1]
-    yield b"}}}"
+    yield b"}"
+    if tower_vars and members.originals is not None:
+        named = {
+            host.name: members.originals[host.id]
+            for host in enabled
+            if host.id in members.originals
+        }
+        yield b',"originals":' + _encoder.encode(named)
+    yield b"}}"

@@ -10,6 +10,7 @@ from controlplane.domain.errors import NotFound
 from controlplane.domain.inventory_update import Around
 from controlplane.shell import environments, launch_lookups, project_content, update_launching
 from controlplane.shell.inventory_content import inventory_content
+from controlplane.shell.known_facts import known_facts
 from controlplane.shell.launch_tools import Launched, LaunchTools, append, refuse_when_stopped
 from controlplane.shell.read_model import Row, View
 from ops import clock, ids
@@ -76,6 +77,7 @@ async def _launch(
             waits_for += await updates_before(tools, view, each["target"], context)
             content = await inventory_content(tools.blobs, view, each["target"], tools.smart_hosts)
             inputs.append((each["target"], content.digest))
+    numbers = tuple(number for number, _ in inputs)
     groups = await launch_lookups.groups(view, None, row["inventory"], row["organization"])
     launched = inventory_update.update_of(
         row,
@@ -86,8 +88,9 @@ async def _launch(
             launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
             config_position=await view.config_position(),
             groups=groups,
-            input_inventories=tuple(number for number, _ in inputs),
+            input_inventories=numbers,
             inputs=tuple(content for _, content in inputs),
+            facts=await known_facts(tools.blobs, view, numbers, tools.smart_hosts, context),
             project_update=read.update,
             pinned=read.pinned,
             waits_for=tuple(dict.fromkeys(waits_for)),

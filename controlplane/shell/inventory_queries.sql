@@ -60,7 +60,8 @@ from "credential_input_source" where "target_credential" = $1 order by "id"
 -- name: inventory_version
 select i."kind", i."position", h."number" as "hosts", h."newest" as "host", g."number" as "groups",
        g."newest" as "group", m."number" as "members", m."newest" as "member",
-       c."number" as "children", c."newest" as "child"
+       c."number" as "children", c."newest" as "child", n."number" as "inputs",
+       n."newest" as "input"
 from "inventory" i,
     lateral (select count(*) as "number", max("position") as "newest" from "host"
              where "inventory" = i."id") h,
@@ -69,10 +70,39 @@ from "inventory" i,
     lateral (select count(*) as "number", max(l."position") as "newest" from "group_hosts" l
              join "group" o on o."id" = l."id" where o."inventory" = i."id") m,
     lateral (select count(*) as "number", max(l."position") as "newest" from "group_children" l
-             join "group" o on o."id" = l."id" where o."inventory" = i."id") c
+             join "group" o on o."id" = l."id" where o."inventory" = i."id") c,
+    lateral (select count(*) as "number", max("position") as "newest"
+             from "inventory_input_inventories" where "id" = i."id") n
 where i."id" = $1
+
+-- name: kind_around_host
+select i."kind" from "inventory" i join "host" h on h."inventory" = i."id" where h."id" = $1
+
+-- name: kind_around_group
+select i."kind" from "inventory" i join "group" g on g."inventory" = i."id" where g."id" = $1
+
+-- name: shadows_of_host
+select s."constructed_host" as "id" from "job_host_summary" s
+where s."host" = $1 and s."constructed_host" is not null
+union
+select h."id" from "host" h join "inventory" i on i."id" = h."inventory"
+where i."kind" = 'constructed' and h."instance_id" = $1::bigint::text
+  and exists (select 1 from "host" o join "inventory_input_inventories" n
+              on n."target" = o."inventory" where o."id" = $1 and n."id" = i."id")
 
 -- name: hosts_from_elsewhere
 select h."id", i."kind" = 'constructed' as "shadow",
        exists (select 1 from "inventory_source_hosts" o where o."target" = h."id") as "sourced"
 from "host" h join "inventory" i on i."id" = h."inventory" where h."id" = any($1)
+
+-- name: originals_in_inventory
+-- Hosts of a constructed inventory name their original as it was imported: only one that is in an
+-- input inventory counts, since whoever writes the inventory's rules may have it name any.
+select h."id", o."id" as "original" from "host" h
+join "host" o on o."id" = case when h."instance_id" ~ '^[0-9]{1,18}$'
+    then h."instance_id"::bigint end
+join "inventory" i on i."id" = o."inventory"
+where h."inventory" = $1 and exists (
+    select 1 from "inventory_input_inventories" n join "inventory" s on s."id" = n."target"
+    where n."id" = h."inventory" and (s."id" = i."id"
+        or s."kind" = 'smart' and s."organization" = i."organization"))

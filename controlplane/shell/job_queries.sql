@@ -133,13 +133,6 @@ from "credential" c where c."id" = any($1::bigint[])
 -- name: labels_of
 select "id", "name" from "label" where "id" = any($1::bigint[])
 
--- name: facts_of_inventory
-select f."content", array_agg(f."host" order by f."host") as "hosts"
-from "host_facts" f join "host" h on h."id" = f."host"
-where h."inventory" = $1 and ($2::timestamptz is null or f."modified" >= $2)
-  and f."facts" <> '{}'::jsonb
-group by f."content" order by f."content"
-
 -- name: facts_of_host
 select "facts"::text as "facts" from "host_facts" where "host" = $1
 

@@ -51,7 +51,8 @@ async def launch_template(
         runtime_vars=await launch_lookups.runtime_vars(view, facts.template, record, context),
     )
     if record.use_fact_cache:
-        known = await known_facts(tools.blobs, view, record.inventory, context)
+        within = () if record.inventory is None else (record.inventory,)
+        known = await known_facts(tools.blobs, view, within, tools.smart_hosts, context)
         record = msgspec.structs.replace(record, facts=known)
     launched = JobLaunched(
         id=job,

@@ -143,9 +143,14 @@ cross join lateral (
     select u."id", u."kind" as "type", u."name", u."description", u."status", u."failed",
            u."finished", u."canceled_on", u."job_template_id",
            s."id" as "summary", s."failed" as "summary_failed"
-    from "job_host_summary" s join "unified_job" u
-      on u."id" = s."job" and u."attempt" = s."attempt"
-    where s."host" = w."id" order by s."id" desc limit $2
+    from (
+        select b."id", b."job", b."attempt", b."failed" from "job_host_summary" b
+        where b."host" = w."id"
+        union all
+        select b."id", b."job", b."attempt", b."failed" from "job_host_summary" b
+        where b."constructed_host" = w."id"
+    ) s join "unified_job" u on u."id" = s."job" and u."attempt" = s."attempt"
+    order by s."id" desc limit $2
 ) j
 
 -- name: recent_jobs

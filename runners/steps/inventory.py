@@ -6,6 +6,7 @@ An executable that prints JSON costs Ansible an eighth of what the same inventor
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ def prepare(job: Preparation) -> None:
     write_private(directory / "hosts", _SCRIPT.encode(), mode=0o700)
     job.invocation.inventory = directory / "hosts"
     if job.spec.use_fact_cache:
-        job.fact_hosts = host_ids((directory / "hosts.json").read_bytes())
+        job.fact_hosts = hosts_of((directory / "hosts.json").read_bytes()).counted
         facts.give(job, job.fact_hosts)
 
 
@@ -82,14 +83,29 @@ def cleanup(job: Preparation) -> None:
         facts.collect(job, job.fact_hosts)
 
 
-def host_ids(inventory: bytes) -> dict[str, int]:
-    """Return host name to host id, where the inventory's JSON says it (``remote_tower_id``)."""
+class Hosts(msgspec.Struct, frozen=True):
+    """Host name to id, as an inventory's JSON says it."""
+
+    ids: Mapping[str, int] = {}
+    """The inventory's own hosts (``remote_tower_id``)."""
+    originals: Mapping[str, int] | None = None
+    """Of a constructed inventory: the hosts that its own stand for."""
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Return the hosts that recaps count on and whose facts are kept."""
+        return self.ids if self.originals is None else self.originals
+
+
+def hosts_of(inventory: bytes) -> Hosts:
+    """Return the hosts of an inventory's JSON; none where it cannot be read."""
     try:
-        hostvars = msgspec.json.decode(inventory, type=_Inventory).meta.hostvars
+        meta = msgspec.json.decode(inventory, type=_Inventory).meta
     except msgspec.DecodeError:
-        return {}
-    found = {name: each.remote_tower_id for name, each in hostvars.items()}
-    return {name: each for name, each in found.items() if each is not None}
+        return Hosts()
+    found = {name: each.remote_tower_id for name, each in meta.hostvars.items()}
+    known = {name: each for name, each in found.items() if each is not None}
+    return Hosts(known, meta.originals)
 
 
 class _Host(msgspec.Struct, frozen=True):
@@ -98,6 +114,7 @@ class _Host(msgspec.Struct, frozen=True):
 
 class _Meta(msgspec.Struct, frozen=True):
     hostvars: dict[str, _Host] = {}
+    originals: dict[str, int] | None = None
 
 
 class _Inventory(msgspec.Struct, frozen=True):

@@ -155,6 +155,8 @@ class InventoryUpdateLaunch(
     """Constructed: the inventories that it is made of, in order."""
     inputs: tuple[str, ...] = ()
     """Constructed: sha256 of each input inventory's content in BLOBS, as it was at launch."""
+    facts: str = ""
+    """Constructed: sha256 in BLOBS of where facts of their hosts known at launch are."""
 
 
 class SystemJobLaunch(Struct, frozen=True, kw_only=True, tag="system_job", tag_field="kind"):

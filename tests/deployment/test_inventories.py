@@ -38,6 +38,13 @@ END
     "hang.sh": "#!/bin/sh\nexec sleep 1000\n",
     "flood.py": "#!/usr/bin/env python3\nfor _ in range(100):\n    print('x' * 1048576)\n",
     "missing.yml": "plugin: acme.cloud.machines\n",
+    "paint.yml": """- hosts: all
+  gather_facts: false
+  tasks:
+    - debug: {msg: "was {{ ansible_facts.colour | default('bare') }}"}
+    - set_fact: {colour: "{{ paint }}", cacheable: true}
+      changed_when: true
+""",
 }
 
 
@@ -181,15 +188,27 @@ def test_a_launch_waits_for_the_updates_of_its_inventory(sources: Deployment) ->
 
 
 def constructed(sources: Deployment, original: int) -> None:
-    """Make an inventory of another one, and run on the group that it adds."""
-    rules = "plugin: constructed\nstrict: true\ngroups:\n  front: tier | default('') == 'front'\n"
+    """Make an inventory of another one by its facts, and run on the group that it adds.
+
+    What the run changes, counts and gathers is the original hosts', beside the constructed ones'.
+    """
+    known = {"use_fact_cache": True, "limit": "w1"}
+    fields = known | {"inventory": original, "extra_vars": "paint: red"}
+    painted = sources.launch(sources.template("painted", "paint.yml", **fields))
+    assert sources.ended(painted)["status"] == "successful"
+    w1 = sources.get(f"/api/v2/inventories/{original}/hosts/", name="w1")["results"][0]
+    facts = f"/api/v2/hosts/{w1['id']}/ansible_facts/"
+    eventually(lambda: sources.get(facts))
+    assert sources.get(facts) == {"colour": "red"}
+    rules = "plugin: constructed\nstrict: true\ngroups:\n  front: colour | default('') == 'red'\n"
     body = {"name": "built", "organization": 1, "source_vars": rules, "update_cache_timeout": 0}
     made = sources.post("/api/v2/constructed_inventories/", body)
     path = f"/api/v2/inventories/{made['id']}/"
     sources.post(f"{path}input_inventories/", {"id": original}, status=204)
-    template = sources.template("built first", "site.yml", inventory=made["id"], limit="front")
-    done = sources.ended(sources.launch(template))
-    assert (done["status"], done["host_status_counts"]) == ("successful", {"ok": 1}), done
+    fields = known | {"inventory": made["id"], "extra_vars": "paint: blue", "limit": "front"}
+    job = sources.launch(sources.template("built first", "paint.yml", **fields))
+    done = sources.ended(job)
+    assert (done["status"], done["host_status_counts"]) == ("successful", {"changed": 1}), done
     shadows = {row["name"]: row for row in sources.get(f"{path}hosts/")["results"]}
     found = sources.get(f"/api/v2/inventories/{original}/hosts/")["results"]
     assert {name: row["instance_id"] for name, row in shadows.items()} == {
@@ -197,3 +216,20 @@ def constructed(sources: Deployment, original: int) -> None:
     }
     assert shadows["w1"]["related"]["original_host"] == found[1]["url"]
     assert "front" in [row["name"] for row in sources.get(f"{path}groups/")["results"]]
+    assert "was red" in sources.client.get(f"/api/v2/jobs/{job}/stdout/?format=txt").text
+    eventually(lambda: sources.get(facts) == {"colour": "blue"})
+    ids = {"host": w1["id"], "constructed_host": shadows["w1"]["id"]}
+    (recap,) = sources.get(f"/api/v2/jobs/{job}/job_host_summaries/")["results"]
+    assert {name: recap[name] for name in ids} == ids
+    assert sources.get(f"/api/v2/hosts/{ids['constructed_host']}/ansible_facts/") == {}
+    for number in ids.values():
+        host = sources.get(f"/api/v2/hosts/{number}/")
+        assert (host["last_job"], host["last_job_host_summary"]) == (job, recap["id"])
+        assert host["summary_fields"]["recent_jobs"][0]["id"] == job
+        listed = sources.get(f"/api/v2/hosts/{number}/job_host_summaries/")["results"]
+        assert listed[0]["id"] == recap["id"]
+    changes = sources.get(f"/api/playlog/hosts/{w1['id']}/changes/")["results"]
+    assert [(row["job"]["id"], row["host"]) for row in changes] == [
+        (job, shadows["w1"]["id"]),
+        (painted, w1["id"]),
+    ]

@@ -119,6 +119,38 @@ def test_a_job_waits_for_running_and_earlier_updates_of_its_project() -> None:
     assert isinstance(second, HeldBack)
 
 
+def test_what_no_runner_can_take_holds_back_nobody_else() -> None:
+    """An update without a runner keeps those waiting that need its content, and says so of itself.
+
+    Later updates and jobs of its project or inventory go past it; once canceled it holds nobody.
+    """
+    for kind, where in (
+        ("project_update", {"project": 2}),
+        ("inventory_update", {"inventory": 2}),
+    ):
+        stuck = waiting(1, kind=kind, groups=("nowhere",), **where)
+        later = waiting(2, kind=kind, impact=1, **where)
+        other = waiting(3, **where)
+        needing = waiting(4, waits_for=(1,), **where)
+        first, second, third, fourth = place([stuck, later, other, needing], [], [runner()], NOW)
+        assert first == HeldBack(
+            job=1, rule="no_runner", explanation="No enabled runner is present in nowhere."
+        )
+        assert isinstance(second, Placed)
+        name = kind.replace("_", "")
+        assert third == HeldBack(
+            job=3, rule="dependency", explanation=f"waiting for {name}-2 to finish"
+        )
+        assert fourth == HeldBack(
+            job=4, rule="dependency", explanation=f"waiting for {name}-1 to finish"
+        )
+        [_, third] = place([stuck, other], [], [runner()], NOW)
+        assert isinstance(third, Placed)
+        [third, fourth] = place([other, needing], [], [runner()], NOW)
+        assert isinstance(third, Placed)
+        assert isinstance(fourth, Placed)
+
+
 def test_a_job_waits_for_its_dependencies() -> None:
     """``waits_for`` holds as long as the other job is active."""
     [_, second] = place([waiting(1), waiting(2, waits_for=(1,))], [], [runner()], NOW)

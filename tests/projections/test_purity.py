@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controlplane.domain import slicing
 from projections.checkpoint import Connection
+from projections.facts import Facts
 from projections.job_events import Output
 from projections.jobs import Jobs
 from projections.projection import Projection, RawMessage
@@ -72,7 +75,11 @@ def attempts(draw: st.DrawFn) -> list[RawMessage]:
         elif kind == "erased":
             found.append((job, attempt, AttemptErased(at=NOW)))
         else:
-            stats = {f"h{n}": HostStats(host=n, ok=job, failures=n % 2) for n in (1, 2)}
+            shadow = draw(st.sampled_from([None, 2, 3]))
+            stats = {
+                f"h{n}": HostStats(host=n, constructed_host=shadow, ok=job, failures=n % 2)
+                for n in (1, 2)
+            }
             done = AttemptFinished(
                 at=NOW, runner="r1", started=NOW, status="failed", stats=stats, last_counter=3
             )
@@ -82,22 +89,43 @@ def attempts(draw: st.DrawFn) -> list[RawMessage]:
 
 @st.composite
 def transitions(draw: st.DrawFn) -> list[Recorded]:
-    """Four jobs of one template, interleaved."""
+    """Two jobs of one template and a sliced run with two slices, interleaved."""
+    run = launched(3)
+    record = msgspec.structs.replace(run.record, host_count=2, job_slice_count=2)
+    run = msgspec.structs.replace(run, record=record)
+    parent = slicing.sliced(run, [4, 5], [1, 2])
+    slices = [slicing.child(parent, number, "") for number in (1, 2)]
     lives: list[list[Any]] = [
         [
-            launched(job),
+            first,
             JobHeld(rule="capacity", explanation="full"),
             JobPlaced(attempt=1, group="default", work_class=1),
             JobStarted(attempt=1, runner="r1", at=NOW),
-            JobFinished(status="failed", finished=NOW, attempt=1, last_counter=job),
+            JobFinished(status="failed", finished=NOW, attempt=1, last_counter=number),
             JobDeleted(),
         ][: draw(st.integers(1, 6))]
-        for job in (1, 2, 3, 4)
+        for number, first in enumerate((launched(1), launched(2), parent, *slices), 1)
     ]
     found: list[Recorded] = []
     while any(lives):
         index = draw(st.sampled_from([number for number, life in enumerate(lives) if life]))
         found += of_job(lives[index].pop(0), job=index + 1)
+    return found
+
+
+@st.composite
+def gathered(draw: st.DrawFn) -> list[RawMessage]:
+    """What jobs gathered of hosts they share, cleared or again, between messages without facts."""
+    found: list[RawMessage] = []
+    for sequence in range(1, draw(st.integers(1, 8)) + 1):
+        hosts = draw(st.sets(st.sampled_from(["7", "07", "8", "9"]), max_size=3))
+        known = {
+            each: {"facts": {"run": sequence} if draw(st.booleans()) else None} for each in hosts
+        }
+        told = {"at": NOW, "content": f"c{sequence}", "hosts": known}
+        data = msgspec.json.encode(told) if hosts else b""
+        subject = f"job.{sequence}"
+        found.append(RawMessage(sequence=sequence, subject=subject, data=data))
     return found
 
 
@@ -178,7 +206,7 @@ async def test_output_in_any_batches(
 async def test_reports_in_any_batches(
     connection: Connection, messages: list[RawMessage], sizes: list[int]
 ) -> None:
-    """Also each host's last job."""
+    """Also each host's last job, and those that stand for others or for themselves."""
     await _same_in_any_batches(connection, Reports(), messages, sizes)
 
 
@@ -187,8 +215,17 @@ async def test_reports_in_any_batches(
 async def test_jobs_in_any_batches(
     connection: Connection, messages: list[Recorded], sizes: list[int]
 ) -> None:
-    """Also what the template shows."""
+    """Also what the template shows, and which slices a run has."""
     await _same_in_any_batches(connection, Jobs(), messages, sizes)
+
+
+@settings(max_examples=20)
+@given(messages=gathered(), sizes=SIZES)
+async def test_facts_in_any_batches(
+    connection: Connection, messages: list[RawMessage], sizes: list[int]
+) -> None:
+    """Also those of one host under two numbers."""
+    await _same_in_any_batches(connection, Facts(), messages, sizes)
 
 
 @settings(max_examples=10)

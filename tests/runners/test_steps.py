@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from runners import archives, redact
+from runners import archives, redact, report, slicing
 from runners.environment import HIDDEN, shown
+from runners.journal import PlaybookStats
 from runners.preparation import Preparation, Unrunnable
 from runners.spec import JobSpec, Secrets, read_spec, write_spec
 from runners.steps import STEPS, cleanup, credentials, inventory, playbook, project, workspace
@@ -197,8 +198,26 @@ def test_inventory_is_a_script(job: Preparation) -> None:
 def test_host_ids_of_an_inventory() -> None:
     """Hosts are known by the ids in their variables."""
     text = {"_meta": {"hostvars": {"a": {"remote_tower_id": 4, "x": [1]}, "b": {}}}}
-    assert inventory.host_ids(json.dumps(text).encode()) == {"a": 4}
-    assert inventory.host_ids(b"{}") == inventory.host_ids(b"broken") == {}
+    assert inventory.hosts_of(json.dumps(text).encode()).ids == {"a": 4}
+    assert inventory.hosts_of(b"{}") == inventory.hosts_of(b"broken") == inventory.Hosts()
+
+
+def test_hosts_of_a_constructed_inventory_count_on_their_originals() -> None:
+    """What has no original counts on nobody; a slice knows the originals of its own hosts."""
+    hostvars = {name: {"remote_tower_id": n} for n, name in enumerate("abc", 11)}
+    whole = {
+        "all": {"hosts": ["a", "b", "c"]},
+        "_meta": {"hostvars": hostvars, "originals": {"a": 1, "b": 2}},
+    }
+    hosts = inventory.hosts_of(json.dumps(whole).encode())
+    assert (hosts.ids, hosts.counted) == ({"a": 11, "b": 12, "c": 13}, {"a": 1, "b": 2})
+    told = report.stats_of(PlaybookStats(ok={"a": 1, "c": 1}), hosts)
+    assert {name: (each.host, each.constructed_host) for name, each in told.items()} == {
+        "a": (1, 11),
+        "c": (None, 13),
+    }
+    one = inventory.hosts_of(slicing.one_of(json.dumps(whole).encode(), 1, 2))
+    assert (one.ids, one.originals) == ({"a": 11, "c": 13}, {"a": 1})
 
 
 def test_a_job_is_not_told_the_login_of_its_image(job: Preparation) -> None:
