@@ -56,10 +56,16 @@ ON CONFLICT (id) DO NOTHING
 """
 _LAST = """
 INSERT INTO host_last_job
-SELECT DISTINCT ON (h.host) h.host, s.job, s.id, s.failed FROM job_host_summary AS s
-CROSS JOIN LATERAL (VALUES (s.host), (s.constructed_host)) AS h (host)
-WHERE s.job = $1 AND s.attempt = $2 AND h.host IS NOT NULL
-ORDER BY h.host, s.id DESC
+SELECT n.host, s.job, s.id, s.failed FROM (
+    SELECT w.host, max(w.id) AS id FROM (
+        SELECT host, id FROM job_host_summary WHERE job = $1 AND attempt = $2
+        UNION ALL
+        SELECT constructed_host, id FROM job_host_summary WHERE job = $1 AND attempt = $2
+    ) AS w
+    WHERE w.host IS NOT NULL GROUP BY w.host
+) AS n
+JOIN job_host_summary AS s ON s.id = n.id
+WHERE true
 ON CONFLICT (host) DO UPDATE
 SET job = excluded.job, summary = excluded.summary, failed = excluded.failed
 WHERE host_last_job.job <= excluded.job
@@ -68,10 +74,12 @@ _ERASE = (
     """
     UPDATE host_last_job AS h SET job = s.job, summary = s.id, failed = s.failed
     FROM (
-        SELECT DISTINCT ON (l.host) l.host, r.job, r.id, r.failed FROM host_last_job AS l
-        JOIN job_host_summary AS r ON r.host = l.host OR r.constructed_host = l.host
-        WHERE l.job = $1 AND r.job <> $1
-        ORDER BY l.host, r.job DESC, r.id DESC
+        SELECT DISTINCT ON (host) host, job, id, failed FROM (
+            SELECT l.host, r.job, r.id, r.failed FROM host_last_job AS l
+            JOIN job_host_summary AS r ON r.host = l.host OR r.constructed_host = l.host
+            WHERE l.job = $1 AND r.job <> $1
+        ) AS b
+        ORDER BY host, job DESC, id DESC
     ) AS s
     WHERE h.host = s.host AND h.job = $1
     """,

@@ -16,6 +16,7 @@ from controlplane.api.guards import needs
 from controlplane.api.job_render import PLURAL, can_cancel
 from controlplane.api.launch_answers import caught_up, context_by, job_row, position_header
 from controlplane.api.routing import routes
+from controlplane.domain import slicing
 from controlplane.domain.errors import Rejected
 from controlplane.domain.job import JOB, Delete, RequestCancel
 from controlplane.shell.transact import transact
@@ -65,8 +66,10 @@ async def cancel_job(call: Call) -> Response[Any]:
     subject = subjects.job(call.target.id)
     done = await transact(call.services.store, subject, JOB, command, context)
     position = done.position
-    if job["project_update_id"] is not None:
-        sync = subjects.job(job["project_update_id"])
+    launched = done.state.launched
+    served = slicing.own_sync(launched) if launched is not None else None
+    if served is not None:
+        sync = subjects.job(served)
         own = msgspec.structs.replace(context, id=f"{context.id}-sync")
         with contextlib.suppress(Rejected):  # it may have ended
             position = (await transact(call.services.store, sync, JOB, command, own)).position

@@ -97,6 +97,19 @@ def child(parent: JobLaunched, number: int, secrets: str) -> JobLaunched:
     )
 
 
+def own_sync(launched: JobLaunched) -> int | None:
+    """Return the sync that ends with a job since it serves nobody else; None without.
+
+    That of slices serves them all: it is their run's.
+    """
+    record = launched.record
+    if isinstance(record, WorkflowLaunch):
+        record = record.sliced or record
+    elif launched.workflow_job is not None:
+        return None
+    return record.project_update if isinstance(record, PlaybookLaunch) else None
+
+
 def running(board: Board) -> Iterator[tuple[JobLaunched, WorkflowLaunch, JobState]]:
     """Yield the sliced jobs that have not ended, oldest first."""
     for job in sorted(board.active):

@@ -154,9 +154,12 @@ def test_a_sliced_run_fails_with_a_slice_and_is_canceled_with_all(deployment: De
     """One failed slice fails the run; a cancel reaches each; two runs of a template wait."""
     failing = deployment.template("sliced failing", "fails.yml", job_slice_count=2)
     failed = deployment.post(f"/api/v2/job_templates/{failing}/launch/")["workflow_job"]
-    sleeping = deployment.template("sliced sleeping", "sleep.yml", job_slice_count=2)
-    run = deployment.post(f"/api/v2/job_templates/{sleeping}/launch/")["workflow_job"]
-    waiting = deployment.post(f"/api/v2/job_templates/{sleeping}/launch/")["workflow_job"]
+    asked = {"ask_job_slice_count_on_launch": True}
+    sleeping = deployment.template("sliced sleeping", "sleep.yml", job_slice_count=1, **asked)
+    launch = f"/api/v2/job_templates/{sleeping}/launch/"
+    run, waiting = (
+        deployment.post(launch, {"job_slice_count": 2})["workflow_job"] for _ in range(2)
+    )
     path = f"/api/v2/workflow_jobs/{run}/workflow_nodes/"
 
     def running() -> list[int]:

@@ -51,6 +51,18 @@ def test_slices_share_all_but_their_hosts() -> None:
         assert each.record.runtime_vars["workflow_job_id"] == 50
 
 
+def test_a_sync_ends_with_the_run_and_not_with_one_of_its_slices() -> None:
+    """Who cancels one slice takes the content from none of the others."""
+    made = launched(50)
+    assert isinstance(made.record, PlaybookLaunch)
+    record = msgspec.structs.replace(made.record, project_update=49, host_count=2)
+    alone = msgspec.structs.replace(made, record=record)
+    parent = slicing.sliced(alone, [51, 52], [7, 8])
+    found = [slicing.own_sync(each) for each in (alone, parent, slicing.child(parent, 1, ""))]
+    assert found == [49, 49, None]
+    assert slicing.own_sync(launched(1)) is None
+
+
 def test_runs_of_one_template_wait_for_the_older_one() -> None:
     """Unless the template allows more than one at a time."""
     board = Board()
