@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
+from ops.archive_links import leads_outside
+
 INVENTORY_FILES_MAX = 50
 _PLAYBOOK_LINE = re.compile(
     rb"^\s*-?\s*(?:hosts|include|(?:ansible\.builtin\.)?import_playbook)\s*:", re.MULTILINE
@@ -31,7 +33,7 @@ class Offered(Struct, frozen=True, kw_only=True):
 def offered(archive: Path, *, follow_links: bool = False) -> Offered:
     """List what a project's archive offers, playbooks behind links to directories if wanted.
 
-    A name that is no text cannot be told and is left out.
+    A name that is no text cannot be told and is left out, and so is a link that leads out.
     """
     playbooks, inventories = [], []
     with tarfile.open(archive) as content:
@@ -39,7 +41,7 @@ def offered(archive: Path, *, follow_links: bool = False) -> Offered:
             path = PurePosixPath(member.name)
             if not (member.isfile() or member.issym()) or not _is_text(member.name):
                 continue
-            if is_skipped(path):
+            if is_skipped(path) or leads_outside(member):
                 continue
             if path.suffix in {".yml", ".yaml"} and could_be_playbook(_content(content, member)):
                 playbooks.append(str(path))

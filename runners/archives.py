@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from ops.archive_links import leads_outside, within
 from runners.preparation import Unrunnable
 
 
@@ -12,23 +13,15 @@ def unpack(archive: Path, target: Path) -> None:
     """Extract a tar archive; links that lead outside are left out. Raises Unrunnable."""
     try:
         with tarfile.open(archive) as content:
-            content.extractall(target, filter=_inside)  # noqa: S202 - filtered
+            content.extractall(target, filter=within)  # noqa: S202 - filtered
     except FileNotFoundError as error:
         raise Unrunnable("The project's content is not on this runner") from error
     except (tarfile.TarError, OSError) as error:
         raise Unrunnable(f"The project's content cannot be unpacked: {error}") from error
 
 
-def leads_outside(member: tarfile.TarInfo) -> bool:
-    """Tell whether a link of an archive leads out of it: such a one is not unpacked."""
-    try:
-        return _inside(member, "/nowhere") is None
-    except tarfile.FilterError:
-        return True
-
-
-def _inside(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
-    try:
-        return tarfile.data_filter(member, path)
-    except (tarfile.AbsoluteLinkError, tarfile.LinkOutsideDestinationError):
-        return None
+def is_left_out(archive: Path, name: str) -> bool:
+    """Tell whether a path is, or lies behind, a link that leads outside and is not unpacked."""
+    path = PurePosixPath(name)
+    with tarfile.open(archive) as content:
+        return any(path.is_relative_to(member.name) for member in content if leads_outside(member))

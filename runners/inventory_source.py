@@ -94,6 +94,9 @@ def _within_project(job: Preparation) -> Source:
     if not path.is_relative_to(root.resolve()):
         raise Unrunnable(f"Inventory source {named!r} lies outside the project")
     if not path.exists():
+        if archives.is_left_out(job.dir / CONTENT_FILE, named.lstrip("/")):
+            how = "is, or lies behind, a link that leads out of the project"
+            raise Unrunnable(f"Inventory source {named!r} {how}")
         at = job.spec.project_revision
         where = f" at revision {at}" if at else ""
         raise Unrunnable(f"Inventory source {named!r} was not found in the project{where}")

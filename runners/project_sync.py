@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from ops.archive_links import leads_outside
 from ops.playbook_files import offered
 from runners import archive_source, archives, galaxy, git_source, signature, svn_source
 from runners.ending import Ending
@@ -122,7 +123,7 @@ def _packed(archive: Path) -> str:
     with tarfile.open(archive) as content:
         for member in content:
             count += member.isfile()
-            if member.issym() and archives.leads_outside(member):
+            if leads_outside(member):
                 outside.append(f"{member.name!r} -> {member.linkname!r}")
     text = f"{count} files, {archive.stat().st_size} bytes"
     if outside:

@@ -55,6 +55,7 @@ def sources(deployment: Deployment) -> Deployment:
     for name in FILES:
         if name.endswith((".sh", ".py")):
             (deployment.repository / name).chmod(0o755)
+    (deployment.repository / "elsewhere").symlink_to("/etc")
     deployment.commit("inventories")
     return deployment
 
@@ -128,6 +129,7 @@ BAD = {
     "flood.py": "flood.py: [WARNING]: Failed to parse inventory with 'script' plugin",
     "missing.yml": "acme.cloud.machines",
     "nowhere.ini": "'nowhere.ini' was not found in the project",
+    "elsewhere/passwd": "lies behind, a link that leads out of the project",
     "../../etc/passwd": "lies outside the project",
     "hang.sh": "Job terminated due to timeout",
 }

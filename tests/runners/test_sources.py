@@ -124,6 +124,7 @@ def test_links_that_lead_out_are_told(rig: Rig) -> None:
     with serving(Web(files={"/a.tar.gz": content})) as web:
         final = update(rig, f"{web.url}/a.tar.gz", scm_type="archive")
     assert final.playbooks == ("own.yml", "site.yml")
+    assert "passwd" not in final.inventory_files
     (told,) = [each for each in rig.events("runner_on_ok") if "Left out" in each.stdout]
     assert "1 links: 'passwd' -> '/etc/passwd'" in told.stdout
 

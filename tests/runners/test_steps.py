@@ -177,6 +177,9 @@ def test_unpacking_stays_inside(tmp_path: Path) -> None:
     (tmp_path / "links.tar").write_bytes(buffer.getvalue())
     archives.unpack(tmp_path / "links.tar", tmp_path / "a")
     assert sorted(each.name for each in (tmp_path / "a").iterdir()) == ["in", "site.yml"]
+    names = ("out", "abs/passwd", "in", "absent")
+    told = [archives.is_left_out(tmp_path / "links.tar", each) for each in names]
+    assert told == [True, True, False, False]
     (tmp_path / "up.tar").write_bytes(tar_of({"../up": "x"}))
     with pytest.raises(Unrunnable, match="cannot be unpacked"):
         archives.unpack(tmp_path / "up.tar", tmp_path / "b")
