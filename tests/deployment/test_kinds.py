@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from ops import clock
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
 
@@ -288,11 +290,20 @@ def test_system_jobs_clean_up_by_events(deployment: Deployment) -> None:
     assert deployment.get("/api/v2/jobs/")["count"] == 0
     events = deployment.get(f"/api/v2/system_jobs/{ended['id']}/events/")["results"]
     assert {each["event"] for each in events} == {"verbose"}
-    deployment.client.post("/api/v2/tokens/", json={})
+    brief = {"ACCESS_TOKEN_EXPIRE_SECONDS": 1}
+    for lifetimes in ({"OAUTH2_PROVIDER": brief}, None):
+        if lifetimes is None:
+            deployment.client.delete("/api/v2/settings/authentication/")
+        else:
+            deployment.client.patch("/api/v2/settings/authentication/", json=lifetimes)
+        deployment.client.post("/api/v2/tokens/", json={})
+    (expired, lasting) = deployment.get("/api/v2/tokens/", order_by="id")["results"]
+    assert expired["expires"] < lasting["expires"]
+    eventually(lambda: clock.now() > datetime.fromisoformat(expired["expires"]))
     for job_type, text in (
         ("cleanup_activitystream", "Removed "),
         ("cleanup_sessions", "Expired Sessions deleted 0"),
-        ("cleanup_tokens", "Expired OAuth 2 Access Tokens deleted: 0"),
+        ("cleanup_tokens", "Expired OAuth 2 Access Tokens deleted: 1"),
     ):
         launch = f"/api/v2/system_job_templates/{templates[job_type]}/launch/"
         begun = deployment.post(launch, {"extra_vars": {"days": 0}})["system_job"]
@@ -301,4 +312,7 @@ def test_system_jobs_clean_up_by_events(deployment: Deployment) -> None:
         assert over["result_stdout"].startswith(text)
     oldest = deployment.get("/api/v2/activity_stream/", order_by="timestamp", page_size=1)
     assert oldest["results"][0]["timestamp"] > told["finished"]
-    assert deployment.get("/api/v2/tokens/")["count"] == 1
+    assert [each["id"] for each in deployment.get("/api/v2/tokens/")["results"]] == [lasting["id"]]
+    query = {"object1": "o_auth2_access_token", "operation": "delete"}
+    (told,) = deployment.get("/api/v2/activity_stream/", **query)["results"]
+    assert told["changes"]["id"] == expired["id"]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from controlplane.domain.errors import Invalid, Unavailable
-from controlplane.processes.inventory_imports import InventoryImports
+from controlplane.domain.job import JobState
+from controlplane.processes.inventory_imports import CANCELED, InventoryImports
+from controlplane.shell.config_writer import Appended
+from ops.blobs import Blobs
+from schemas.envelope import Context
 from schemas.events.job import InventoryUpdateLaunch
 from schemas.output import AttemptFinished
 from tests.factories import NOW
+from tests.processes.floor import Floor
 
 
 @pytest.mark.parametrize(
@@ -46,3 +53,33 @@ async def test_an_import_that_cannot_be_done_ends_its_job_with_the_reason(
         return
     told = await loop._told(nothing, nothing, 1, record, report)
     assert (told.status, told.explanation, told.content) == (*end, "")
+
+
+class Writer:
+    """A writer of CONFIG that finds nothing there, and cancels the job with its first command."""
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self.writer = self
+        self.taken = 0
+        self._cancel = cancel
+
+    async def submit(self, _prepare: Any, told: Context) -> Appended:
+        """Take a command."""
+        self.taken += 1
+        self._cancel()
+        return Appended(position=1, context=told, events=(), result=([], []))
+
+
+async def test_a_cancel_ends_an_import_before_its_next_transaction(floor: Floor) -> None:
+    """What was imported until then stays; the job ends as canceled and says when."""
+    record = InventoryUpdateLaunch(inventory=3, inventory_source=4, source="scm")
+    made = await floor.launch(1, record=record)
+    listing = {"_meta": {"hostvars": {}}, "all": {"children": ["web"]}, "web": {"hosts": ["a"]}}
+    digest = await Blobs(floor.connection).put(msgspec.json.encode(listing))
+    report = AttemptFinished(at=NOW, runner="r1", started=NOW, status="successful", content=digest)
+    state = JobState(launched=made, cancel_requested=True)
+    active = floor.tools.keeper.board.active
+    writer: Any = Writer(lambda: active.update({1: state}))
+    told = await InventoryImports()._told(floor.tools, writer, 1, record, report)
+    assert (told.status, told.explanation, told.content) == ("canceled", CANCELED, "")
+    assert writer.taken == 1
