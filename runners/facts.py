@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -145,7 +146,10 @@ def _content_of(path: Path) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a database keeps: no tags of ansible-core, no NUL, no half of a character."""
+    """Return what a database keeps: no tags of ansible-core, no NUL, no half of a character.
+
+    JSON has no number that is not finite: there is null instead.
+    """
     if isinstance(value, dict):
         if "__ansible_type" in value and "value" in value:
             return _plain(value["value"])
@@ -154,6 +158,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode(errors="replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import msgspec
 import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
-from nats.js.errors import NotFoundError
 
 from controlplane.domain.board import Board
+from controlplane.processes import board_snapshot
 from controlplane.shell.jetstream_store import JetStreamStore
-from ops import direct, pull
+from ops import pull
 from ops.stopping import stopped
-from schemas.streams import CONFIG, JOBS, SNAPSHOTS
+from schemas.streams import CONFIG, JOBS
 
 log = structlog.get_logger()
 
 SNAPSHOT_EVERY_S = 30.0
-SNAPSHOT = "board-v4"
-_encoder = msgspec.json.Encoder()
 
 
 class Truncated(Exception):
@@ -40,6 +37,7 @@ class BoardKeeper:
         self._connection = connection
         self._store = store
         self.board = Board()
+        self._head: board_snapshot.Head | None = None
         self._changed = asyncio.Event()
         self._moved = asyncio.Event()
         """Set by every message, also by those that change nothing on the board."""
@@ -48,7 +46,7 @@ class BoardKeeper:
     async def run(self) -> None:
         """Follow the log until cancelled; until it is read to its end the board is not shown."""
         self._ready.clear()
-        self.board = await self._snapshot()
+        self.board, self._head = await board_snapshot.load(self._connection)
         await self._refuse_truncated()
         # No task group: it cancels its tasks once, and nats-py may swallow a cancel.
         tasks = [
@@ -121,9 +119,7 @@ class BoardKeeper:
         while True:
             await asyncio.sleep(SNAPSHOT_EVERY_S)
             try:
-                await self._connection.jetstream().publish(
-                    f"$KV.{SNAPSHOTS.name}.{SNAPSHOT}", _encoder.encode(self.board)
-                )
+                self._head = await board_snapshot.save(self._connection, self.board, self._head)
             except (nats.errors.Error, JetStreamError, TimeoutError) as error:
                 log.warning("no snapshot", error=repr(error))
 
@@ -138,13 +134,3 @@ class BoardKeeper:
                 raise Truncated(
                     f"stream {stream} ends at {last}, before what was decided from it ({seen})"
                 )
-
-    async def _snapshot(self) -> Board:
-        """Return the stored board; one that does not fit this build is made anew from the log."""
-        try:
-            message = await direct.last_on_subject(
-                self._connection, f"KV_{SNAPSHOTS.name}", f"$KV.{SNAPSHOTS.name}.{SNAPSHOT}"
-            )
-            return msgspec.json.decode(message.data, type=Board)
-        except (NotFoundError, msgspec.DecodeError):
-            return Board()

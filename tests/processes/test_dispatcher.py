@@ -6,7 +6,7 @@ import msgspec
 
 from controlplane.domain.board import Board
 from controlplane.domain.job import Place
-from controlplane.processes.board_keeper import SNAPSHOT
+from controlplane.processes import board_snapshot
 from controlplane.processes.dispatcher import Dispatcher
 from controlplane.processes.work_order import order_of
 from schemas import subjects
@@ -61,7 +61,10 @@ async def test_the_placement_is_stored_and_the_order_is_sent(floor: Floor) -> No
 
 
 async def test_a_board_starts_from_its_snapshot_and_the_tail(new_floor: NewFloor) -> None:
-    """What the snapshot has seen is not read again: here it is not even there any more."""
+    """What the snapshot has seen is not read again: here it is not even there any more.
+
+    It is of many pieces, and a newer one that was cut off before its end counts for nothing.
+    """
     first = await new_floor()
     await first.runner("r1", 1)
     for job in (1, 2, 3):
@@ -69,7 +72,13 @@ async def test_a_board_starts_from_its_snapshot_and_the_tail(new_floor: NewFloor
     await first.job(1, Place(group="default", work_class=4))
     stored = await _whole(first)
     context = first.connection.jetstream()
-    await context.publish(subjects.kv(SNAPSHOTS.name, SNAPSHOT), msgspec.json.encode(stored))
+    head = await board_snapshot.save(first.connection, stored, None, 1000)
+    assert head.pieces > 1
+    await board_snapshot.save(first.connection, Board(), head)
+    again = await board_snapshot.save(first.connection, stored, None, 1000)
+    assert again == head
+    cut_off = subjects.kv(SNAPSHOTS.name, f"{board_snapshot.HEAD}-1-0")
+    await context.publish(cut_off, b"{")
     await first.job(2, Place(group="default", work_class=4))
     await first.launch(4)
     expected = await _whole(first)
@@ -82,7 +91,7 @@ async def test_a_board_starts_from_its_snapshot_and_the_tail(new_floor: NewFloor
 async def test_a_snapshot_that_cannot_be_read_costs_the_tail_only_time(floor: Floor) -> None:
     """The board is made anew from the log."""
     context = floor.connection.jetstream()
-    await context.publish(subjects.kv(SNAPSHOTS.name, SNAPSHOT), b"{broken")
+    await context.publish(subjects.kv(SNAPSHOTS.name, board_snapshot.HEAD), b"{broken")
     await floor.launch(1)
     await floor.tools.keeper.ready()
     await floor.tools.keeper.caught_up()

@@ -236,11 +236,14 @@ def test_a_job_is_not_told_the_login_of_its_image(job: Preparation) -> None:
 
 
 def test_facts_travel_in_and_out(rig: Rig) -> None:
-    """Facts of earlier jobs are known, those gathered come back without a host's environment."""
+    """Facts of earlier jobs are known, those gathered come back without a host's environment.
+
+    A number that JSON cannot hold is missing alone.
+    """
     rig.write(
         play(
             "{name: known, debug: {msg: '{{ ansible_facts.from_before }}'}}",
-            "{set_fact: {fresh: new, cacheable: true}}",
+            "{set_fact: {fresh: new, endless: '{{ [1, (\"inf\" | float)] }}', cacheable: true}}",
         ),
         use_fact_cache=True,
     )
@@ -254,7 +257,7 @@ def test_facts_travel_in_and_out(rig: Rig) -> None:
     assert rig.run().status == "successful"
     assert rig.results("runner_on_ok", "known")[0]["msg"] == "yes"
     out = json.loads((rig.dir / "facts-out.json").read_text())
-    known = {"from_before": "yes", "fresh": "new"}
+    known = {"from_before": "yes", "fresh": "new", "endless": [1, None]}
     assert out == {"1": {"name": "localhost", "facts": known}}
 
 
