@@ -27,10 +27,16 @@ TOO_LONG = f"Templates of more than {TOTAL_MAX} characters are not allowed."
 class _Exploding(SimpleNamespace):
     """A name that may be looked into but not written out."""
 
-    def __init__(self, message: str) -> None:
-        """Say what is wrong with writing it out."""
+    def __init__(self, name: str, message: str) -> None:
+        """Say how a template calls it and what is wrong with writing it out."""
         super().__init__()
+        self._name = name
         self._message = message
+
+    def __getattr__(self, name: str) -> StrictUndefined:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return StrictUndefined(name=f"{self._name}.{name}")
 
     def __str__(self) -> str:
         raise UndefinedError(self._message)
@@ -63,8 +69,8 @@ def problems(
 
 
 def _namespace(fields: Iterable[str], files: Iterable[str]) -> dict[str, Any]:
-    tower = _Exploding(RESERVED)
-    tower.filename = _Exploding(NO_FILE)
+    tower = _Exploding("tower", RESERVED)
+    tower.filename = _Exploding("tower.filename", NO_FILE)
     for name in files:
         if name == "template":
             tower.filename = "EXAMPLE_FILENAME"

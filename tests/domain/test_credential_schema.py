@@ -92,6 +92,10 @@ def test_right_inputs_have_no_problem() -> None:
         ),
         ({"env": {"X": "{{ b }}"}}, "X uses an undefined field ('b' is undefined)"),
         (
+            {"env": {"X": "{{ tower.filename.b }}"}},
+            "X uses an undefined field ('tower.filename.b' is undefined)",
+        ),
+        (
             {"extra_vars": {"X": {"deep": ["{{ b }}"]}}},
             "X uses an undefined field ('b' is undefined)",
         ),
