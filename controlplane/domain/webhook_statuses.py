@@ -66,7 +66,6 @@ class StatusPost(Struct, frozen=True, kw_only=True):
     job: int
     service: str
     credential: int
-    project: int | None
     url: str
     body: bytes
 
@@ -93,36 +92,27 @@ def post_of(launched: JobLaunched, status: Status, base: str) -> StatusPost | No
         job=launched.id,
         service=record.webhook_service,
         credential=record.webhook_credential,
-        project=record.project,
         url=url,
         body=msgspec.json.encode(body),
     )
 
 
-def is_for(post: StatusPost, project_url: str, servers: Collection[str]) -> bool:
+def is_for(post: StatusPost, servers: Collection[str]) -> bool:
     """Tell whether the token may be shown where a status is to be told.
 
-    The webhook itself says where. Who knows its key must not have the token sent to himself: it
-    goes to the service's public server, to that of the template's project, and to ``servers``.
+    The webhook itself says where. Who knows its key, or may change the template's project, must not
+    have the token sent to himself: it goes to the service's public server and to ``servers``.
     """
     if _PLAIN.match(post.url) is None:
         return False
-    scheme, host, server = _place(post.url)
-    known = {_PUBLIC.get(post.service, ""), *(each.rstrip("/").lower() for each in servers)}
-    if server and server in known:
-        return True
-    own_scheme, own, _ = _place(project_url)
-    return bool(own) and host in (own, f"api.{own}") and scheme in ("https", own_scheme)
+    known = {_PUBLIC.get(post.service), *(each.rstrip("/").lower() for each in servers)}
+    return _server(post.url) in known
 
 
-def _place(url: str) -> tuple[str, str, str]:
-    """Return scheme, host and server of a URL or of ``user@host:path``; empty what it lacks."""
-    if "://" not in url:
-        host, found, _ = url.rpartition("@")[2].partition(":")
-        return ("ssh", host.lower(), "") if found and "/" not in host else ("", "", "")
+def _server(url: str) -> str:
+    """Return scheme, host and port of a URL; empty when it has none."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
     except ValueError:
-        return "", "", ""
-    return parts.scheme, host, f"{parts.scheme}://{parts.netloc}".lower()
+        return ""
+    return f"{parts.scheme}://{parts.netloc}".lower()

@@ -126,17 +126,9 @@ async def _tell(tools: Tools, client: httpx.AsyncClient, posts: Iterable[StatusP
             group.create_task(one_job(mine))
 
 
-async def _is_for(tools: Tools, post: StatusPost) -> bool:
-    values = None
-    if post.project is not None:
-        values = await resource_values(tools.store, "project", post.project)
-    servers = tools.keeper.board.setting("WEBHOOK_STATUS_SERVERS")
-    return is_for(post, str((values or {}).get("scm_url") or ""), servers)
-
-
 async def _send(tools: Tools, client: httpx.AsyncClient, post: StatusPost) -> None:
-    if not await _is_for(tools, post):
-        log.warning("status not told: its server is not known", job=post.job)
+    if not is_for(post, tools.keeper.board.setting("WEBHOOK_STATUS_SERVERS")):
+        log.warning("status not told: its server is not in WEBHOOK_STATUS_SERVERS", job=post.job)
         return
     token = await _token(tools, post.credential)
     if not token:

@@ -31,8 +31,7 @@ declare(
             "WEBHOOK_STATUS_SERVERS",
             "Servers That Are Told Statuses",
             "A webhook says itself where its job's status is to be told, with the template's token."
-            " That is done on api.github.com, gitlab.com, the server of the template's project, and"
-            " these: https://git.example.com",
+            " That is done on api.github.com, gitlab.com and these: https://git.example.com",
             check=servers_problem,
             reader="controlplane.processes.webhook_statuses",
         ),

@@ -93,25 +93,23 @@ def hooked(service: str, url: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("url", "project", "known"),
+    ("url", "known"),
     [
-        ("https://api.github.com/repos/a/b/statuses/c", "", True),
-        ("http://api.github.com/repos/a/b/statuses/c", "", False),
-        ("https://evil.example\\@api.github.com/x", "", False),
-        ("https://api.github.com@evil.example/x", "", False),
-        ("https://api.github.com.evil.example/x", "https://github.com/a/b", False),
-        ("https://git.example/api/v3/x", "git@git.example:a/b.git", True),
-        ("http://git.example/api/v3/x", "https://u:p@git.example/a/b", False),
-        ("https://[::1]/x", "https://[::2]/a", False),
-        ("https://evil.example/x", "/srv/a.git", False),
-        ("http://listed.example:81/x", "", True),
-        ("http://listed.example/x", "", False),
+        ("https://api.github.com/repos/a/b/statuses/c", True),
+        ("http://api.github.com/repos/a/b/statuses/c", False),
+        ("https://evil.example\\@api.github.com/x", False),
+        ("https://api.github.com@evil.example/x", False),
+        ("https://api.github.com.evil.example/x", False),
+        ("https://git.example/api/v3/x", False),
+        ("https://[::1/x", False),
+        ("http://listed.example:81/x", True),
+        ("http://listed.example/x", False),
     ],
 )
-def test_a_token_is_for_known_servers_alone(url: str, project: str, *, known: bool) -> None:
+def test_a_token_is_for_known_servers_alone(url: str, *, known: bool) -> None:
     """Whoever signs a webhook cannot have the template's token sent to a server of his own."""
-    post = StatusPost(job=1, service="github", credential=5, project=1, url=url, body=b"")
-    assert is_for(post, project, ["http://listed.example:81/"]) is known
+    post = StatusPost(job=1, service="github", credential=5, url=url, body=b"")
+    assert is_for(post, ["http://listed.example:81/"]) is known
 
 
 async def test_statuses_are_told_once_and_again_after_an_outage(
