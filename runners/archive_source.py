@@ -201,7 +201,7 @@ def _get(job: Preparation, remote: Remote, place: Path, ending: Ending) -> tuple
     }
     command = [sys.executable, "-I", "-S", str(Path(download.__file__))]
     env = git.basic_environment(job)
-    done = tool.run(command, place, env, ending, stdin=json.dumps(asked))
+    done = tool.run(job, command, place, env, ending, kept=[place], stdin=json.dumps(asked))
     try:
         told: dict[str, Any] = msgspec.json.decode(done.out)
     except msgspec.DecodeError as error:

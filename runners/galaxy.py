@@ -156,10 +156,11 @@ def _install(
 def _run(
     job: Preparation, asked: tuple[str, ...], tree: Path, env: Mapping[str, str], ending: Ending
 ) -> None:
-    command = [sys.executable, "-I", str(Path(galaxy_names.__file__)), *asked]
+    reach = "local" if _remote(job).protocol == "file" else "network"
+    command = [sys.executable, "-I", str(Path(galaxy_names.__file__)), reach, *asked]
     if job.spec.verbosity:
         command.append("-" + "v" * job.spec.verbosity)
-    done = tool.run(command, tree, env, ending)
+    done = tool.run(job, command, tree, env, ending)
     if done.rc:
         name = Path(asked[-1]).relative_to(tree)
         why = tool.cause(done).removeprefix("[ERROR]: ").removeprefix("ERROR! ")

@@ -46,6 +46,7 @@ class Git:
         """``directory`` is set once the repository's place is known."""
         self.remote = remote
         self.directory = Path()
+        self._job = job
         self._ending = ending
         self._env = environment_of(job, remote)
 
@@ -76,7 +77,9 @@ class Git:
     ) -> tuple[int, str]:
         settings = [part for each in _SETTINGS for part in ("-c", each)]
         command = ["git", *settings, *args]
-        done = tool.run(command, at or self.directory, self._env, self._ending)
+        kept = [self.directory] if self.directory.is_absolute() else []
+        where = at or self.directory
+        done = tool.run(self._job, command, where, self._env, self._ending, kept=kept)
         if accept is not None and done.rc not in accept:
             if tool.grew_too_large(done):
                 raise tool.too_large(f"The content of {self.remote.url}")

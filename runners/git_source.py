@@ -126,6 +126,7 @@ def _commit_of(git: Git, revision: str) -> str:
 def _cache(job: Preparation, git: Git, key: str, ending: Ending) -> Iterator[None]:
     """Hold the repository's cache alone while in use; created when missing."""
     with source_cache.held(job, CACHE_DIR, key, ending) as directory:
+        git.directory = directory
         for each in _left(directory):
             each.unlink(missing_ok=True)
         attributes = directory / "info" / "attributes"
@@ -133,7 +134,6 @@ def _cache(job: Preparation, git: Git, key: str, ending: Ending) -> Iterator[Non
             git.run("init", "--quiet", "--bare", "--template=", str(directory), at=directory)
             attributes.parent.mkdir(exist_ok=True)
             attributes.write_text(_ATTRIBUTES)
-        git.directory = directory
         yield
 
 
@@ -148,7 +148,9 @@ def _pack(git: Git, commit: str, archive: Path, *, follow: bool) -> None:
     """Write the tree of a commit as a tar archive: the same bytes for the same commit."""
     has_submodules = git.succeeds("cat-file", "-e", f"{commit}:.gitmodules")
     if not has_submodules:
-        git.run("archive", "--format=tar", f"--output={archive}", commit)
+        packed = archive.parent / "tmp" / archive.name
+        git.run("archive", "--format=tar", f"--output={packed}", commit)
+        packed.rename(archive)
         return
     tree = archive.parent / "tmp" / "checkout"
     git.check_out(tree, commit)

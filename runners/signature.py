@@ -31,8 +31,7 @@ def verify(job: Preparation, tree: Path, play: ToldPlay, ending: Ending) -> None
     _gpg(job, home, env, ending)
     command = [str(Path(sys.executable).parent / "ansible-sign"), "--nocolor"]
     command += ["project", "gpg-verify", "--gnupg-home", str(home), str(tree)]
-    done = tool.run(command, job.dir, env, ending)
-    tool.run(["gpgconf", "--homedir", str(home), "--kill", "all"], job.dir, env, ending)
+    done = tool.run(job, command, job.dir / "tmp", env, ending)
     if done.rc:
         raise ToolFailed(f"The project's signature is not valid: {_told(done.out)}", done.rc)
     play.done("Signature and checksums are valid")
@@ -40,11 +39,12 @@ def verify(job: Preparation, tree: Path, play: ToldPlay, ending: Ending) -> None
 
 def _gpg(job: Preparation, home: Path, env: dict[str, str], ending: Ending) -> None:
     """Make the credential's key the only one that is known."""
+    # A sandbox ends with the last of its processes, and a verification needs no agent.
+    write_private(home / "gpg.conf", b"no-autostart\n")
     key = home / "public.asc"
     write_private(key, job.secrets.gpg_public_key.encode())
-    done = tool.run(
-        ["gpg", "--batch", "--no-tty", "--quiet", "--import", str(key)], job.dir, env, ending
-    )
+    command = ["gpg", "--batch", "--no-tty", "--quiet", "--import", str(key)]
+    done = tool.run(job, command, job.dir / "tmp", env, ending)
     if done.rc:
         why = tool.cause(done)
         raise ToolFailed(f"The credential holds no GPG public key that can be used: {why}", done.rc)

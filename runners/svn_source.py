@@ -89,7 +89,7 @@ def _svn(
     env = {**git.basic_environment(job), "SVN_SSH": ssh["GIT_SSH_COMMAND"]}
     env |= {name: ssh[name] for name in ("SSH_ASKPASS", "SSH_ASKPASS_REQUIRE")}
     given = [*asked, *options, "--", remote.url, *([to] if to else [])]
-    done = tool.run(given, job.dir, env, ending, stdin=password)
+    done = tool.run(job, given, job.dir / "tmp", env, ending, stdin=password)
     if done.rc:
         raise _failure(done, remote.url)
     return done

@@ -8,19 +8,24 @@ from __future__ import annotations
 import contextlib
 import re
 import resource
+import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
+from runners.isolation import sandbox
+from runners.preparation import Preparation
 
 CONTENT_BYTES_MAX = 2 * 1024**3
 """What a project may hold, and what any one file of an update may grow to."""
 _CAUSE_LINES_MAX = 8
+_BY_SIGNAL = 128
+"""What a sandbox adds to the signal that ended its program."""
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,16 +48,29 @@ class Done(Struct, frozen=True):
 
 
 def run(
+    job: Preparation,
     command: Sequence[str],
     at: Path,
     env: Mapping[str, str],
     ending: Ending,
+    *,
+    kept: Sequence[Path] = (),
     stdin: str | None = None,
 ) -> Done:
-    """Run a program to its end. Raises Stopped, and ToolFailed when it is not installed."""
-    try:
+    """Run a program to its end, in a sandbox where this runner has one.
+
+    ``kept`` are the caches that it works on. Raises Stopped, and ToolFailed when it is not
+    installed.
+    """
+    program = shutil.which(command[0], path=env["PATH"])
+    if program is None:
+        raise ToolFailed(f"{command[0]} is not installed on this runner")
+    started = [program, *command[1:]]
+    if job.spec.isolation.sandbox:
+        started = [*sandbox.around_tool(job, at, kept), "--", *started]
+    with _bounded_files():
         process = subprocess.Popen(
-            list(command),
+            started,
             cwd=at,
             env=dict(env),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
@@ -62,10 +80,6 @@ def run(
             errors="replace",
             process_group=0,
         )
-    except FileNotFoundError as error:
-        raise ToolFailed(f"{command[0]} is not installed on this runner") from error
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (CONTENT_BYTES_MAX,) * 2)
     while True:
         try:
             out, err = process.communicate(stdin, timeout=POLL_S)
@@ -79,6 +93,17 @@ def run(
     return Done(process.returncode, out, err)
 
 
+@contextlib.contextmanager
+def _bounded_files() -> Iterator[None]:
+    """Bound the files of what is started meanwhile: from its first moment, for it starts others."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (CONTENT_BYTES_MAX, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def cause(done: Done) -> str:
     """Return the last lines of a complaint as one line, colours left out."""
     text = _COLOR.sub("", done.err if done.err.strip() else done.out)
@@ -88,7 +113,8 @@ def cause(done: Done) -> str:
 
 def grew_too_large(done: Done) -> bool:
     """Tell whether a program was stopped since a file of it grew too large."""
-    return done.rc == -signal.SIGXFSZ or "File too large" in done.err
+    ended = (-signal.SIGXFSZ, _BY_SIGNAL + signal.SIGXFSZ)
+    return done.rc in ended or "File too large" in done.err
 
 
 def too_large(what: str) -> ToolFailed:

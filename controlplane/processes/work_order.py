@@ -65,9 +65,9 @@ def order_of(
 
 
 def _apart(launched: JobLaunched, setting: Callable[[str], Any]) -> Apart:
-    """Return how a job is kept apart; a project update runs no code of the project's."""
+    """Return how a job is kept apart; a project update always as well as its runner can."""
     if isinstance(launched.record, ProjectUpdateLaunch):
-        return Apart()
+        return Apart(mounts=tuple(setting("AWX_ISOLATION_SHOW_PATHS")))
     found = launched.environment
     image = None if found is None else Image(name=found.name, image=found.image, pull=found.pull)
     return Apart(

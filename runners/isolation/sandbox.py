@@ -41,20 +41,35 @@ _CAPABILITIES = (
 
 def arguments(job: Preparation) -> list[str]:
     """Return bubblewrap's command line up to the command."""
-    isolation = job.spec.isolation
+    given = [*sight.interpreter(), *sight.plugins(), *sight.shown(job.spec.isolation.mounts)]
+    return _around(job, given, sight.workspace(job), job.invocation.project)
+
+
+def around_tool(job: Preparation, at: Path, kept: Sequence[Path]) -> list[str]:
+    """Return bubblewrap's command line for a program of a project update, that runs at ``at``.
+
+    It sees the update's own directories, ``kept`` of the caches, and a local source with what lies
+    beside it, where its submodules are.
+    """
+    given = [*sight.interpreter(), *sight.tools(), *sight.shown(job.spec.isolation.mounts)]
+    own = sight.update(job, kept)
+    if source := sight.local_source(job):
+        own.insert(0, Mount(source=source, target=source))
+        if source.parent != Path("/"):
+            given.append(Mount(source=source.parent, target=source.parent))
+    return _around(job, given, own, at)
+
+
+def _around(job: Preparation, given: Sequence[Mount], own: Sequence[Mount], at: Path) -> list[str]:
     data = job.dir.resolve().parent.parent
-    given = [*sight.interpreter(), *sight.plugins(), *sight.shown(isolation.mounts)]
-    binds = [each for mount in given for each in _bind(mount)]
     over = [each.target for each in given if data.is_relative_to(each.target)]
     hidden = ["--tmpfs", str(data)] if over or data.is_relative_to("/usr") else []
-    own = [each for mount in sight.workspace(job) for each in _bind(mount)]
-    project = str(job.invocation.project)
     return [
-        *base(isolation.sandbox),
-        *binds,
+        *base(job.spec.isolation.sandbox),
+        *(each for mount in given for each in _bind(mount)),
         *hidden,
-        *own,
-        *("--remount-ro", "/", "--chdir", project),
+        *(each for mount in own for each in _bind(mount)),
+        *("--remount-ro", "/", "--chdir", str(at)),
     ]
 
 

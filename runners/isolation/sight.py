@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from msgspec import Struct
 
+from runners import download, galaxy_names
 from runners.ansible import PLUGIN_DIR, UPSTREAM_PLUGIN_DIR
 from runners.preparation import Preparation
 from runners.spec import JOURNAL_FILE
@@ -44,6 +46,29 @@ def plugins() -> list[Mount]:
     large = PLUGIN_DIR.parent / "large_inventory.py"
     places = (PLUGIN_DIR, frames, large, UPSTREAM_PLUGIN_DIR)
     return [Mount(source=each, target=each) for each in places]
+
+
+def update(job: Preparation, kept: Sequence[Path]) -> list[Mount]:
+    """Return the directories of a project update that its programs write to."""
+    places = (job.dir / "home", job.dir / "tmp", job.memory, *kept)
+    return [Mount(source=each.resolve(), target=each, writable=True) for each in places]
+
+
+def tools() -> list[Mount]:
+    """Return our own programs that a project update runs."""
+    places = (Path(download.__file__), Path(galaxy_names.__file__))
+    return [Mount(source=each, target=each) for each in places]
+
+
+def local_source(job: Preparation) -> Path | None:
+    """Return a project's source that is on this machine, unless all that the runner keeps is."""
+    path = unquote(job.spec.scm_url.removeprefix("file://").removeprefix("localhost"))
+    source = Path(path)
+    if job.spec.scm_type == "svn":  # its URL goes on within the repository
+        source = next((each for each in (source, *source.parents) if each.exists()), source)
+    if not source.is_absolute() or source == Path("/") or not source.exists():
+        return None
+    return None if job.data.resolve().is_relative_to(source.resolve()) else source
 
 
 def interpreter() -> list[Mount]:

@@ -127,7 +127,7 @@ def test_a_runner_that_cannot_is_refused_the_claim() -> None:
 
 
 def test_an_order_carries_how_its_job_is_kept_apart() -> None:
-    """The environment as launched, and the settings of now; a project update carries nothing."""
+    """The environment as launched, the settings of now; a project update is shown paths alone."""
     values = {
         "ISOLATION_REQUIRED": "sandbox",
         "AWX_ISOLATION_SHOW_PATHS": ["/srv/data:/data:ro"],
@@ -144,7 +144,8 @@ def test_an_order_carries_how_its_job_is_kept_apart() -> None:
         options=("--network=host",),
         limits=Limits(memory_bytes=512 * 1024 * 1024, processes=200, cpu_percent=150),
     )
-    assert order_of(update_launched(), PLACED, _settings(values)).apart == Apart()
+    shown = Apart(mounts=("/srv/data:/data:ro",))
+    assert order_of(update_launched(), PLACED, _settings(values)).apart == shown
 
 
 def _settings(values: dict[str, Any]) -> Any:

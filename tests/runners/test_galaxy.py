@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from runners.galaxy import CACHE_DIR
-from runners.galaxy_names import stays_below
+from runners.galaxy_names import included, is_in_reach, stays_below
+from runners.isolation.plan import Isolation
 from runners.spec import GALAXY_FILE, GalaxyServer, Secrets
 from tests.runners.rig import Rig
 from tests.runners.serving import Web, galaxy_api, serving, tar_gz
@@ -139,3 +141,66 @@ def test_a_name_leads_nowhere_else(new_rig: Callable[[], Rig], tmp_path: Path) -
     assert not stays_below("")
     assert not stays_below("/etc/x")
     assert stays_below("acme.role")
+
+
+@pytest.mark.parametrize(
+    ("source", "reachable"),
+    [
+        ("acme.tools", True),
+        ("./tools", True),
+        ("git@host:a/b.git", True),
+        ("https://host/a.tar.gz", True),
+        ("git+ssh://git@host/a", True),
+        ("/etc/ssl", False),
+        ("~/x", False),
+        ("../../x", False),
+        ("file:///etc/passwd", False),
+        ("git+file:///etc", False),
+        (" FILE:/etc/passwd", False),
+        ("<URL:file:///etc/passwd>", False),
+        ("fi%6ce:/etc/passwd", False),
+    ],
+)
+def test_requirements_reach_the_network_and_the_project(
+    tmp_path: Path, source: str, *, reachable: bool
+) -> None:
+    """Whatever leads to a file elsewhere on the runner is refused."""
+    assert is_in_reach(source, tmp_path) is reachable
+
+
+def test_a_network_project_requires_no_file_of_the_runner(
+    new_rig: Callable[[], Rig], tmp_path: Path
+) -> None:
+    """A role, a collection and an included file of the machine, named by a project of a server."""
+    secret = tmp_path / "runner.key"
+    secret.write_text("planted-secret: [\n")
+    role = tar_gz({"role/meta/main.yml": META.encode()})
+    (tmp_path / "role.tar.gz").write_bytes(role)
+    assert included({"roles": [{"include": "x"}, "y"]}) == ["x"]
+    wanted = (
+        f"roles:\n  - src: {tmp_path}/role.tar.gz\n    name: role\n",
+        f"roles:\n  - include: {secret}\n",
+        f"collections:\n  - name: {secret.as_uri()}\n    type: url\n",
+    )
+    with serving(Web()) as web:
+        for each in wanted:
+            web.files["/project.tar.gz"] = tar_gz({"p/requirements.yml": each.encode()})
+            rig = new_rig()
+            url = f"{web.url}/project.tar.gz"
+            told = failed(rig, update(rig, url, servers(web), scm_type="archive", **BOTH))
+            assert "names a file outside of the project" in told
+            assert b"planted-secret" not in rig.raw()
+
+
+@pytest.mark.tier_bwrap
+def test_an_update_sees_nothing_else_of_the_runner(rig: Rig, tmp_path: Path) -> None:
+    """In a sandbox not even a project of this machine, which may name files, finds the others."""
+    secret = tmp_path / "runner.key"
+    secret.write_text("planted-secret: [\n")
+    origin = Repository(tmp_path / "served" / "origin")
+    origin.commit(requirements_yml=f"roles:\n  - include: {secret}\n")
+    isolation = Isolation(mode="sandbox", sandbox=shutil.which("bwrap") or "")
+    with serving(Web()) as web:
+        url = origin.path.as_uri()
+        final = update(rig, url, servers(web), isolation=isolation, **BOTH)
+    assert "Failed to find include requirements file" in failed(rig, final)
