@@ -60,7 +60,7 @@ def _many(first: int, seeds: int, seconds: float) -> int:
 def _each(seed: int) -> int:
     """Kill every message of a small run once."""
     runs = 0
-    for _, world in kill_each(seed):
+    for world in kill_each(seed):
         try:
             world.run()
         except Violation as error:

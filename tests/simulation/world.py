@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from shutil import rmtree as remove_all
@@ -431,17 +431,28 @@ class World:
 SMALL = Plan(faults=CALM, chaos_s=12.0, launches=3, cancels=0, deletions=0)
 
 
-def kill_each(seed: int, plan: Plan = SMALL) -> Iterator[tuple[Kill, World]]:
-    """Yield the runs in which one message of the fault-free run is lost, or its receiver dies."""
-    for number in range(1, simulate(seed, plan).network.counted + 1):
-        for receiver in (False, True):
+def kill_each(
+    seed: int,
+    plan: Plan = SMALL,
+    *,
+    receivers: Sequence[bool] = (False, True),
+    every: int = 1,
+) -> Iterator[World]:
+    """Yield the runs in which one message of the fault-free run is lost, or its receiver dies.
+
+    With ``every`` above 1 only each so-manieth message.
+    """
+    for number in range(1, simulate(seed, plan).network.counted + 1, every):
+        for receiver in receivers:
             kill = Kill(number=number, receiver=receiver)
-            yield kill, World(seed, msgspec.structs.replace(plan, kill=kill))
+            yield World(seed, msgspec.structs.replace(plan, kill=kill))
 
 
-def without_postgres_each(seed: int, plan: Plan = SMALL) -> Iterator[World]:
-    """Yield the runs in which Postgres dies once, at every moment of the fault-free run in turn."""
-    for moment in range(int(simulate(seed, plan).scheduler.now / MOMENT_S)):
+def without_postgres_each(
+    seed: int, plan: Plan = SMALL, *, first: int = 0, every: int = 1
+) -> Iterator[World]:
+    """Yield the runs in which Postgres dies once, at each moment of the fault-free run in turn."""
+    for moment in range(first, int(simulate(seed, plan).scheduler.now / MOMENT_S), every):
         world = World(seed, plan)
         world.scheduler.after(moment * MOMENT_S, partial(world.postgres, FLUSH_S))
         yield world
