@@ -31,6 +31,7 @@ _VERBOSITY = [
     [4, "4 (Connection Debug)"],
     [5, "5 (WinRM Debug)"],
 ]
+_JOB_TYPES = [["run", "Run"], ["check", "Check"]]
 LAUNCH_ACTIONS: dict[str, Any] = {
     "POST": {
         "extra_vars": _field("json", "Extra vars"),
@@ -39,7 +40,7 @@ LAUNCH_ACTIONS: dict[str, Any] = {
         "limit": _field("string", "Limit"),
         "job_tags": _field("string", "Job tags"),
         "skip_tags": _field("string", "Skip tags"),
-        "job_type": _field("choice", "Job type", choices=[["run", "Run"], ["check", "Check"]]),
+        "job_type": _field("choice", "Job type", choices=_JOB_TYPES),
         "verbosity": _field("choice", "Verbosity", choices=_VERBOSITY),
         "diff_mode": _field("boolean", "Diff mode"),
         "credentials": _field("list_of_ids", "Credentials"),
@@ -52,20 +53,34 @@ LAUNCH_ACTIONS: dict[str, Any] = {
         "instance_groups": _field("list_of_ids", "Instance groups"),
     }
 }
+ALL_HOSTS = "all"
+RELAUNCH_HOSTS = {
+    ALL_HOSTS: "No change to job limit",
+    "failed": "All failed and unreachable hosts",
+    "ok": "All hosts with tasks that went well",
+    "changed": "All hosts that were changed",
+    "unreachable": "All unreachable hosts",
+}
+"""What hosts a relaunch runs on, and how that is called; AWX offers the first two."""
 RELAUNCH_ACTIONS: dict[str, Any] = {
+    "GET": {
+        name: {"type": "field", "label": label, "filterable": False, "hidden": False}
+        for name, label in (
+            ("passwords_needed_to_start", "Passwords needed to start"),
+            ("retry_counts", "Retry counts"),
+        )
+    },
     "POST": {
         "hosts": _field(
             "choice",
             "Hosts",
-            default="all",
-            choices=[
-                [None, "---------"],
-                ["all", "No change to job limit"],
-                ["failed", "All failed and unreachable hosts"],
-            ],
+            default=ALL_HOSTS,
+            choices=[[None, "---------"], *(list(pair) for pair in RELAUNCH_HOSTS.items())],
         ),
+        "job_type": _field("choice", "Job type", choices=[[None, "---------"], *_JOB_TYPES]),
+        "credentials": _field("list_of_ids", "Credentials"),
         "credential_passwords": _field("json", "Credential passwords"),
-    }
+    },
 }
 _DEFAULTS = (
     *("limit", "scm_branch", "job_tags", "skip_tags", "diff_mode", "job_type", "verbosity"),

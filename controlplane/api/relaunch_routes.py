@@ -15,7 +15,7 @@ from controlplane.api.errors import BadRequest, Missing
 from controlplane.api.guards import needs
 from controlplane.api.job_render import can_cancel
 from controlplane.api.launch_answers import context_by, job_row, launched, once
-from controlplane.api.launch_options import RELAUNCH_ACTIONS
+from controlplane.api.launch_options import ALL_HOSTS, RELAUNCH_ACTIONS, RELAUNCH_HOSTS
 from controlplane.api.launch_rights import check_prompts, check_relaunch
 from controlplane.api.routing import routes
 from controlplane.domain import launch, relaunch
@@ -28,9 +28,6 @@ from controlplane.shell.read_model import Row, View
 from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.status import LaunchType
 
-ALL_HOSTS = "all"
-HOSTS = (ALL_HOSTS, "failed", "ok", "changed", "unreachable")
-"""What hosts a relaunch runs on; AWX offers the first two."""
 NO_CREDENTIAL = "A credential of the job no longer exists."
 
 
@@ -133,7 +130,7 @@ def _changes(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     changes: dict[str, Any] = {}
     errors: dict[str, Any] = {}
     hosts = body.get("hosts")
-    if hosts and hosts not in HOSTS:
+    if hosts and hosts not in RELAUNCH_HOSTS:
         errors["hosts"] = [f'"{hosts}" is not a valid choice.']
     for name in ("job_type", "credentials"):
         if body.get(name) is not None:

@@ -321,6 +321,10 @@ async def test_relaunch_on_hosts_of_a_status(stack: Stack, made: dict[str, Any])
     )
     shown = (await stack.client.get(relaunch)).json()
     assert shown["retry_counts"] == {"all": 4, "failed": 2}
+    offered = (await stack.client.options(relaunch)).json()["actions"]["POST"]
+    assert list(offered) == ["hosts", "job_type", "credentials", "credential_passwords"]
+    choices = [value for value, _ in offered["hosts"]["choices"]]
+    assert choices == [None, "all", "failed", "ok", "changed", "unreachable"]
     for hosts, limit in (
         ("failed", "bad,dark"),
         ("unreachable", "dark"),
