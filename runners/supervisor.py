@@ -163,7 +163,10 @@ def _why(job: Preparation, status: str, rc: int | None) -> str:
         return short
     if rc is None:
         return "The playbook's process was ended by a signal"
-    return causes.of_failure(job.dir / JOURNAL_FILE, job.secrets) if status == "failed" else ""
+    if status != "failed":
+        return ""
+    limit = job.spec.limit if rc == causes.REFUSED else ""
+    return causes.of_failure(job.dir / JOURNAL_FILE, job.secrets, limit)
 
 
 def ended(ending: Ending) -> Outcome:

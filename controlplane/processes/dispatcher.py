@@ -87,7 +87,7 @@ class Dispatcher:
         try:
             order = order_of(launched, placed, board.setting, board.traces.get(launched.id))
         except (Rejected, ValueError, NotVariables) as error:
-            log.exception("no order", job=launched.id)
+            log.warning("no order", job=launched.id)  # the job says why
             text = f"This job cannot run: no work order can be made of it: {error}"
             await self._do(tools, launched.id, Fail(at=clock.now(), explanation=text))
             return

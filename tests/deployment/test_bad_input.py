@@ -150,9 +150,10 @@ def test_an_inventory_without_hosts_has_nothing_to_do(bad: Deployment) -> None:
 
 
 def test_a_limit_that_matches_no_host_fails(bad: Deployment) -> None:
-    """Ansible's own words stand in the output."""
+    """Ansible's own words stand in the output, the cause in the job."""
     found, text = _run(bad, "limited", "site.yml", limit="nobody")
     assert found["status"] == "failed"
+    assert found["job_explanation"] == "The limit 'nobody' matches no host of the inventory"
     assert "no hosts to target" in text
 
 

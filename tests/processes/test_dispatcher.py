@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import structlog.testing
 
 from controlplane.domain.board import Board
 from controlplane.domain.job import Place
@@ -12,6 +13,7 @@ from controlplane.processes.work_order import order_of
 from schemas import subjects
 from schemas.envelope import Recorded
 from schemas.events.instance import InstanceAvailable, InstanceUnavailable
+from schemas.events.job import AdHocLaunch
 from schemas.events.resource import ResourceDeleted
 from schemas.streams import CONFIG, JOBS, SNAPSHOTS, WORK
 from tests.factories import NOW
@@ -157,6 +159,18 @@ async def test_a_job_that_no_order_can_be_made_of_holds_up_nobody(floor: Floor) 
     state = await floor.becomes(1, "error")
     assert "no work order can be made" in state.explanation
     await _ordered(floor, 2)
+
+
+async def test_an_ad_hoc_command_with_templates_ends_with_the_reason(floor: Floor) -> None:
+    """It is taken and ends in error, as in AWX; nothing broke that would need a traceback."""
+    await floor.runner("r1", 1)
+    record = AdHocLaunch(inventory=3, module_name="command", module_args="echo {{ secret }}")
+    await floor.launch(1, record=record)
+    with structlog.testing.capture_logs() as logged:
+        floor.run(Dispatcher())
+        state = await floor.becomes(1, "error")
+    assert state.explanation.endswith("Inline Jinja variables are not allowed.")
+    assert {each["log_level"] for each in logged if each["event"] == "no order"} == {"warning"}
 
 
 async def test_a_job_on_a_deleted_resource_never_goes_out(floor: Floor) -> None:
