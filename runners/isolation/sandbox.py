@@ -49,14 +49,13 @@ def around_tool(job: Preparation, at: Path, kept: Sequence[Path]) -> list[str]:
     """Return bubblewrap's command line for a program of a project update, that runs at ``at``.
 
     It sees the update's own directories, ``kept`` of the caches, and a local source with what lies
-    beside it, where its submodules are.
+    around it, where its submodules and roles are.
     """
     given = [*sight.interpreter(), *sight.tools(), *sight.shown(job.spec.isolation.mounts)]
     own = sight.update(job, kept)
     if source := sight.local_source(job):
         own.insert(0, Mount(source=source, target=source))
-        if source.parent != Path("/"):
-            given.append(Mount(source=source.parent, target=source.parent))
+        given += [Mount(source=each, target=each) for each in sight.around(source)]
     return _around(job, given, own, at)
 
 

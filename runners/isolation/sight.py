@@ -17,6 +17,10 @@ from runners.spec import JOURNAL_FILE
 _OURS = ("home", "tmp", "cp", "project", "inventory", "fact_cache")
 
 
+_TOP = 2
+"""Parts of the path of a directory like ``/home``."""
+
+
 class Mount(Struct, frozen=True, kw_only=True):
     """A file or directory of the machine at its place in the job's sight."""
 
@@ -69,6 +73,12 @@ def local_source(job: Preparation) -> Path | None:
     if not source.is_absolute() or source == Path("/") or not source.exists():
         return None
     return None if job.data.resolve().is_relative_to(source.resolve()) else source
+
+
+def around(source: Path) -> list[Path]:
+    """Return the directory that a local source is in and the one around it, but none like /home."""
+    near = list(source.parents)[:2]
+    return [each for each in reversed(near) if len(each.parts) > _TOP]
 
 
 def interpreter() -> list[Mount]:

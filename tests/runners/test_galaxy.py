@@ -12,6 +12,7 @@ import pytest
 
 from runners.galaxy import CACHE_DIR
 from runners.galaxy_names import included, is_in_reach, stays_below
+from runners.isolation import sight
 from runners.isolation.plan import Isolation
 from runners.spec import GALAXY_FILE, GalaxyServer, Secrets
 from tests.runners.rig import Rig
@@ -197,8 +198,10 @@ def test_an_update_sees_nothing_else_of_the_runner(rig: Rig, tmp_path: Path) -> 
     """In a sandbox not even a project of this machine, which may name files, finds the others."""
     secret = tmp_path / "runner.key"
     secret.write_text("planted-secret: [\n")
-    origin = Repository(tmp_path / "served" / "origin")
+    origin = Repository(tmp_path / "all" / "served" / "origin")
     origin.commit(requirements_yml=f"roles:\n  - include: {secret}\n")
+    assert sight.around(origin.path) == [tmp_path / "all", tmp_path / "all" / "served"]
+    assert sight.around(Path("/srv/git/origin")) == [Path("/srv/git")]
     isolation = Isolation(mode="sandbox", sandbox=shutil.which("bwrap") or "")
     with serving(Web()) as web:
         url = origin.path.as_uri()
