@@ -13,7 +13,7 @@ import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
-from controlplane.api import options
+from controlplane.api import callback_updates, options
 from controlplane.api.call import Call, answer, empty
 from controlplane.api.calling_hosts import matching
 from controlplane.api.errors import BadRequest, PermissionDenied
@@ -29,7 +29,6 @@ from controlplane.shell import launch_lookups, launching
 from controlplane.shell.launch_keys import Request as LaunchRequest
 from controlplane.shell.launch_tools import How, Launched
 from controlplane.shell.read_model import Row, View
-from schemas.envelope import Actor
 from schemas.status import LaunchType
 
 FORM = "application/x-www-form-urlencoded"
@@ -64,26 +63,49 @@ async def show_callback(call: Call) -> Response[Any]:
 
 
 async def call_back(call: Call) -> Response[Any]:
-    """Run the template on the one host that asks, if it knows the key: 201 without a body."""
+    """Run the template on the one host that asks, if it knows the key: 201 without a body.
+
+    A host that is not found is looked for again once the inventory's sources were updated.
+    """
     body = await _form(call)
     key = body.get("host_config_key")
     async with call.read() as view:
-        template = await named_template(call, view, KIND)
-        if template is None or not isinstance(key, str) or not _same(template, key):
-            raise PermissionDenied
+        template = await _template(call, view, key)
         hosts = await matching(call, view, template["inventory"])
+        updates: tuple[int, ...] = ()
+        if len(hosts) != 1:
+            updates = await callback_updates.started(call, view, template["inventory"])
+    updated = bool(updates) and await callback_updates.successful(call, updates)
+    async with call.read() as view:
+        template = await _template(call, view, key)
+        if updates:
+            hosts = await matching(call, view, template["inventory"])
         if len(hosts) != 1:
             several = "Multiple hosts matched the request!"
             raise BadRequest({"msg": several if hosts else "No matching host could be found!"})
-        done = await _launch(call, view, template, hosts[0], body.get("extra_vars"))
+        given = body.get("extra_vars")
+        done = await _launch(call, view, template, hosts[0], given, updated=updated)
     if done.repeated:
         raise BadRequest(PENDING)
     await seen(call, done)
     return empty(201, {"Location": url_of("job", done.job)})
 
 
-async def _launch(call: Call, view: View, template: Row, host: str, given: Any) -> Launched:
-    """Launch a template on a host; of callbacks at the same time one launches."""
+async def _template(call: Call, view: View, key: Any) -> Row:
+    """Return the template that the path names, to whom knows its key; else 403."""
+    template = await named_template(call, view, KIND)
+    if template is None or not isinstance(key, str) or not _same(template, key):
+        raise PermissionDenied
+    return template
+
+
+async def _launch(
+    call: Call, view: View, template: Row, host: str, given: Any, *, updated: bool
+) -> Launched:
+    """Launch a template on a host; of callbacks at the same time one launches.
+
+    ``updated``: its inventory's sources were just updated for it.
+    """
     facts = await launch_lookups.template_facts(view, template)
     variables = _variables(given)
     if _input_needed(facts, variables):
@@ -102,8 +124,13 @@ async def _launch(call: Call, view: View, template: Row, host: str, given: Any) 
         view,
         facts,
         msgspec.structs.replace(resolved, record=record),
-        context_of(Actor(kind="process", name="callback")),
-        how=How(launch_type=LaunchType.CALLBACK, launched_by=itself(template), whole=True),
+        context_of(callback_updates.CALLBACK),
+        how=How(
+            launch_type=LaunchType.CALLBACK,
+            launched_by=itself(template),
+            whole=True,
+            updated=updated,
+        ),
     )
 
 

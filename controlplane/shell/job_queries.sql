@@ -224,6 +224,9 @@ where "job" = $1 and "attempt" = $2 and case $3::text
 end
 order by "host_name"
 
+-- name: statuses_of_jobs
+select "id", "status" from "unified_job" where "id" = any($1::bigint[])
+
 -- name: known_projects
 select "id" from "project" where "id" = any($1::bigint[])
 

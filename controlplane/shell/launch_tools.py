@@ -45,6 +45,8 @@ class How(Struct, frozen=True, kw_only=True):
     """What launched it when nobody did: the template itself, for webhooks and callbacks."""
     whole: bool = False
     """Never sliced: one job, whatever the template says."""
+    updated: bool = False
+    """The inventory's sources were updated for this launch: they are not again."""
 
 
 BY_HAND = How()

@@ -42,7 +42,9 @@ async def launch_template(
     job = await tools.job_number()
     needed = await project_content.needed(tools, view, resolved.record, context)
     record = needed.record
-    updates = await updates_before(tools, view, record.inventory, context)
+    updates: tuple[int, ...] = ()
+    if not how.updated:
+        updates = await updates_before(tools, view, record.inventory, context)
     content = await content_of(tools, view, record.inventory)
     record = msgspec.structs.replace(
         record,

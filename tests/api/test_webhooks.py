@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -10,9 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from ops import clock
+from schemas import subjects
+from schemas.events.job import JobFinished, JobPlaced
+from tests.api.instances import append
 from tests.api.stack import Stack
-from tests.api.test_launching import record_of
+from tests.api.test_launching import launched, record_of
 from tests.api.test_schedules import template
+from tests.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -180,6 +186,40 @@ async def test_callback_runs_on_the_host_that_asks(stack: Stack) -> None:
     assert (job["limit"], job["launch_type"]) == ("me", "callback")
     waiting = await send(stack, url, body, form)
     assert waiting.json() == {"msg": "Host callback job already pending."}
+
+
+async def test_a_host_that_is_not_known_is_looked_for_in_the_sources(stack: Stack) -> None:
+    """They are updated once for it; the job waits for them no second time."""
+    made = await template(stack, "sourced-call", host_config_key="k")
+    source = await stack.make(
+        "inventory_sources",
+        name="of callers",
+        inventory=made["inventory"],
+        source="scm",
+        source_project=made["project"],
+        source_path="hosts.ini",
+        update_on_launch=True,
+    )
+    updates, url = f"{source['url']}inventory_updates/", made["related"]["callback"]
+    asking = asyncio.create_task(send(stack, url, b'{"host_config_key": "k"}', {}))
+
+    async def under_way() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await stack.client.get(updates)).json()["results"]
+        return found
+
+    await soon(under_way)
+    (update,) = await under_way()
+    assert not asking.done()
+    await stack.make("hosts", name="127.0.0.1", inventory=made["inventory"])
+    end = JobFinished(status="successful", finished=clock.now(), attempt=1)
+    placed = JobPlaced(attempt=1, group="default", work_class=1)
+    await append(stack, subjects.job(update["id"]), "jobs", placed, end)
+    done = await asking
+    assert done.status_code == 201, done.text
+    job = (await stack.client.get(done.headers["location"])).json()
+    record = await launched(stack, job["id"])
+    assert (job["limit"], update["id"] in record.waits_for) == ("127.0.0.1", False)
+    assert len(await under_way()) == 1
 
 
 async def test_a_calling_host_is_found_by_header_and_by_name(stack: Stack) -> None:
