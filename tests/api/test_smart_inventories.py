@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
+import msgspec
 import pytest
 
+from controlplane.api.writes import context_of
 from controlplane.shell.inventory_content import inventory_content
+from controlplane.shell.known_facts import known_facts
+from ops import clock
+from schemas import subjects
+from schemas.envelope import Actor
+from schemas.events.job import JobFinished
+from tests.api.instances import append
 from tests.api.inventories import hosts, inventory, names, organization, refusal
 from tests.api.stack import PASSWORD, Stack
 
@@ -51,6 +60,39 @@ async def test_a_job_runs_on_the_hosts_of_the_filter(stack: Stack) -> None:
     assert content.hosts == 2
     assert found["all"] == {"hosts": ["run1", "run2"]}
     assert found["_meta"]["hostvars"]["run2"]["n"] == 1
+
+
+async def test_jobs_are_given_facts_that_are_young_enough(stack: Stack) -> None:
+    """Those of the hosts that the filter finds, no older than the setting says; 0 lets any be."""
+    plain = await inventory(stack, "with-facts")
+    ids = await hosts(stack, plain["id"], "fact1", "fact2", "other")
+    smart = await inventory(stack, "facts", kind="smart", host_filter="name__startswith=fact")
+    tools, now = stack.services.launch_tools, clock.now()
+    contents = []
+    for job, (host, age_s) in enumerate((("fact1", 7200), ("fact2", 60), ("other", 60)), 900_001):
+        gathered = msgspec.json.encode({str(ids[host]): {"facts": {"name": host}}})
+        contents.append(await tools.blobs.put(gathered))
+        ended = now - timedelta(seconds=age_s)
+        end = JobFinished(status="successful", finished=ended, attempt=1, facts=contents[-1])
+        await append(stack, subjects.job(job), "facts", end)
+    old, young, _ = contents
+
+    async def given() -> dict[str, list[int]]:
+        context = context_of(Actor(kind="process", name="test"))
+        async with stack.services.read.view() as view:
+            found = await known_facts(tools.blobs, view, (smart["id"],), tools.smart_hosts, context)
+        known: dict[str, list[int]] = json.loads(await tools.blobs.get(found))
+        return known
+
+    every = {old: [ids["fact1"]], young: [ids["fact2"]]}
+    assert await given() == every
+    settings = "/api/v2/settings/jobs/"
+    await stack.client.patch(settings, json={"ANSIBLE_FACT_CACHE_TIMEOUT": 3600})
+    try:
+        assert await given() == {young: [ids["fact2"]]}
+    finally:
+        await stack.client.patch(settings, json={"ANSIBLE_FACT_CACHE_TIMEOUT": 0})
+    assert await given() == every
 
 
 async def test_filters_follow_relations(stack: Stack) -> None:
