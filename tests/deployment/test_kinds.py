@@ -39,7 +39,9 @@ RECAP = {
         - debug: {msg: rescued}
     - fail: {msg: second}
       ignore_errors: true
-    - set_stats: {data: {answer: 42, nested: {a: [1]}}, per_host: false}
+    - set_stats:
+        data: {answer: 42, nested: {a: [1]}, large: "{{ 'x' * 2000000 }}"}
+        per_host: false
       run_once: true
     - set_stats: {data: {own: "{{ inventory_hostname }}"}, per_host: true}
 - hosts: two
@@ -228,11 +230,15 @@ def test_facts_are_kept_from_one_run_to_the_next(deployment: Deployment) -> None
 
 
 def test_a_recap_counts_every_way_a_host_goes(deployment: Deployment) -> None:
-    """Rescued, ignored and unreachable hosts, with what the play says of the run as a whole."""
+    """Rescued, ignored and unreachable hosts, with what the play says of the run as a whole.
+
+    What it says may be larger than a report, an event and a message can be.
+    """
     deployment.write(RECAP)
     deployment.commit("recap")
     job = deployment.ended(deployment.launch(deployment.template("recap", "recap.yml")))
     assert (job["status"], job["failed"]) == ("failed", True)
+    assert len(job["artifacts"].pop("large")) == 2_000_000
     assert job["artifacts"] == {"answer": 42, "nested": {"a": [1]}}
     assert job["host_status_counts"] == {"ok": 1, "dark": 1}
     assert job["playbook_counts"] == {"play_count": 2, "task_count": 6}
