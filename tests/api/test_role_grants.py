@@ -1,11 +1,10 @@
-"""Roles of users and teams over HTTP: legacy object roles, definitions and assignments."""
+"""Roles of users and teams over HTTP: legacy object roles, and assignments of definitions."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -14,55 +13,13 @@ from controlplane.api.access_list import access_list
 from controlplane.api.tables import table_of
 from controlplane.domain.access import Principal
 from controlplane.shell.read_model import Row, View
-from controlplane.shell.seed import seed_definitions
 from schemas.role_definitions import MANAGED
-from schemas.streams import CONFIG
+from tests.api.grants import DENIED, Body, get, post, role_of
 from tests.api.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AWX_NAMES = [
-    "Team Admin",
-    "Controller Team Admin",
-    "Team Member",
-    "Controller Team Member",
-    "Inventory Admin",
-    "Organization Inventory Admin",
-    "Inventory Use",
-    "Inventory Adhoc",
-    "Inventory Update",
-    "NotificationTemplate Admin",
-    "Organization NotificationTemplate Admin",
-    "InstanceGroup Admin",
-    "InstanceGroup Use",
-    "Organization Member",
-    "Controller Organization Member",
-    "WorkflowJobTemplate Admin",
-    "Organization WorkflowJobTemplate Admin",
-    "WorkflowJobTemplate Execute",
-    "WorkflowJobTemplate Approve",
-    "ExecutionEnvironment Admin",
-    "Organization ExecutionEnvironment Admin",
-    "Credential Admin",
-    "Organization Credential Admin",
-    "Credential Use",
-    "Project Admin",
-    "Organization Project Admin",
-    "Project Use",
-    "Project Update",
-    "JobTemplate Admin",
-    "Organization JobTemplate Admin",
-    "JobTemplate Execute",
-    "Organization Admin",
-    "Controller Organization Admin",
-    "Organization Audit",
-    "Organization Execute",
-    "Organization Approval",
-    "Controller System Auditor",
-]
 IDS = {each.name: number for number, each in enumerate(MANAGED, start=1)}
-DENIED = {"detail": "You do not have permission to perform this action."}
-Body = dict[str, Any]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -89,25 +46,6 @@ async def world(stack: Stack) -> dict[str, Any]:
         "team": await stack.make("teams", name="ops", organization=number),
         "elsewhere": await stack.make("organizations", name="other"),
     }
-
-
-def role_of(shown: Body, role: str) -> int:
-    """Return the id of an object's role."""
-    number: int = shown["summary_fields"]["object_roles"][f"{role}_role"]["id"]
-    return number
-
-
-async def post(client: httpx.AsyncClient, path: str, **body: Any) -> tuple[int, Any]:
-    """Return status and body of a POST."""
-    answered = await client.post(path, json=body)
-    return answered.status_code, answered.json() if answered.content else None
-
-
-async def get(client: httpx.AsyncClient, path: str) -> Any:
-    """Return the body of a GET that succeeds."""
-    answered = await client.get(path)
-    assert answered.status_code == 200, answered.text
-    return answered.json()
 
 
 async def test_members_hold_what_their_team_holds(stack: Stack, world: dict[str, Any]) -> None:
@@ -295,125 +233,6 @@ async def test_the_system_roles_are_flags_of_users(stack: Stack, world: dict[str
     assert (await get(stack.client, path))["is_superuser"] is False
 
 
-async def test_the_managed_definitions_are_awx_s(stack: Stack) -> None:
-    """AWX's thirty-seven come first, in its order; nobody changes or deletes a managed one."""
-    found = await get(stack.client, "/api/v2/role_definitions/?page_size=200")
-    names = [row["name"] for row in found["results"]]
-    assert names[:37] == AWX_NAMES
-    assert [row["id"] for row in found["results"]] == list(range(1, len(names) + 1))
-    first = found["results"][24]
-    assert "type" not in first
-    assert (first["content_type"], first["managed"], first["created_by"]) == (
-        "awx.project",
-        True,
-        None,
-    )
-    assert sorted(first["permissions"]) == [
-        "awx.change_project",
-        "awx.delete_project",
-        "awx.update_project",
-        "awx.use_project",
-        "awx.view_project",
-    ]
-    bare = ["Role is managed by the system"]
-    changed = await stack.client.patch(first["url"], json={"name": "mine"})
-    assert (changed.status_code, changed.json()) == (400, bare)
-    deleted = await stack.client.delete(first["url"])
-    assert (deleted.status_code, deleted.json()) == (400, bare)
-    allowed = (await get(stack.client, "/api/v2/role_metadata/"))["allowed_permissions"]
-    assert allowed["awx.jobtemplate"] == [
-        "awx.execute_jobtemplate",
-        "awx.change_jobtemplate",
-        "awx.delete_jobtemplate",
-        "awx.view_jobtemplate",
-    ]
-    assert "awx.add_project" in allowed["shared.organization"]
-
-
-@pytest.mark.parametrize(
-    ("body", "answer"),
-    [
-        ({"permissions": []}, {"name": ["This field is required."]}),
-        ({"name": "x"}, {"permissions": ["This field is required."]}),
-        (
-            {"name": "x", "content_type": "awx.project", "permissions": "awx.view_project"},
-            {"permissions": ['Expected a list of items but got type "str".']},
-        ),
-        (
-            {"name": "x", "content_type": "awx.project", "permissions": ["awx.zz", 7]},
-            {
-                "permissions": {
-                    "0": ['Invalid pk "awx.zz" - object does not exist.'],
-                    "1": ["Incorrect type. Expected pk value, received int."],
-                }
-            },
-        ),
-        (
-            {"name": "x", "content_type": "awx.project", "permissions": ["awx.update_project"]},
-            {
-                "permissions": [
-                    "Permissions for model project needs to include view, got: update_project"
-                ]
-            },
-        ),
-        (
-            {
-                "name": "x",
-                "content_type": "awx.inventory",
-                "permissions": ["awx.view_inventory", "awx.delete_inventory"],
-            },
-            {
-                "permissions": [
-                    (
-                        "Permissions for model inventory needs to include change,"
-                        " got: view_inventory, delete_inventory"
-                    )
-                ]
-            },
-        ),
-        (
-            {
-                "name": "x",
-                "content_type": "awx.jobtemplate",
-                "permissions": ["awx.view_jobtemplate", "awx.use_project"],
-            },
-            {"permissions": ['Permissions "use_project" are not valid for jobtemplate roles']},
-        ),
-        (
-            {"name": "x", "permissions": ["awx.view_project"]},
-            {"content_type": ["System-wide roles are not enabled"]},
-        ),
-        (
-            {"name": "x", "content_type": "shared.team", "permissions": ["shared.view_team"]},
-            {
-                "__all__": ["Creating custom roles for teams is disabled"],
-            },
-        ),
-        (
-            {
-                "name": "x",
-                "content_type": "shared.organization",
-                "permissions": ["shared.view_organization", "shared.change_organization"],
-            },
-            {
-                "permissions": [
-                    "Local custom roles can only include view permission for shared models"
-                ]
-            },
-        ),
-        (
-            {"name": "Project Use", "content_type": "awx.project", "permissions": []},
-            {"name": ["role definition with this name already exists."]},
-        ),
-    ],
-)
-async def test_what_a_definition_cannot_be(stack: Stack, body: Body, answer: Body) -> None:
-    """Each mistake is answered in AWX's words, and nothing is made."""
-    before = (await get(stack.client, "/api/v2/role_definitions/"))["count"]
-    assert await post(stack.client, "/api/v2/role_definitions/", **body) == (400, answer)
-    assert (await get(stack.client, "/api/v2/role_definitions/"))["count"] == before
-
-
 async def test_a_custom_definition_grants_exactly_its_permissions(
     stack: Stack, world: dict[str, Any]
 ) -> None:
@@ -467,16 +286,6 @@ async def test_a_custom_definition_grants_exactly_its_permissions(
     assert (await stack.client.delete(definition["url"])).status_code == 204
     assert (await client.get(project["url"])).status_code == 403
     assert (await stack.client.get(given["url"])).status_code == 404
-
-
-async def test_only_superusers_make_definitions(stack: Stack) -> None:
-    """Everybody reads definitions; others cannot write them."""
-    await stack.add_user("reader-of-definitions")
-    client = stack.as_user("reader-of-definitions")
-    assert (await get(client, "/api/v2/role_definitions/"))["count"] >= 38
-    body = {"name": "y", "content_type": "awx.project", "permissions": ["awx.view_project"]}
-    assert await post(client, "/api/v2/role_definitions/", **body) == (403, DENIED)
-    assert (await client.delete("/api/v2/role_definitions/1/")).status_code == 403
 
 
 async def test_legacy_roles_and_assignments_are_one(stack: Stack, world: dict[str, Any]) -> None:
@@ -729,37 +538,3 @@ async def test_pages_ask_as_often_however_many_rows_they_have(
         counts.append((view.asked, len(shown)))
     assert counts[0][0] == counts[1][0]
     assert counts[0][1] < counts[1][1]
-
-
-async def test_options_describe_definitions_and_assignments_as_awx_does(stack: Stack) -> None:
-    """The command makes its flags of these: types and what is required."""
-    described = (await stack.client.options("/api/v2/role_definitions/")).json()["actions"]["POST"]
-    assert {name: (each["type"], each["required"]) for name, each in described.items()} == {
-        "content_type": ("id", False),
-        "description": ("string", False),
-        "name": ("string", True),
-        "permissions": ("list", True),
-    }
-    for actor in ("user", "team"):
-        answered = await stack.client.options(f"/api/v2/role_{actor}_assignments/")
-        assert answered.headers["allow"] == "GET, HEAD, OPTIONS, POST"
-        actions = answered.json()["actions"]
-        required = {name: each["required"] for name, each in actions["POST"].items()}
-        assert required == {
-            "role_definition": True,
-            **dict.fromkeys(("object_id", "object_ansible_id"), False),
-            **dict.fromkeys((actor, f"{actor}_ansible_id"), False),
-        }
-        assert actions["GET"]["content_type"]["choices"][0] == ["awx.credential", "Credential"]
-
-
-async def test_definitions_are_seeded_once(stack: Stack) -> None:
-    """Each start asks for them, also on a log from before they were; ids of others come behind."""
-    services = stack.services
-    before = await services.store.last_sequence(CONFIG.name)
-    await seed_definitions(services.store, services.numbers)
-    assert await services.store.last_sequence(CONFIG.name) == before
-    body = {"content_type": "awx.project", "permissions": ["awx.view_project"]}
-    made = await stack.make("role_definitions", name="behind", **body)
-    assert made["id"] > len(MANAGED)
-    assert (made["managed"], made["created_by"]) == (False, 1)
