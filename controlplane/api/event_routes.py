@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from litestar import Response
@@ -170,28 +171,29 @@ def _recaps_of(above: str, condition: str) -> Endpoint:
             around = await view.named_row(f"kind_around_{above}", call.target.id)
             constructed = around is not None and around["kind"] == "constructed"
             text = condition % ("constructed_host" if constructed else "host")
-            where = Sql(text=text, values=(call.target.id,))
-            found = await find(call, view, "job_host_summary", Within(where=where))
-            jobs = {number: await job_of(view, number) for number in {r["job"] for r in found.rows}}
-        rows = [render_host_summary(row, jobs[row["job"]]) for row in found.rows]
-        return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
+            return await _page(call, view, "job_host_summary", text, render_host_summary)
 
     return show
 
 
 def _of_hosts(kind: str, condition: str) -> Endpoint:
     async def show(call: Call) -> Response[Any]:
+        render = partial(render_event, truncate=True, limit=_cut_at(call))
         async with call.read() as view:
-            where = Sql(text=condition, values=(call.target.id,))
-            found = await find(call, view, kind, Within(where=where))
-            jobs = {number: await job_of(view, number) for number in {r["job"] for r in found.rows}}
-        limit = _cut_at(call)
-        rows = [
-            render_event(row, jobs[row["job"]], truncate=True, limit=limit) for row in found.rows
-        ]
-        return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
+            return await _page(call, view, kind, condition, render)
 
     return show
+
+
+async def _page(
+    call: Call, view: View, kind: str, condition: str, render: Callable[[Row, Row], Any]
+) -> Response[Any]:
+    """Answer a page of what hangs on the object asked for, each rendered with its job."""
+    where = Sql(text=condition, values=(call.target.id,))
+    found = await find(call, view, kind, Within(where=where))
+    jobs = {number: await job_of(view, number) for number in {r["job"] for r in found.rows}}
+    rows = [render(row, jobs[row["job"]]) for row in found.rows]
+    return answer(pagination.envelope(found.page, call.path, call.pairs, found.count, rows))
 
 
 async def _events_page(call: Call, view: View, job: Row, within: Within | None) -> Response[Any]:

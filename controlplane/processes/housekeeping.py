@@ -14,7 +14,7 @@ import structlog
 from msgspec import Struct
 
 from controlplane.domain import housekeeping
-from controlplane.domain.errors import Rejected, Unavailable
+from controlplane.domain.errors import Rejected
 from controlplane.domain.job import Begin
 from controlplane.domain.reporting import Heard
 from controlplane.processes import cleanups, newest_report
@@ -87,12 +87,10 @@ class Housekeeping:
                 await cleanups.CLEANUPS[record.job_type](work, stood)
         except cleanups.Canceled:
             status = "canceled"
-        except Unavailable:
+        except OUTAGES:
             raise
         except Rejected as error:
             status, explanation = "failed", error.said
-        except OUTAGES:
-            raise
         except Exception as error:
             log.exception("system job failed", job=launched.id)
             status, explanation = "error", f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ import structlog
 from nats.js.errors import NotFoundError
 
 from controlplane.domain import imported
-from controlplane.domain.errors import NotFound, Rejected, Unavailable
+from controlplane.domain.errors import NotFound, Rejected
 from controlplane.domain.imported import Unusable
 from controlplane.domain.inventory_diff import Place
 from controlplane.domain.job import JOB, JobState, ReportFinished
@@ -141,11 +141,11 @@ class InventoryImports:
             except NotFound:
                 return
             except OUTAGES as error:
-                if isinstance(error, Rejected) and not isinstance(error, Unavailable):
-                    log.exception("import has ended otherwise", job=launched.id)
-                    return
                 log.warning("import starts again", job=launched.id, why=repr(error))
                 await asyncio.sleep(RETRY_S)
+            except Rejected:
+                log.exception("import has ended otherwise", job=launched.id)
+                return
             else:
                 log.info("imported", job=launched.id, status=told.status)
                 return
@@ -170,12 +170,10 @@ class InventoryImports:
             status, text = Status.ERROR, "This job cannot end: its source was deleted."
         except Canceled:
             status, text = Status.CANCELED, CANCELED
-        except Unavailable:
+        except OUTAGES:
             raise
         except Rejected as error:
             status, text = Status.FAILED, f"What the update read was refused: {error.said}"
-        except OUTAGES:
-            raise
         except Exception as error:
             # Whatever is wrong must not keep the job running for ever: nobody else ends it.
             log.exception("import failed", job=job)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
-from controlplane.domain.errors import Rejected
+from controlplane.domain.errors import Unavailable
 from controlplane.domain.instance import INSTANCE, InstanceCommand, InstanceState
 from controlplane.domain.job import JOB, JobCommand, JobState
 from controlplane.processes.board_keeper import BoardKeeper
@@ -32,7 +32,7 @@ RETRY_S = 0.5
 OUTAGES = (
     OSError,
     TimeoutError,
-    Rejected,
+    Unavailable,
     leases.Lost,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,

@@ -72,12 +72,14 @@ async def _launch(
     read = await _project(tools, view, row, context)
     waits_for = [*read.waits_for]
     inputs: list[tuple[int, str]] = []
+    facts = ""
     if row["source"] == "constructed":
         for each in await view.named("input_inventories_of", row["inventory"]):
             waits_for += await updates_before(tools, view, each["target"], context)
             content = await inventory_content(tools.blobs, view, each["target"], tools.smart_hosts)
             inputs.append((each["target"], content.digest))
-    numbers = tuple(number for number, _ in inputs)
+        numbers = [number for number, _ in inputs]
+        facts = await known_facts(tools.blobs, view, numbers, tools.smart_hosts, context)
     groups = await launch_lookups.groups(view, None, row["inventory"], row["organization"])
     launched = inventory_update.update_of(
         row,
@@ -88,9 +90,9 @@ async def _launch(
             launched_by=NamedRef(type=actor.kind, id=actor.id, name=actor.name),
             config_position=await view.config_position(),
             groups=groups,
-            input_inventories=numbers,
+            input_inventories=tuple(number for number, _ in inputs),
             inputs=tuple(content for _, content in inputs),
-            facts=await known_facts(tools.blobs, view, numbers, tools.smart_hosts, context),
+            facts=facts,
             project_update=read.update,
             pinned=read.pinned,
             waits_for=tuple(dict.fromkeys(waits_for)),
