@@ -36,6 +36,8 @@ class Invocation:
     inventory: Path | None = None
     args: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
+    within: dict[str, str] = field(default_factory=dict)
+    """Variables that the job has and the programs that start its sandbox or container have not."""
     shown_env: dict[str, str] = field(default_factory=dict)
     """How to show variables that are not shown as they are."""
     passwords: dict[str, str] = field(default_factory=dict)

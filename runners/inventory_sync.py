@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from ops import clock
-from runners import environment, host_limit, inventory_source, process_tree
+from runners import environment, host_limit, inventory_source, process_tree, rlimits
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
 from runners.isolation import around
@@ -43,6 +43,11 @@ CAUSES_MAX = 2
 _READ_BYTES = 1 << 16
 _CAUSE = re.compile(r"\[(?:ERROR|WARNING)\]:|^ERROR!", re.IGNORECASE)
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_LIMITS = {
+    resource.RLIMIT_DATA: MEMORY_BYTES_MAX,
+    resource.RLIMIT_FSIZE: FILE_BYTES_MAX,
+    resource.RLIMIT_CORE: 0,
+}
 _STANDARD = {
     "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
     "ANSIBLE_INVENTORY_EXPORT": "True",
@@ -79,7 +84,7 @@ def sync(job: Preparation, journal: JournalWriter, ending: Ending) -> Synced:
         status="running",
         job_args=command,
         job_cwd=str(source.directory),
-        job_env=environment.shown({**env, **job.invocation.shown_env}),
+        job_env=environment.shown({**env, **job.invocation.within, **job.invocation.shown_env}),
     )
     told = _Output(journal)
     rc = _run(command, source.directory, env, told, ending)
@@ -128,21 +133,17 @@ def _run(command: list[str], at: Path, env: dict[str, str], told: _Output, endin
     program = shutil.which(command[0], path=env.get("PATH"))
     if program is None:
         raise Unrunnable(f"This runner has no {COMMAND}")
-    process = subprocess.Popen(
-        [program, *command[1:]],
-        cwd=at,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        process_group=0,
-    )
-    for limit, value in (
-        (resource.RLIMIT_DATA, MEMORY_BYTES_MAX),
-        (resource.RLIMIT_FSIZE, FILE_BYTES_MAX),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.prlimit(process.pid, limit, (value, value))
+    with rlimits.bounded(_LIMITS):
+        process = subprocess.Popen(
+            [program, *command[1:]],
+            cwd=at,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+    rlimits.fix(process.pid, _LIMITS)
     if process.stdout is not None:
         with process.stdout as printed:
             _listen(process, printed.fileno(), told, ending)

@@ -137,7 +137,7 @@ def _run_playbook(job: Preparation, journal: JournalWriter, ending: Ending) -> O
             status="running",
             job_args=command,
             job_cwd=cwd,
-            job_env=environment.shown({**env, **job.invocation.shown_env}),
+            job_env=environment.shown({**env, **job.invocation.within, **job.invocation.shown_env}),
         )
 
     def should_end() -> bool:

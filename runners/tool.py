@@ -5,21 +5,21 @@ Their standard input may hold a secret, their command line never does.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
-from runners.isolation import sandbox
+from runners.isolation import apart_env, sandbox
 from runners.preparation import Preparation
+from runners.rlimits import bounded
 
 CONTENT_BYTES_MAX = 2 * 1024**3
 """What a project may hold, and what any one file of an update may grow to."""
@@ -65,14 +65,23 @@ def run(
     program = shutil.which(command[0], path=env["PATH"])
     if program is None:
         raise ToolFailed(f"{command[0]} is not installed on this runner")
-    started = [program, *command[1:]]
-    if job.spec.isolation.sandbox:
-        started = [*sandbox.around_tool(job, at, kept), "--", *started]
-    with _bounded_files():
+    started, given, within = [program, *command[1:]], dict(env), dict[str, str]()
+    if names := apart_env.impossible(env):
+        raise ToolFailed(f"No process can have the variable {names[0]!r} as it is given")
+    if apart := job.spec.isolation.sandbox:
+        given, within = apart_env.split(env)
+    with (
+        apart_env.descriptor(apart_env.options(within)) as options,
+        bounded({resource.RLIMIT_FSIZE: CONTENT_BYTES_MAX}),
+    ):
+        if apart:
+            around = sandbox.around_tool(job, at, kept)
+            started = [*around, "--args", str(options), "--", *started]
         process = subprocess.Popen(
             started,
             cwd=at,
-            env=dict(env),
+            env=given,
+            pass_fds=[options] if apart else [],
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -91,17 +100,6 @@ def run(
     if ending.due():
         raise Stopped
     return Done(process.returncode, out, err)
-
-
-@contextlib.contextmanager
-def _bounded_files() -> Iterator[None]:
-    """Bound the files of what is started meanwhile: from its first moment, for it starts others."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (CONTENT_BYTES_MAX, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def cause(done: Done) -> str:

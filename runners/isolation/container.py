@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runners.isolation import sight
+from runners.isolation import apart_env, sight
 from runners.isolation.plan import Engine, Isolation
 from runners.isolation.sight import Mount
 from runners.preparation import Preparation
@@ -24,15 +24,20 @@ NOT_STARTED = 125
 """The exit status of an engine that could not run the container."""
 NOT_FOUND = 127
 _FIRST = """
+. "$1"; shift
 "$@" <&0 & job=$!
 trap "kill -TERM $job" TERM
-wait $job; code=$?
-while kill -0 $job 2>/dev/null; do wait $job; code=$?; done
-exit $code"""
-"""The first process: one that has no handler for a signal would not get it."""
-_PASSED = ("ANSIBLE_*", "AWX_*", "LANG", "LC_ALL", "RUNNER_*")
-"""Variables that every job has, or that ansible-runner adds."""
+wait "$job"; code=$?
+while kill -0 "$job" 2>/dev/null; do wait "$job"; code=$?; done
+exit "$code"
+"""
+"""The first process: one that has no handler for a signal would not get it. All is quoted: a
+credential may set IFS."""
+_PREFIXES = (f"{each}*" for each in apart_env.OUTSIDE_PREFIXES)
+_PASSED = (*_PREFIXES, *apart_env.OUTSIDE, "LANG", "LC_ALL")
+"""Variables that the engine itself has; all others are set within."""
 _NOT_PASSED = frozenset({"PATH", "HOME", "SSH_AUTH_SOCK"})
+ENV_FILE = "environment"
 
 
 def name_of(job_dir: Path) -> str:
@@ -56,7 +61,7 @@ def arguments(job: Preparation) -> list[str]:
     args += _limits(isolation, engine)
     for mount in (*sight.plugins(), *sight.shown(isolation.mounts), *sight.workspace(job)):
         args += ["--volume", _volume(mount)]
-    for name in (*sorted(job.invocation.env.keys() - _NOT_PASSED), *_PASSED):
+    for name in _PASSED:
         args += ["--env", name]
     args += ["--env", f"HOME={job.dir / 'home'}"]
     return [*args, *isolation.options]
@@ -64,7 +69,12 @@ def arguments(job: Preparation) -> list[str]:
 
 def command(job: Preparation, name: str) -> list[str]:
     """Return what runs inside: the image's program, behind a process that passes signals on."""
-    return [job.spec.isolation.image, "sh", "-c", _FIRST, "sh", name]
+    return [job.spec.isolation.image, "sh", "-c", _FIRST, "sh", str(job.memory / ENV_FILE), name]
+
+
+def environment(within: Mapping[str, str]) -> bytes:
+    """Return the content of ``ENV_FILE``: an engine's own such file takes one line for a value."""
+    return apart_env.exports({k: v for k, v in within.items() if k not in _NOT_PASSED})
 
 
 def problem(engine: Engine) -> str:

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runners.environment import scrubbed
-from runners.isolation import container, limits, sandbox
-from runners.preparation import Preparation
+from runners.isolation import apart_env, container, limits, sandbox
+from runners.preparation import Preparation, Unrunnable
 from runners.spec import write_private
 
 COMMANDS = ("ansible-playbook", "ansible", "ansible-inventory")
 INSIDE = "inside"
 """The directory of what a sandbox finds in place of the scripts."""
+_OPTIONS_FILE = "environment"
+"""Where the job does not see it: bubblewrap does outside what stands there."""
 _SCRIPT = """#!/bin/sh
 more=
 {before}case ${{SSH_AUTH_SOCK:-}} in
@@ -31,16 +33,31 @@ exec {first} $more {last} "$@"
 def prepare(job: Preparation) -> None:
     """Write the scripts; the last step, so that it knows the whole environment."""
     mode = job.spec.isolation.mode
-    job.invocation.env["PLAYLOG_JOB_ISOLATION"] = mode
+    call = job.invocation
+    call.env["PLAYLOG_JOB_ISOLATION"] = mode
     if mode == "none":
         return
+    if names := apart_env.impossible(call.env):
+        raise Unrunnable(f"No process can have the variable {names[0]!r} as it is given")
     own = job.dir / "bin"
+    outside, call.within = apart_env.split(call.env)
+    if call.ssh_key:
+        call.within.pop("SSH_AUTH_SOCK", None)  # the job's ssh-agent's, which is set outside
+    if mode == "container":
+        write_private(job.memory / container.ENV_FILE, container.environment(call.within))
+    else:
+        path = call.within.get("PATH", scrubbed()["PATH"])
+        call.within["PATH"] = f"{job.dir / INSIDE}:{_without(path, own)}"
+        write_private(call.artifacts / _OPTIONS_FILE, apart_env.options(call.within))
     for name in COMMANDS:
         script = _contained(job, name) if mode == "container" else _sandboxed(job, name)
         write_private(own / name, script.encode(), 0o700)
-    path = job.invocation.env.get("PATH", scrubbed()["PATH"])
-    if not path.startswith(f"{own}:"):
-        job.invocation.env["PATH"] = f"{own}:{path}"
+    call.env = {
+        **outside,
+        "PATH": f"{own}:{scrubbed()['PATH']}",
+        "HOME": str(job.dir / "home"),
+        "TMPDIR": str(job.socket_dir("tmp")),
+    }
 
 
 def cleanup(job: Preparation) -> None:
@@ -63,14 +80,14 @@ def _sandboxed(job: Preparation, name: str) -> str:
     launcher = job.dir / "bin" / name
     if launcher.exists():
         launcher.rename(inside / name)
-    path = f"{inside}:{_without(job.invocation.env.get('PATH', scrubbed()['PATH']), launcher)}"
     agent = '"--bind $SSH_AUTH_SOCK $SSH_AUTH_SOCK"'
-    first = [*sandbox.arguments(job), "--setenv", "PATH", path]
-    return _script(job, first, ["--", "env", name], agent, "")
+    before = f"exec 3<{shlex.quote(str(job.invocation.artifacts / _OPTIONS_FILE))}\n"
+    first = [*sandbox.arguments(job), "--args", "3"]
+    return _script(job, first, ["--", "env", name], agent, before)
 
 
-def _without(path: str, launcher: Path) -> str:
-    return ":".join(each for each in path.split(":") if each != str(launcher.parent))
+def _without(path: str, directory: Path) -> str:
+    return ":".join(each for each in path.split(":") if each != str(directory))
 
 
 def _script(

@@ -189,20 +189,28 @@ def test_a_job_has_all_it_needs(rig: Rig, engine: Engine, tmp_path: Path, mode: 
     isolation = contained(engine, **options) if mode == "container" else sandboxed(**options)
     script = (
         "ssh-add -l; cat /srv/shown/text $CREDENTIAL_FILE; touch /srv/shown/new || echo read-only;"
-        " touch $HOME/mine && echo $SAID $PLAYLOG_JOB_ISOLATION"
+        " touch $HOME/mine && printenv SAID LINES_OF"
+        "; echo $BASH_ENV $PLAYLOG_JOB_ISOLATION"
     )
     rig.write(play(f"{{shell: '{script}', name: look}}"), isolation=isolation)
     secrets = Secrets(
         ssh_key=key.read_text(),
         vaults={"": "vault-password"},
-        env={"SAID": "said-text", "CREDENTIAL_FILE": "{{playlog.file.one}}"},
+        env={
+            "SAID": "said-text",
+            "CREDENTIAL_FILE": "{{playlog.file.one}}",
+            "IFS": "0123456789",
+            "LINES_OF": 'it\'s\n"two" lines',
+            "BASH_ENV": "/planted",
+        },
         files={"one": "file-text"},
     )
     final = rig.run(secrets)
     assert final.status == "successful", rig.stdout()
     (result,) = rig.results("runner_on_ok", "look")
-    for text in ("the-key", "shown-text", "file-text", "read-only", f"said-text {mode}"):
+    for text in ("the-key", "shown-text", "file-text", "read-only", f"/planted {mode}"):
         assert text in result["stdout"], text
+    assert 'said-text\nit\'s\n"two" lines' in result["stdout"]
     assert rig.processes() == []
 
 
