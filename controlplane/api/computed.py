@@ -212,14 +212,15 @@ async def _instance_group(view: View, rows: Sequence[Row]) -> ByID:
 
 
 async def _credential(view: View, rows: Sequence[Row]) -> ByID:
-    """Inputs with every secret hidden; of an unknown type all count as secret."""
+    """Inputs with every secret hidden; of an unknown type all count as secret.
+
+    A field with an input source shows what is stored with the credential itself, if anything: who
+    writes back what was read stores nothing under the field, and nothing seems to have changed.
+    """
     types = {row["id"]: row for row in await view.named("credential_type_inputs", _types(rows))}
-    looked_up: ByID = {}
-    for row in await view.named("credential_fields_looked_up", _ids(rows)):
-        looked_up.setdefault(row["id"], {})[row["input_field_name"]] = ENCRYPTED
     found: ByID = {}
     for row in rows:
-        inputs = {**decoded(row["inputs"]), **looked_up.get(row["id"], {})}
+        inputs = decoded(row["inputs"])
         schema = types.get(row["credential_type"])
         secret = set(inputs) if schema is None else secret_ids(decoded(schema["inputs"]))
         found[row["id"]] = {

@@ -119,6 +119,9 @@ REVERSED = {
 }
 """Links of a kind to itself, and what they are called from the other end."""
 
+_OF_INVENTORY = '(select i."organization" from "inventory" i where i."id" = {t}."inventory")'
+"""A source's organization is its inventory's, wherever that belongs by now."""
+
 _tables: dict[str, Table] = {}
 
 
@@ -197,8 +200,10 @@ def _declared(resource: Resource) -> Table:
     columns.update(_looked_up(resource.kind))
     relations = {**_reverse(resource), **relations, **_listed(resource)}
     for name, target in LATEST.get(resource.kind, {}).items():
-        on = f'{{far}}."id" = {columns[name].sql}'.replace("{t}", "{near}")
-        relations[name] = Relation(name=name, table=target, on=on, many=False)
+        relations[name] = _calculated(columns[name], target)
+    if resource.kind == "inventory_source":
+        columns["organization"] = Column(name="organization", base="id", sql=_OF_INVENTORY)
+        relations["organization"] = _calculated(columns["organization"], "organization")
     if resource.kind == "user":
         columns["last_login"] = Column(name="last_login", base="time", sql=_LAST_LOGIN)
         columns["date_joined"] = Column(name="date_joined", base="time", sql='{t}."created"')
@@ -212,6 +217,12 @@ def _declared(resource: Resource) -> Table:
         search=resource.search,
         roles=resource.roles,
     )
+
+
+def _calculated(column: Column, table: str) -> Relation:
+    """Return the relation to the row of another table whose id an expression gives."""
+    on = f'{{far}}."id" = {column.sql}'.replace("{t}", "{near}")
+    return Relation(name=column.name, table=table, on=on, many=False)
 
 
 def _listed(resource: Resource) -> dict[str, Relation]:
@@ -331,6 +342,8 @@ def _shared(kind: str) -> str:
     """Return the select-list entry of a kind's organization, null for kinds without one."""
     if "organization" in RESOURCES[kind].fields:
         return 'u."organization"'
+    if kind == "inventory_source":
+        return _OF_INVENTORY.replace("{t}", "u") + ' as "organization"'
     return 'null::bigint as "organization"'
 
 

@@ -1,7 +1,3 @@
--- name: credential_fields_looked_up
-select "target_credential" as "id", "input_field_name" from "credential_input_source"
-where "target_credential" = any($1)
-
 -- name: type_of_credential
 select t."kind", t."namespace", t."name", t."inputs" as "schema", c."inputs" from "credential" c
 join "credential_type" t on t."id" = c."credential_type" where c."id" = $1

@@ -50,6 +50,14 @@ async def test_a_source_is_made_read_changed_and_deleted(stack: Stack) -> None:
     ].keys()
     seen = (await stack.client.get(within["url"])).json()
     assert (seen["total_inventory_sources"], seen["has_inventory_sources"]) == (1, True)
+    elsewhere = await stack.make("organizations", name="sourced-org")
+    for organization, count in ((1, 1), (elsewhere["id"], 0)):
+        for path in (PATH, "/api/v2/unified_job_templates/?type=inventory_source"):
+            query = f"{path}{'&' if '?' in path else '?'}name=cloud&organization="
+            by_name = query.replace("organization=", f"organization__id={organization}")
+            for asked in (f"{query}{organization}", by_name):
+                found = (await stack.client.get(asked)).json()
+                assert found["count"] == count, asked
     other = await inventory(stack, "sourced-elsewhere")
     body = {"inventory": other["id"], "overwrite": True, "update_on_launch": True}
     changed = await stack.client.patch(made["url"], json=body)
