@@ -23,6 +23,7 @@ from msgspec import Struct
 from ops import tree_archive
 from runners import download, git, source_cache, tool
 from runners.ending import Ending
+from runners.frames import NO_ROOM
 from runners.git_remote import Refused, Remote, parse_url
 from runners.preparation import Preparation
 from runners.spec import CONTENT_FILE, write_private
@@ -64,7 +65,10 @@ def fetch(job: Preparation, play: ToldPlay, ending: Ending) -> str:
 
 
 def unpack(archive: Path, tree: Path, url: str, bytes_max: int = CONTENT_BYTES_MAX) -> None:
-    """Unpack an archive; a single directory around everything is left out. Raises ToolFailed."""
+    """Unpack an archive; a single directory around everything is left out.
+
+    Raises ToolFailed, and OSError when the disk is full.
+    """
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as content:
@@ -73,6 +77,8 @@ def unpack(archive: Path, tree: Path, url: str, bytes_max: int = CONTENT_BYTES_M
             with tarfile.open(archive) as content:
                 _unpack(_tar_members(content, bytes_max), tree, url, bytes_max)
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         why = str(error).partition("\n")[0].rstrip(":")
         raise ToolFailed(f"{url} is no archive that can be unpacked: {why}") from error
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from runners.frames import NO_ROOM
 from runners.preparation import Unrunnable
 from runners.trees import Trees
 
@@ -109,9 +109,11 @@ class ContentCache:
         arriving = self._directory / f".{digest}"
         try:
             await self._fetch(digest, arriving)
+            await self._arrived(arriving, digest)
         except KeyError as error:
             raise ContentMissing(f"Content {digest} is not in the log") from error
-        await self._arrived(arriving, digest)
+        finally:
+            arriving.unlink(missing_ok=True)
 
     async def _arrived(self, arriving: Path, digest: str) -> None:
         """Give content its name once it is on disk: a machine that stops leaves no half of it."""
@@ -141,7 +143,7 @@ def _room() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in NO_ROOM:
             raise
         raise ContentMissing(f"The runner has no room for it: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ JSON. The standard library alone: it is started without our environment.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import http.client
 import json
@@ -18,6 +19,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 _PIECE = 1 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _SameOrigin(urllib.request.HTTPRedirectHandler):
@@ -44,7 +46,10 @@ class _SameOrigin(urllib.request.HTTPRedirectHandler):
 
 
 def fetch(asked: dict[str, Any]) -> dict[str, Any]:
-    """Fetch what is asked for; returns ``error`` or what was found."""
+    """Fetch what is asked for; returns ``error`` or what was found.
+
+    Raises OSError when the disk is full: what is said of that is the same for every program.
+    """
     request = urllib.request.Request(asked["url"], headers={"User-Agent": "playlog"})  # noqa: S310 - http alone, checked by who asks
     if asked["username"] or asked["password"]:
         login = base64.b64encode(f"{asked['username']}:{asked['password']}".encode()).decode()
@@ -60,6 +65,8 @@ def fetch(asked: dict[str, Any]) -> dict[str, Any]:
             return {"unchanged": True}
         return {"error": "status", "status": error.code, "reason": str(error.reason)}
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         reason = getattr(error, "reason", error)
         return {"error": "unreachable", "reason": str(reason) or type(reason).__name__}
 

@@ -24,6 +24,8 @@ MASK = "$encrypted$"
 REPLACEMENT = "\ufffd"
 
 FULL_PAUSE_S = 0.2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""The numbers of an OSError that a full disk raises."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -177,7 +179,7 @@ def _write(journal: int, data: bytes) -> int:
         try:
             return os.write(journal, data)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in NO_ROOM:
                 raise
             time.sleep(FULL_PAUSE_S)
 

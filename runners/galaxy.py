@@ -144,12 +144,13 @@ def _install(
     arriving = kept.with_name(f".{kept.name}")
     try:
         tree_archive.pack(stage, arriving, bytes_max=CONTENT_BYTES_MAX)
+        with arriving.open("rb") as file:
+            os.fsync(file.fileno())
+        arriving.rename(kept)
     except tree_archive.TooLarge as error:
-        arriving.unlink(missing_ok=True)
         raise too_large("What the requirements ask for") from error
-    with arriving.open("rb") as file:
-        os.fsync(file.fileno())
-    arriving.rename(kept)
+    finally:
+        arriving.unlink(missing_ok=True)
     shutil.rmtree(stage)
 
 

@@ -21,10 +21,11 @@ from runners import archive_source, archives, galaxy, git_source, signature, svn
 from runners.ending import Ending
 from runners.git_remote import Refused
 from runners.journal import JournalWriter
-from runners.preparation import Preparation
-from runners.spec import CONTENT_FILE
+from runners.preparation import Preparation, Unrunnable
+from runners.spec import CONTENT_FILE, GALAXY_FILE
+from runners.steps import workspace
 from runners.told_play import ToldPlay
-from runners.tool import CONTENT_BYTES_MAX, ToolFailed, too_large
+from runners.tool import CONTENT_BYTES_MAX, ToolFailed, full_disk_told, too_large
 
 _PLAYBOOK = "project_update.yml"
 _PLAY = "Update source tree if necessary"
@@ -60,8 +61,12 @@ def sync(job: Preparation, journal: JournalWriter, ending: Ending) -> Synced:
     play = ToldPlay(journal, _PLAYBOOK, _PLAY)
     play.begin()
     try:
-        result = _update(job, play, ending)
-    except (Refused, ToolFailed) as error:
+        with full_disk_told():
+            result = _update(job, play, ending)
+    except (Refused, ToolFailed, Unrunnable) as error:
+        for name in (CONTENT_FILE, GALAXY_FILE):
+            (job.dir / name).unlink(missing_ok=True)
+        workspace.make_room(job)
         shown = getattr(error, "stderr", "")
         play.failed(str(error), **({"stderr": shown} if shown else {}))
         result = Synced(status="failed", rc=getattr(error, "rc", 1), explanation=str(error))

@@ -16,6 +16,7 @@ from runners.ending import Ending, Stopped
 from runners.git_remote import Refused
 from runners.preparation import Preparation
 from runners.record import JOBS_DIR
+from runners.tool import NoRoom, full_disk_told
 
 BYTES_MAX = 4 * 1024**3
 """Of each kind of source; beyond it the least recently used goes, never one that is held."""
@@ -40,9 +41,10 @@ def _is_kept(place: Path) -> bool:
 
 @contextmanager
 def held(job: Preparation, kind: str, key: str, ending: Ending) -> Iterator[Path]:
-    """Hold a source's place below ``<data>/<kind>`` alone while in use. Raises Stopped.
+    """Hold a source's place below ``<data>/<kind>`` alone while in use. Raises Stopped, NoRoom.
 
-    It is empty when it was not there, or is to be forgotten first.
+    It is empty when it was not there, or is to be forgotten first. It goes when the disk is full:
+    what has arrived in part is told from the rest by nobody, and would keep the disk full.
     """
     caches = job.data / kind
     caches.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,8 +54,13 @@ def held(job: Preparation, kind: str, key: str, ending: Ending) -> Iterator[Path
         os.utime(lock.fileno())
         if job.spec.scm_delete_first:
             shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o700, exist_ok=True)
-        yield place
+        try:
+            with full_disk_told():
+                place.mkdir(mode=0o700, exist_ok=True)
+                yield place
+        except NoRoom:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         make_room(caches, BYTES_MAX)
 
 

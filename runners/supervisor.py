@@ -38,6 +38,7 @@ from runners.spec import (
     write_private,
 )
 from runners.steps import workspace
+from runners.tool import NoRoom, full_disk_told
 
 _LOG_FILE = "supervisor.log"
 
@@ -87,10 +88,11 @@ def supervise(job_dir: Path, secrets: Secrets) -> None:
     journal.control(STATUS, status="starting")
     job = Preparation(spec=spec, secrets=secrets, dir=job_dir, mask=mask)
     try:
-        outcome = _perform(job, journal, ending)
+        with full_disk_told():
+            outcome = _perform(job, journal, ending)
     except Stopped:
         outcome = ended(ending)
-    except Unrunnable as error:
+    except (Unrunnable, NoRoom) as error:
         outcome = Outcome(status="error", explanation=str(error))
     except Exception as error:  # noqa: BLE001 - whatever happens, the attempt ends with a final frame
         text = f"{type(error).__name__}: {error}"
@@ -103,6 +105,7 @@ def supervise(job_dir: Path, secrets: Secrets) -> None:
         traceback.print_exc()
         text = f"What the job left cannot be kept: {type(error).__name__}: {error}"
         outcome = msgspec.structs.replace(outcome, explanation=outcome.explanation or text)
+    workspace.make_room(job)
     journal.trim()
     journal.control(FINAL, **msgspec.structs.asdict(outcome))
     journal.close()

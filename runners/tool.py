@@ -10,13 +10,15 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 
 from runners.ansible import POLL_S
 from runners.ending import Ending, Stopped
+from runners.frames import NO_ROOM
 from runners.isolation import apart_env, sandbox
 from runners.preparation import Preparation
 from runners.rlimits import bounded
@@ -27,6 +29,8 @@ _CAUSE_LINES_MAX = 8
 _BY_SIGNAL = 128
 """What a sandbox adds to the signal that ended its program."""
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_OF_THE_REMOTE = re.compile(r"^remote:.*$", re.MULTILINE)
+_FULL = re.compile(r"no\s+space\s+left\s+on\s+device|disk\s+quota\s+exceeded", re.IGNORECASE)
 
 
 class ToolFailed(Exception):
@@ -37,6 +41,25 @@ class ToolFailed(Exception):
         super().__init__(explanation)
         self.rc = rc
         self.stderr = stderr
+
+
+class NoRoom(ToolFailed):
+    """The runner's disk is full."""
+
+    def __init__(self, rc: int = 1, stderr: str = "") -> None:
+        """Take what the program said that met it; nothing where it was none."""
+        super().__init__("The runner has no room for it: its disk is full", rc, stderr)
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Raise NoRoom where a disk turns out to be full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise NoRoom(stderr=str(error)) from error
 
 
 class Done(Struct, frozen=True):
@@ -59,8 +82,8 @@ def run(
 ) -> Done:
     """Run a program to its end, in a sandbox where this runner has one.
 
-    ``kept`` are the caches that it works on. Raises Stopped, and ToolFailed when it is not
-    installed.
+    ``kept`` are the caches that it works on. Raises Stopped, ToolFailed when it is not installed,
+    and NoRoom when it says that the disk is full.
     """
     program = shutil.which(command[0], path=env["PATH"])
     if program is None:
@@ -99,7 +122,14 @@ def run(
                 raise Stopped from None
     if ending.due():
         raise Stopped
+    if process.returncode and met_full_disk(err):
+        raise NoRoom(process.returncode, err.strip())
     return Done(process.returncode, out, err)
+
+
+def met_full_disk(complaint: str) -> bool:
+    """Tell whether a program says that this machine's disk is full; git tells the server's too."""
+    return _FULL.search(_OF_THE_REMOTE.sub("", complaint)) is not None
 
 
 def cause(done: Done) -> str:

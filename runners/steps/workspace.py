@@ -11,6 +11,8 @@ from runners.preparation import Preparation, Unrunnable, artifacts_dir, memory_d
 from runners.spec import SPEC_FILE
 
 SUBDIRS = ("bin", "home", "tmp", "cp", "project", "inventory", "env")
+ROOM_BYTES_MIN = 1 << 20
+"""What is left on a disk for the words that an attempt ends with."""
 
 
 def prepare(job: Preparation) -> None:
@@ -27,6 +29,17 @@ def cleanup(job: Preparation) -> None:
     """Remove the secrets; the directory itself stays until the agent has published its journal."""
     shutil.rmtree(job.memory, ignore_errors=True)
     shutil.rmtree(job.invocation.artifacts, ignore_errors=True)
+
+
+def make_room(job: Preparation) -> None:
+    """Where the disk is full, remove what an attempt that has ended put there itself.
+
+    Its last words wait for room, and would wait for ever.
+    """
+    found = os.statvfs(job.dir)
+    if found.f_bavail * found.f_frsize < ROOM_BYTES_MIN:
+        for name in SUBDIRS:
+            shutil.rmtree(job.dir / name, ignore_errors=True)
 
 
 def make_memory(directory: Path) -> None:
