@@ -58,8 +58,10 @@ class Dispatcher:
         for job, command in list(dispatch.commands(board, clock.now())):
             reached = max(reached, await self._do(tools, job, command, board.traces.get(job)))
         await tools.keeper.reached(reached)
+        reached = 0
         for state, again in self._outbox.due(board, clock.monotonic()):
-            await self._send(tools, board, state, again=again)
+            reached = max(reached, await self._send(tools, board, state, again=again))
+        await tools.keeper.reached(reached)
 
     async def _do(
         self, tools: Tools, job: int, command: JobCommand, trace: str | None = None
@@ -79,20 +81,23 @@ class Dispatcher:
             signals.reach(signals.Point.PLACED_BEFORE_ORDER)
         return done.position
 
-    async def _send(self, tools: Tools, board: Board, state: JobState, *, again: bool) -> None:
-        """Send a placed attempt's order; a job that no order can be made of ends."""
+    async def _send(self, tools: Tools, board: Board, state: JobState, *, again: bool) -> int:
+        """Send a placed attempt's order; a job that no order can be made of ends.
+
+        Returns the position behind that end, 0 where there is none.
+        """
         launched, placed = state.launched, state.placed
         if launched is None or placed is None:
-            return
+            return 0
         try:
             order = order_of(launched, placed, board.setting, board.traces.get(launched.id))
         except (Rejected, ValueError, NotVariables) as error:
             log.warning("no order", job=launched.id)  # the job says why
             text = f"This job cannot run: no work order can be made of it: {error}"
-            await self._do(tools, launched.id, Fail(at=clock.now(), explanation=text))
-            return
+            return await self._do(tools, launched.id, Fail(at=clock.now(), explanation=text))
         await self._publish(tools, order, placed, again=again)
         self._outbox.sent((launched.id, state.attempt), clock.monotonic())
+        return 0
 
     async def _publish(
         self, tools: Tools, order: WorkOrder, placed: JobPlaced, *, again: bool

@@ -19,6 +19,7 @@ from controlplane.domain.errors import NotFound, Rejected
 from controlplane.domain.imported import Unusable
 from controlplane.domain.inventory_diff import Place
 from controlplane.domain.job import JOB, JobState, ReportFinished
+from controlplane.domain.reporting import unreadable
 from controlplane.processes.loop import OUTAGES, Tools
 from controlplane.shell import inventory_importing, name_filter
 from controlplane.shell.catch_up import CatchUp, Positions
@@ -26,7 +27,7 @@ from controlplane.shell.config_writer import ConfigWriter, postgres_views
 from controlplane.shell.inventory_content import inventory_content, never_smart
 from controlplane.shell.read_model import ReadModel
 from controlplane.shell.transact import fold_history
-from ops import direct, postgres, pull
+from ops import clock, direct, postgres, pull
 from ops.blobs import Blobs
 from ops.stopping import stopped
 from schemas import subjects
@@ -115,8 +116,8 @@ class InventoryImports:
             return
         if not state.active or state.runner is None or launched.id in self._tasks:
             return
-        report = await _newest(tools, launched, state.attempt)
-        if report is None or report.status != Status.SUCCESSFUL:
+        report = await _to_end(tools, launched, state.attempt)
+        if report is None:
             return
         work = self._import(tools, write, launched, (state.attempt, report))
         task = asyncio.create_task(work, name=f"import-{launched.id}")
@@ -126,7 +127,10 @@ class InventoryImports:
     async def _import(
         self, tools: Tools, write: _Write, launched: JobLaunched, ended: tuple[int, AttemptFinished]
     ) -> None:
-        """Import a result and end its job, however often it takes."""
+        """Import a result and end its job, however often it takes.
+
+        A report that tells of no success is the job's end as it is, without an import.
+        """
         record = launched.record
         if not isinstance(record, InventoryUpdateLaunch):
             raise TypeError(type(record).__name__)
@@ -135,7 +139,9 @@ class InventoryImports:
         while True:
             try:
                 async with turn, self._room:
-                    told = await self._told(tools, write, launched.id, record, report)
+                    told = report
+                    if report.status == Status.SUCCESSFUL:
+                        told = await self._told(tools, write, launched.id, record, report)
                     command = ReportFinished(attempt=attempt, report=told, imported=True)
                     await tools.job(self.name, launched.id, command)
             except NotFound:
@@ -146,6 +152,11 @@ class InventoryImports:
             except Rejected:
                 log.exception("import has ended otherwise", job=launched.id)
                 return
+            except Exception as error:
+                log.exception("end of an import cannot be stored", job=launched.id)
+                text = f"The end of the update cannot be stored: {type(error).__name__}"
+                report = _without_import(report, Status.ERROR, text)
+                await asyncio.sleep(RETRY_S)
             else:
                 log.info("imported", job=launched.id, status=told.status)
                 return
@@ -179,7 +190,7 @@ class InventoryImports:
             log.exception("import failed", job=job)
             status = Status.ERROR
             text = f"What the update read cannot be imported: {type(error).__name__}"
-        return msgspec.structs.replace(report, status=str(status), explanation=text, content="")
+        return _without_import(report, status, text)
 
     async def _done(
         self, tools: Tools, write: _Write, job: int, record: InventoryUpdateLaunch, digest: str
@@ -226,18 +237,30 @@ class InventoryImports:
         return content.digest
 
 
-async def _newest(tools: Tools, launched: JobLaunched, attempt: int) -> AttemptFinished | None:
-    """Return an attempt's last report, None while there is none that can be read."""
+async def _to_end(tools: Tools, launched: JobLaunched, attempt: int) -> AttemptFinished | None:
+    """Return the report by which this loop ends an update, None for one that others see to.
+
+    It is the attempt's last that went well, or what stands for a last one that is lost.
+    """
     subject = subjects.report(Attempt(launched.organization or 0, launched.id, attempt))
     try:
         message = await direct.last_by_leader(tools.connection, REPORTS.name, subject)
         stored = _stored.decode(message.data)
-        report = stored.report
-        if stored.blob is not None:
-            report = _report.decode(await Blobs(tools.connection).get(stored.blob))
-    except (NotFoundError, msgspec.DecodeError, KeyError):
+    except (NotFoundError, msgspec.DecodeError):
         return None
-    return report if isinstance(report, AttemptFinished) else None
+    report = stored.report
+    if stored.blob is not None:
+        try:
+            report = _report.decode(await Blobs(tools.connection).get(stored.blob))
+        except (msgspec.DecodeError, KeyError):
+            log.exception("last report cannot be read", job=launched.id, blob=stored.blob)
+            return unreadable(attempt, clock.now()).report
+    well = isinstance(report, AttemptFinished) and report.status == Status.SUCCESSFUL
+    return report if well else None
+
+
+def _without_import(report: AttemptFinished, status: Status, text: str) -> AttemptFinished:
+    return msgspec.structs.replace(report, status=str(status), explanation=text, content="")
 
 
 @contextlib.asynccontextmanager

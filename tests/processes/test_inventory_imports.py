@@ -7,16 +7,20 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from controlplane.domain.errors import Invalid, Unavailable
-from controlplane.domain.job import JobState
+from controlplane.domain.job import Claim, JobState, Place, ReportFinished
+from controlplane.processes import inventory_imports
 from controlplane.processes.inventory_imports import CANCELED, InventoryImports
 from controlplane.shell.config_writer import Appended
 from ops.blobs import Blobs
+from schemas import subjects
 from schemas.envelope import Context
 from schemas.events.job import InventoryUpdateLaunch
-from schemas.output import AttemptFinished
-from tests.factories import NOW
+from schemas.output import AttemptFinished, StoredReport
+from schemas.subjects import Attempt
+from tests.factories import NOW, launched
 from tests.processes.floor import Floor
 
 
@@ -53,6 +57,58 @@ async def test_an_import_that_cannot_be_done_ends_its_job_with_the_reason(
         return
     told = await loop._told(nothing, nothing, 1, record, report)
     assert (told.status, told.explanation, told.content) == (*end, "")
+
+
+class Jobs:
+    """Tools that can append nothing at first, for a reason nobody foresaw."""
+
+    def __init__(self) -> None:
+        self.told: list[ReportFinished] = []
+
+    async def job(self, _process: str, _job: int, command: ReportFinished) -> None:
+        """Take the end of a job."""
+        self.told.append(command)
+        if len(self.told) == 1:
+            raise RecursionError("too deep")
+
+
+async def test_an_end_that_cannot_be_stored_becomes_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody else ends the update, so it is told to end by what went wrong, which is logged."""
+
+    async def read(*_given: Any) -> str:
+        return "digest"
+
+    monkeypatch.setattr(inventory_imports, "RETRY_S", 0.0)
+    loop = InventoryImports()
+    monkeypatch.setattr(loop, "_done", read)
+    tools: Any = Jobs()
+    record = InventoryUpdateLaunch(inventory=3, inventory_source=4, source="scm")
+    report = AttemptFinished(at=NOW, runner="r1", started=NOW, status="successful", content="c")
+    with structlog.testing.capture_logs() as logged:
+        await loop._import(tools, tools, launched(1, record=record), (1, report))
+    ends = [(each.report.status, each.report.content, each.imported) for each in tools.told]
+    assert ends == [("successful", "digest", True), ("error", "", True)]
+    told = tools.told[1].report.explanation
+    assert told == "The end of the update cannot be stored: RecursionError"
+    assert [each.get("exc_info") for each in logged] == [True, None]
+
+
+async def test_an_update_whose_last_report_is_lost_ends_with_the_cause(floor: Floor) -> None:
+    """The report was too long for its stream, and what it was put into is not there."""
+    record = InventoryUpdateLaunch(inventory=3, inventory_source=4, source="scm")
+    await floor.launch(1, record=record)
+    await floor.job(1, Place(group="default", work_class=4))
+    await floor.job(1, Claim(attempt=1, runner="r1"))
+    subject = subjects.report(Attempt(1, 1, 1))
+    stored = StoredReport(blob="0" * 64)
+    await floor.connection.jetstream().publish(subject, msgspec.json.encode(stored))
+    loop = InventoryImports()
+    nothing: Any = None
+    await loop._take_up(floor.tools, nothing, await floor.state(1))
+    state = await floor.becomes(1, "error")
+    assert state.explanation == "The runner's last report on this job cannot be read."
 
 
 class Writer:
