@@ -24,6 +24,8 @@ from controlplane.shell import dry_run, launch_lookups, launching
 from controlplane.shell.read_model import Row, View
 
 PLAN_CHARACTERS_MAX = 8_000_000
+SAID_MAX = 50
+"""Lines of errors, and of warnings, that a plan shows."""
 PASSWORDS = "passwords_needed_to_start"
 _SHOWN = (
     *("playbook", "job_type", "scm_branch", "limit", "job_tags", "skip_tags", "start_at_task"),
@@ -146,8 +148,7 @@ async def show_plan(call: Call) -> Response[Any]:
         if not job["dry_run"]:
             raise Refusal(400, {"detail": "This job is no dry run."})
         processed = bool(await view.named("jobs_processed", [job["id"]]))
-    lines = await _lines(call, job)
-    plays = plan_listing.plays_of(lines) if processed else []
+    printed = plan_listing.output_of(await _lines(call, job) if processed else ())
     failed = processed and job["status"] != "successful"
     return answer(
         {
@@ -157,8 +158,9 @@ async def show_plan(call: Call) -> Response[Any]:
             "finished": processed and not can_cancel(job),
             "syntax_ok": job["status"] == "successful" if processed else None,
             "explanation": job["job_explanation"],
-            "errors": [line for line in lines if line.strip()][-50:] if failed else [],
-            "plays": [] if failed else plays,
+            "errors": printed.errors[-SAID_MAX:] if failed else [],
+            "warnings": printed.warnings[-SAID_MAX:],
+            "plays": [] if failed else plan_listing.plays_of(printed.listing),
         }
     )
 

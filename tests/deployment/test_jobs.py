@@ -215,6 +215,7 @@ def test_a_dry_run_lists_hosts_and_tasks_and_touches_no_host(deployment: Deploym
     summaries = deployment.get(f"/api/v2/jobs/{read['job']}/job_host_summaries/")
     assert summaries["count"] == 0
     assert (misread["syntax_ok"], misread["plays"]) == (False, [])
+    assert misread["errors"][0].startswith("[ERROR]: YAML parsing failed")
     assert "broken.yml" in " ".join(misread["errors"])
 
 
