@@ -255,8 +255,9 @@ async def _to_end(tools: Tools, launched: JobLaunched, attempt: int) -> AttemptF
         except (msgspec.DecodeError, KeyError):
             log.exception("last report cannot be read", job=launched.id, blob=stored.blob)
             return unreadable(attempt, clock.now()).report
-    well = isinstance(report, AttemptFinished) and report.status == Status.SUCCESSFUL
-    return report if well else None
+    if isinstance(report, AttemptFinished) and report.status == Status.SUCCESSFUL:
+        return report
+    return None
 
 
 def _without_import(report: AttemptFinished, status: Status, text: str) -> AttemptFinished:

@@ -11,7 +11,6 @@ import structlog
 
 from controlplane.domain.errors import Invalid, Unavailable
 from controlplane.domain.job import Claim, JobState, Place, ReportFinished
-from controlplane.processes import inventory_imports
 from controlplane.processes.inventory_imports import CANCELED, InventoryImports
 from controlplane.shell.config_writer import Appended
 from ops.blobs import Blobs
@@ -22,6 +21,19 @@ from schemas.output import AttemptFinished, StoredReport
 from schemas.subjects import Attempt
 from tests.factories import NOW, launched
 from tests.processes.floor import Floor
+
+
+class Imports(InventoryImports):
+    """Imports that have a result at once, or fail at once."""
+
+    def __init__(self, outcome: str | Exception) -> None:
+        super().__init__()
+        self._outcome = outcome
+
+    async def _done(self, *_given: Any) -> str:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
 
 @pytest.mark.parametrize(
@@ -39,15 +51,10 @@ from tests.processes.floor import Floor
     ],
 )
 async def test_an_import_that_cannot_be_done_ends_its_job_with_the_reason(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, end: tuple[str, str] | None
+    error: Exception, end: tuple[str, str] | None
 ) -> None:
     """Its runner is done with it, so nobody else would; only an outage is waited out."""
-
-    async def broken(*_given: Any) -> str:
-        raise error
-
-    loop = InventoryImports()
-    monkeypatch.setattr(loop, "_done", broken)
+    loop = Imports(error)
     report = AttemptFinished(at=NOW, runner="r1", started=NOW, status="successful", content="c")
     nothing: Any = None
     record = InventoryUpdateLaunch(inventory=3, inventory_source=4, source="scm")
@@ -72,17 +79,9 @@ class Jobs:
             raise RecursionError("too deep")
 
 
-async def test_an_end_that_cannot_be_stored_becomes_an_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_end_that_cannot_be_stored_becomes_an_error() -> None:
     """Nobody else ends the update, so it is told to end by what went wrong, which is logged."""
-
-    async def read(*_given: Any) -> str:
-        return "digest"
-
-    monkeypatch.setattr(inventory_imports, "RETRY_S", 0.0)
-    loop = InventoryImports()
-    monkeypatch.setattr(loop, "_done", read)
+    loop = Imports("digest")
     tools: Any = Jobs()
     record = InventoryUpdateLaunch(inventory=3, inventory_source=4, source="scm")
     report = AttemptFinished(at=NOW, runner="r1", started=NOW, status="successful", content="c")
