@@ -15,9 +15,11 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from tests.chaos import faults, load, proof
-from tests.chaos.load import CANCELED, Clients, Jobs, Running
-from tests.chaos.proof import Findings
+from tests.chaos import faults, kinds, load
+from tests.chaos.clients import Clients
+from tests.chaos.kinds import Kinds
+from tests.chaos.load import CANCELED, Jobs, Running
+from tests.chaos.proof import Findings, Proof
 from tests.deployment.conftest import Deployment
 from tests.deployment.ssh_fleet import Fleet
 from tests.tiers import TIERS
@@ -35,6 +37,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     steps: int = 60
     lasting_s: float = 60
     launches_every_s: float = 2
+    kinds_every_s: float | None = 10
+    """How often each other kind of job is launched; None: none is."""
 
 
 class Report(Struct, kw_only=True):
@@ -42,7 +46,8 @@ class Report(Struct, kw_only=True):
 
     rounds: int = 0
     injected: Counter[str] = field(default_factory=Counter)
-    jobs: int = 0
+    launched: Counter[str] = field(default_factory=Counter)
+    """Jobs by kind; what was launched on their behalf (updates first, slices) is not counted."""
     events: int = 0
     acknowledged: int = 0
     refused: int = 0
@@ -53,9 +58,10 @@ class Report(Struct, kw_only=True):
         told = clients.told
         self.rounds += 1
         self.injected.update(plan.faults)
-        self.jobs += len(jobs) + len(told.launches)
+        self.launched["long"] += len(jobs)
+        self.launched.update({name: len(keys) for name, keys in told.launches.items()})
         self.events += found.events
-        self.acknowledged += len(told.organizations) + len(told.launches) + len(told.updates)
+        self.acknowledged += told.promised()
         self.refused += told.refused
         for name in ("lost", "duplicated", "wedged", "wrong", "left"):
             getattr(self.findings, name).extend(getattr(found, name))
@@ -65,7 +71,9 @@ class Report(Struct, kw_only=True):
         for name, count in sorted(self.injected.items()):
             yield f"{name:<28}{count:>8}"
         yield f"{'rounds':<28}{self.rounds:>8}"
-        yield f"{'jobs':<28}{self.jobs:>8}"
+        yield f"{'jobs':<28}{self.launched.total():>8}"
+        for name, count in sorted(self.launched.items()):
+            yield f"  {name:<26}{count:>8}"
         yield f"{'events':<28}{self.events:>8}"
         yield f"{'writes acknowledged':<28}{self.acknowledged:>8}"
         yield f"{'writes refused':<28}{self.refused:>8}"
@@ -73,21 +81,30 @@ class Report(Struct, kw_only=True):
             yield f"{name:<28}{len(getattr(self.findings, name)):>8}"
 
 
+class Struck(Struct, frozen=True):
+    """A deployment under fault, and its load."""
+
+    deployment: Deployment
+    jobs: Jobs
+    kinds: Kinds
+
+
 @contextmanager
-def prepared(directory: Path) -> Iterator[tuple[Deployment, Jobs]]:
-    """Yield a running deployment with the playbooks of the load; it is stopped at the end."""
+def prepared(directory: Path) -> Iterator[Struck]:
+    """Yield a running deployment with what its load needs; it is stopped at the end."""
     deployment = Deployment(directory)
     (directory / "tmp").mkdir()
     deployment.environment = {
         "PLAYLOG_RUNNER_CAPACITY": CAPACITY,
         "TMPDIR": str(directory / "tmp"),
     }
-    deployment.write(load.project())
+    deployment.write({**load.project(), **kinds.project()})
     deployment.start()
     fleet = _fleet()
     try:
         deployment.prepare()
-        yield deployment, Jobs(deployment, fleet)
+        jobs = Jobs(deployment, fleet)
+        yield Struck(deployment, jobs, Kinds(deployment, jobs.witness))
     finally:
         deployment.client.close()
         if fleet is not None:
@@ -104,21 +121,37 @@ def _fleet() -> Fleet | None:
     return Fleet(Path(tempfile.mkdtemp(prefix="pl-")), 2, 1)
 
 
-def strike(deployment: Deployment, jobs: Jobs, plan: Plan, report: Report) -> Findings:
+def strike(struck: Struck, plan: Plan, report: Report) -> Findings:
     """Run one round and add it to the report."""
+    deployment, jobs = struck.deployment, struck.jobs
     running = jobs.launch(plan.jobs, plan.steps)
-    with Clients(deployment, jobs.small, plan.launches_every_s) as clients:
+    if plan.kinds_every_s is not None:
+        running += struck.kinds.begin()
+    with Clients(deployment) as clients:
+        for call in jobs.calls(plan.launches_every_s):
+            clients.call(call)
         eventually(lambda: all(_begun(deployment, job) for job in running), 180)
-        early, late = (job for job in running if job.expected == CANCELED)
+        if plan.kinds_every_s is not None:
+            every_s = plan.kinds_every_s
+            for call in [*jobs.calls_under_fault(every_s), *struck.kinds.calls(every_s)]:
+                clients.call(call)
+        early, late = (job.id for job in running if job.expected == CANCELED)
         clients.cancel(early)
         for name in plan.faults:
             faults.FAULTS[name](deployment, plan.lasting_s)
         faults.settled(deployment)
         clients.cancel(late)
     killed = not faults.ENDS_JOBS.isdisjoint(plan.faults)
-    found = proof.prove(deployment, running, clients.told, jobs.witness, killed=killed)
-    report.add(plan, running, clients, found)
-    return found
+    proof = Proof(deployment, jobs.witness, killed=killed)
+    proof.running(running)
+    proof.promises(clients.told)
+    if plan.kinds_every_s is not None:
+        struck.kinds.prove(proof, clients.told)
+    proof.leftovers()
+    proof.secrets([*jobs.secrets, *kinds.SECRETS])
+    proof.replay()
+    report.add(plan, running, clients, proof.found)
+    return proof.found
 
 
 def _begun(deployment: Deployment, job: Running) -> bool:
@@ -136,12 +169,12 @@ def run(minutes: float, seed: int, lasting_s: float) -> tuple[Report, Path]:
     report = Report()
     directory = Path(tempfile.mkdtemp(prefix="playlog-chaos-"))
     end = time.monotonic() + 60 * minutes
-    with prepared(directory) as (deployment, jobs):
+    with prepared(directory) as struck:
         while time.monotonic() < end and not report.findings.all():
             names = chosen.sample(sorted(faults.FAULTS), chosen.choice((1, 1, 2, 3)))
             plan = Plan(faults=tuple(names), lasting_s=lasting_s)
             try:
-                found = strike(deployment, jobs, plan, report)
+                found = strike(struck, plan, report)
             except Exception:  # noqa: BLE001 - what broke the round is what it found
                 report.findings.wrong.append(f"{', '.join(names)}: {traceback.format_exc()}")
                 break
