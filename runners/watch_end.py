@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from runners.conclusion import RECAPPED
 from runners.emit import Emitter
 from runners.held import HeldAttempt
 from runners.site import Processes
@@ -16,14 +17,18 @@ _log = structlog.get_logger()
 
 
 async def watch(processes: Processes, held: HeldAttempt, emitter: Emitter) -> None:
-    """Wait for the supervisor's end; when it left no final frame, for the playbook's as well."""
+    """Wait for the supervisor's end; when it left no final frame, for the playbook's as well.
+
+    What an update's programs still do without it serves nobody, and may never end.
+    """
     handle = held.handle
     if handle is not None:
         await handle.wait()
     emitter.catch_up()
     if emitter.summary.final is None:
         _log.warning("supervisor.lost", attempt=held.record.ident)
-        while await asyncio.to_thread(_plays, processes, held, emitter.ansible_pid):  # noqa: ASYNC110 - no signal
+        plays = held.record.kind in RECAPPED
+        while plays and await asyncio.to_thread(_plays, processes, held, emitter.ansible_pid):  # noqa: ASYNC110 - no signal
             await asyncio.sleep(PLAYING_POLL_S)
     emitter.is_over = True
     emitter.wake.set()

@@ -27,6 +27,8 @@ class Web(Struct):
     """Path to where it is now."""
     seen: list[str] = field(default_factory=list)
     """The logins that came."""
+    answers: threading.Event | None = None
+    """Nobody is answered before it is set."""
 
 
 @contextmanager
@@ -51,6 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.web.asked.append(self.path)
         self.web.seen.append(self.headers.get("Authorization", ""))
+        if self.web.answers is not None:
+            self.web.answers.wait()
         if path in self.web.moved:
             self._answer(302, b"", {"Location": self.web.moved[path]})
         elif wanted(self.web) not in ("", self.headers.get("Authorization")):
