@@ -20,6 +20,7 @@ from controlplane.api.routing import routes
 from controlplane.domain import launch, resume
 from controlplane.domain.resume import Resumption
 from controlplane.shell import launch_lookups
+from controlplane.shell.project_content import verified
 from controlplane.shell.project_texts import TextsUnknown, project_texts
 from controlplane.shell.read_model import Row
 from controlplane.shell.run_facts import TooMuch, run_facts
@@ -31,6 +32,7 @@ _SAME = ("playbook", "project", "inventory", "job_type", "job_tags", "skip_tags"
 _COLUMNS = {"project": "project_id", "inventory": "inventory_id"}
 _NOT_YET = "The job's events are not all there yet."
 _SLICE = "The job is one slice of several."
+_UNVERIFIED = "The job's revision has not been verified by who signs the project now."
 
 
 def resume_handlers() -> list[HTTPRouteHandler]:
@@ -98,6 +100,9 @@ async def _found(call: Call) -> tuple[Row, Resumption]:
             return job, Resumption(reasons=(_NOT_YET,))
         if job["job_slice_count"] > 1:
             return job, Resumption(reasons=(_SLICE,))
+        project = await view.row('select * from "project" where "id" = $1', job["project_id"])
+        if project is not None and not await verified(view, project, job["project_content"]):
+            return job, Resumption(reasons=(_UNVERIFIED,))
         try:
             run = await run_facts(view, job)
         except TooMuch as error:

@@ -21,10 +21,13 @@ NOBODY = NamedRef(type="")
 SCM_FIELDS = frozenset(
     {
         *("scm_type", "scm_url", "scm_branch", "scm_refspec", "scm_track_submodules"),
-        *("credential", "scm_clean", "scm_delete_on_update"),
+        *("credential", "scm_clean", "scm_delete_on_update", "signature_validation_credential"),
     }
 )
-"""A change of one of these starts an update (AWX 3.11)."""
+"""A change of one of these starts an update (AWX 3.11).
+
+That of who signs is ours: what is here already has not been verified by the new key.
+"""
 
 
 def changed_sources(events: Iterable[Event]) -> Iterator[int]:
@@ -54,14 +57,24 @@ def can_update(project: Mapping[str, Any]) -> bool:
 def is_stale(project: Mapping[str, Any], newest: Mapping[str, Any] | None, now: datetime) -> bool:
     """Tell whether a job of a project is to wait for a new update of it (AWX 4.5).
 
-    ``newest`` is its newest update by ``status`` and ``finished``; one that is under way is shared.
+    ``newest`` is its newest update by ``status``, ``finished`` and ``depends``; one that is under
+    way is shared, if it verifies what it fetches as the project asks for by now.
     """
     if newest is None or Status(newest["status"]) in FAILED:
+        return True
+    signer = signer_key(project)
+    if signer is not None and signer not in newest["depends"]:
         return True
     if newest["finished"] is None:
         return False
     kept: datetime = newest["finished"]
     return kept + timedelta(seconds=project["scm_update_cache_timeout"]) <= now
+
+
+def signer_key(project: Mapping[str, Any]) -> str | None:
+    """Return what an update depends on that verifies the project's signature; None without one."""
+    signer = project.get("signature_validation_credential")
+    return f"credential:{signer}" if signer and can_update(project) else None
 
 
 def other_branch(project: Mapping[str, Any], branch: str) -> str:

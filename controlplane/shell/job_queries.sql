@@ -251,7 +251,7 @@ select "name", "variables" from "host"
 where "inventory" = $1 and ("name" = $2 or position($2::text in "variables") > 0) order by "name"
 
 -- name: newest_update
-select "id", "status", "finished" from "unified_job"
+select "id", "status", "finished", "depends" from "unified_job"
 where "kind" = 'project_update' and "project_id" = $1 and "job_type" = 'check'
 order by "id" desc limit 1
 
@@ -259,7 +259,17 @@ order by "id" desc limit 1
 select "project_content", "galaxy_content", "scm_revision" from "unified_job"
 where "kind" = 'project_update' and "project_id" = $1 and "scm_revision" = $2
   and "status" = 'successful' and "project_content" <> '' and length($2::text) >= 40
+  and ($3::text is null or "depends" @> array[$3::text])
 order by "id" desc limit 1
+
+-- name: content_verified
+select u."id" from "unified_job" u
+where (case when u."kind" = 'project_update' then u."project_id" end) = $1
+  and u."depends" @> array[$2::text] and u."status" = 'successful'
+  and u."project_content" = coalesce(
+      $3::text, (select c."content" from "project_content" c where c."project" = $1)
+  )
+limit 1
 
 -- name: environment_choices
 select

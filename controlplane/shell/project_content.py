@@ -3,6 +3,8 @@
 A job of a project that is updated at each launch waits for one update, which all jobs share that
 come meanwhile. A job of another branch waits for a sync of its own, unless it names a commit that
 was fetched before: then it needs nobody. A manual project's directory is packed at launch.
+
+Where a project names who signs it, only what an update has verified by that credential is run.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ async def needed(
     branch = project_update.other_branch(project, record.scm_branch)
     if not branch:
         return Needed(record=record, waits_for=waits_for)
-    known = await view.named_row("content_of_commit", project["id"], branch)
+    signer = project_update.signer_key(project)
+    known = await view.named_row("content_of_commit", project["id"], branch, signer)
     if known is not None:
         pinned = ProjectContent(
             content=known["project_content"],
@@ -84,7 +87,9 @@ async def _updated_first(
     tools: ContentTools, view: View, project: Row, context: Context
 ) -> tuple[int, ...]:
     """Return the update that a job waits for, launched unless one is under way."""
-    if not project["scm_update_on_launch"] or not project_update.can_update(project):
+    if not project_update.can_update(project):
+        return ()
+    if not project["scm_update_on_launch"] and await verified(view, project, None):
         return ()
     newest = await view.named_row("newest_update", project["id"])
     if newest is not None and not project_update.is_stale(project, newest, context.at):
@@ -99,6 +104,17 @@ async def _updated_first(
             return (job,)
         # The one that followed then was deleted since: the newest is the same again.
         cause = f"project-dependency-{project['id']}-{job}"
+
+
+async def verified(view: View, project: Row, content: str | None) -> bool:
+    """Tell whether a content of a project, None for its newest, may run: who signs has signed it.
+
+    Without anybody who signs, everything may.
+    """
+    signer = project_update.signer_key(project)
+    if signer is None:
+        return True
+    return bool(await view.named("content_verified", project["id"], signer, content))
 
 
 async def _update(view: View, job: int, project: Row, context: Context) -> JobLaunched:

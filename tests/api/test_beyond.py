@@ -452,3 +452,12 @@ async def test_resuming_is_refused_in_words(stack: Stack, made: Made, broken: st
     assert (await viewer.post(broken, json={})).status_code == 403
     assert (await stack.as_user("nobody").get(broken)).status_code == 403
     assert (await stack.client.get("/api/playlog/jobs/99999/resume/")).status_code == 404
+    types = await stack.client.get("/api/v2/credential_types/?namespace=gpg_public_key")
+    kind = types.json()["results"][0]["id"]
+    owner = {"organization": made["organization"], "credential_type": kind}
+    key = await stack.make("credentials", name="who signs", **owner)
+    named = {"signature_validation_credential": key["id"]}
+    project = f"/api/v2/projects/{template['project']}/"
+    assert (await stack.client.patch(project, json=named)).status_code == 200
+    text = "The job's revision has not been verified by who signs the project now."
+    assert (await stack.client.get(broken)).json()["reasons"] == [text]

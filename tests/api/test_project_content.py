@@ -169,23 +169,62 @@ async def test_another_branch_has_a_sync_of_its_own(stack: Stack) -> None:
     assert known.record.pinned == expected
 
 
-async def test_an_update_says_what_it_will_do(stack: Stack) -> None:
-    """Tags name the steps; deleting first and the key of who signs go along."""
+async def signer(stack: Stack, name: str) -> int:
+    """Make a credential of who signs."""
     types = await stack.client.get("/api/v2/credential_types/?namespace=gpg_public_key")
-    key = await stack.make(
+    made = await stack.make(
         "credentials",
-        name="signer",
+        name=name,
         organization=1,
         credential_type=types.json()["results"][0]["id"],
         inputs={"gpg_public_key": "-----BEGIN PGP PUBLIC KEY BLOCK-----"},
     )
+    return int(made["id"])
+
+
+async def test_only_what_was_verified_is_run(stack: Stack) -> None:
+    """From the moment a project names who signs it; after a failed update the last such revision.
+
+    A commit that was fetched before without a signature is fetched anew, and so verified.
+    """
+    made = await project(stack, "signed-later", allow_override=True)
+    shown = await template(stack, made["id"], ask_scm_branch_on_launch=True)
+
+    async def launched(**body: Any) -> JobLaunched:
+        return await record_of(stack, (await launch(stack, shown, **body)).json()["id"])
+
+    assert (await launched()).waits_for == ()
+    for credential in (await signer(stack, "one"), await signer(stack, "another")):
+        named = {"signature_validation_credential": credential}
+        assert (await stack.client.patch(made["url"], json=named)).status_code == 200
+        own = (await updates(stack, made))[0]["id"]
+        assert (await launched()).waits_for == (own,)
+        await ended(stack, own, "", status="failed")
+        (update,) = (await launched()).waits_for
+        assert update != own
+        other = (await launched(scm_branch=COMMIT)).record
+        assert isinstance(other, PlaybookLaunch)
+        assert (other.pinned, other.project_update is None) == (None, False)
+        await ended(stack, update, COMMIT)
+        assert (await launched()).waits_for == ()
+        other = (await launched(scm_branch=COMMIT)).record
+        assert isinstance(other, PlaybookLaunch)
+        assert other.pinned is not None
+    later = (await stack.client.post(f"{made['url']}update/", json={})).json()["id"]
+    await ended(stack, later, "", status="failed")
+    assert (await launched()).waits_for == ()
+
+
+async def test_an_update_says_what_it_will_do(stack: Stack) -> None:
+    """Tags name the steps; deleting first and the key of who signs go along."""
+    key = await signer(stack, "signer")
     made = await project(
         stack,
         "signed",
         scm_type="archive",
         scm_url="https://e.com/x.tar.gz",
         scm_delete_on_update=True,
-        signature_validation_credential=key["id"],
+        signature_validation_credential=key,
     )
     (first,) = await updates(stack, made)
     tags = "update_archive,install_roles,install_collections,validation_gpg_public_key,delete"
@@ -193,7 +232,7 @@ async def test_an_update_says_what_it_will_do(stack: Stack) -> None:
     assert first["local_path"] == made["local_path"]
     record = (await record_of(stack, first["id"])).record
     assert isinstance(record, ProjectUpdateLaunch)
-    assert record.signature_validation_credential == key["id"]
+    assert record.signature_validation_credential == key
 
 
 async def test_a_manual_project_runs_what_stands_in_its_directory(
