@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 
 from runners.isolation import abilities, container, remains
 from runners.isolation.plan import Abilities, Engine, Isolation
+from runners.journal import read_stats
 from runners.process_tree import mark_of, place_of
-from runners.spec import IMPORT_FILE, Secrets
+from runners.spec import FACTS_DIR, FACTS_FILE, FACTS_OUT_FILE, IMPORT_FILE, Secrets
 from schemas.work import Limits, RegistryLogin
 from tests.registry import Registry
 from tests.runners import engine as containers
@@ -175,9 +177,21 @@ def test_an_image_without_ansible_says_so(rig: Rig, engine: Engine) -> None:
     assert "ansible-playbook" in final.explanation
 
 
+def give_facts(rig: Rig, facts: dict[str, str]) -> None:
+    """Put what is known of the first host where the agent does."""
+    digest = "0" * 64
+    (rig.dir / FACTS_FILE).write_text(json.dumps({digest: [1]}))
+    kept = rig.dir / FACTS_DIR / digest
+    kept.parent.mkdir()
+    kept.write_text(json.dumps({"1": {"name": "localhost", "facts": facts}}))
+
+
 @pytest.mark.parametrize("mode", ["sandbox", "container"])
 def test_a_job_has_all_it_needs(rig: Rig, engine: Engine, tmp_path: Path, mode: str) -> None:
-    """Its key in ssh-agent, its vault, files and variables of credentials, and the paths shown."""
+    """Its key in ssh-agent, its vault, files and variables of credentials, and the paths shown.
+
+    The facts that are known of its host are there; those it keeps come out, and its artifacts.
+    """
     key, shown = tmp_path / "key", tmp_path / "shown"
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "the-key", "-f", str(key)], check=True
@@ -192,7 +206,14 @@ def test_a_job_has_all_it_needs(rig: Rig, engine: Engine, tmp_path: Path, mode: 
         " touch $HOME/mine && printenv SAID LINES_OF"
         "; echo $BASH_ENV $PLAYLOG_JOB_ISOLATION"
     )
-    rig.write(play(f"{{shell: '{script}', name: look}}"), isolation=isolation)
+    keeps = "{set_fact: {after: '{{ ansible_facts.before }} and after', cacheable: true}}"
+    tasks = (
+        f"{{shell: '{script}', name: look}}",
+        keeps,
+        "{set_stats: {data: {told: '{{ after }}'}}}",
+    )
+    rig.write(play(*tasks), isolation=isolation, use_fact_cache=True)
+    give_facts(rig, {"before": "known before"})
     secrets = Secrets(
         ssh_key=key.read_text(),
         vaults={"": "vault-password"},
@@ -211,6 +232,10 @@ def test_a_job_has_all_it_needs(rig: Rig, engine: Engine, tmp_path: Path, mode: 
     for text in ("the-key", "shown-text", "file-text", "read-only", f"/planted {mode}"):
         assert text in result["stdout"], text
     assert 'said-text\nit\'s\n"two" lines' in result["stdout"]
+    told = json.loads((rig.dir / FACTS_OUT_FILE).read_text())["1"]["facts"]
+    assert told == {"before": "known before", "after": "known before and after"}
+    stats = read_stats(rig.events("playbook_on_stats")[0])
+    assert json.loads(bytes(stats.artifact_data)) == {"told": told["after"]}
     assert rig.processes() == []
 
 
