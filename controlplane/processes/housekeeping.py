@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import structlog
 from msgspec import Struct
 
 from controlplane.domain import housekeeping
 from controlplane.domain.errors import Rejected
+from controlplane.domain.housekeeping import Progress
 from controlplane.domain.job import Begin
 from controlplane.domain.reporting import Heard
 from controlplane.processes import cleanups, newest_report
@@ -27,6 +28,7 @@ from controlplane.shell.read_model import ReadModel
 from ops import clock, postgres
 from ops.stopping import stopped
 from schemas.events.job import JobLaunched, SystemJobLaunch
+from schemas.status import Status
 from schemas.subjects import Attempt
 
 log = structlog.get_logger()
@@ -73,29 +75,45 @@ class Housekeeping:
         stood = housekeeping.progress_of(await output.resume())
         begun = clock.now()
         await output.started(housekeeping.arguments(record))
-        status, explanation = "successful", ""
-        try:
-            async with _side(tools) as side:
-                work = Work(
-                    tools=tools,
-                    launched=launched,
-                    output=output,
-                    read=side.read,
-                    writer=side.writer,
-                    told=housekeeping.told(record),
-                )
-                await cleanups.CLEANUPS[record.job_type](work, stood)
-        except cleanups.Canceled:
-            status = "canceled"
-        except OUTAGES:
-            raise
-        except Rejected as error:
-            status, explanation = "failed", error.said
-        except Exception as error:
-            log.exception("system job failed", job=launched.id)
-            status, explanation = "error", f"{type(error).__name__}: {error}"
+        cleaning = _clean(tools, launched, record, output, stood)
+        status, explanation = await end_of(cleaning, launched.id)
         await output.finished(begun, status, explanation)
         log.info("system job ended", job=launched.id, status=status)
+
+
+async def end_of(cleaning: Awaitable[None], job: int) -> tuple[Status, str]:
+    """Return how a cleanup ended, and why; raises an outage, behind which it goes on."""
+    try:
+        await cleaning
+    except cleanups.Canceled:
+        return Status.CANCELED, ""
+    except OUTAGES:
+        raise
+    except Rejected as error:
+        return Status.FAILED, error.said
+    except Exception as error:
+        log.exception("system job failed", job=job)
+        return Status.ERROR, f"{type(error).__name__}: {error}"
+    return Status.SUCCESSFUL, ""
+
+
+async def _clean(
+    tools: Tools,
+    launched: JobLaunched,
+    record: SystemJobLaunch,
+    output: OwnOutput,
+    stood: Progress,
+) -> None:
+    async with _side(tools) as side:
+        work = Work(
+            tools=tools,
+            launched=launched,
+            output=output,
+            read=side.read,
+            writer=side.writer,
+            told=housekeeping.told(record),
+        )
+        await cleanups.CLEANUPS[record.job_type](work, stood)
 
 
 @contextlib.asynccontextmanager

@@ -406,6 +406,16 @@ async def test_who_may_run_slices_again_that_others_prompted(
     await stack.client.post(
         f"/api/v2/users/{prompting['runner']}/roles/", json={**role, "disassociate": True}
     )
+    cancel = made["related"]["cancel"]
+    assert (await stack.client.get(cancel)).json() == {"can_cancel": True}
+    assert (await stack.as_user("runner").post(cancel, json={})).status_code == 403
+    assert (await stack.client.post(cancel, json={})).status_code == 202
+    ended = (await stack.client.get(made["url"])).json()
+    assert (ended["status"], ended["failed"]) == ("canceled", True)
+    nodes = (await stack.client.get(made["related"]["workflow_nodes"])).json()["results"]
+    assert [(each["job"], each["do_not_run"]) for each in nodes] == [(None, True)] * 2
+    again = await stack.client.post(cancel, json={})
+    assert (again.status_code, again.json()) == (405, {"detail": 'Method "POST" not allowed.'})
 
 
 async def test_a_job_outlives_its_template(stack: Stack) -> None:

@@ -161,6 +161,16 @@ async def test_another_branch_has_a_sync_of_its_own(stack: Stack) -> None:
     told = (await updates(stack, made))[0]
     assert told["id"] != sync
     assert told["status"] == "canceled"
+    for name in ("one", "two"):
+        await stack.make("hosts", name=name, inventory=shown["inventory"])
+    await stack.client.patch(shown["url"], json={"job_slice_count": 2})
+    sliced = (await launch(stack, shown, scm_branch="topic")).json()
+    assert sliced["type"] == "workflow_job"
+    assert (await updates(stack, made))[0]["status"] == "pending"
+    canceled = await stack.client.post(sliced["related"]["cancel"], json={})
+    assert canceled.status_code == 202
+    assert (await updates(stack, made))[0]["status"] == "canceled"
+    await stack.client.patch(shown["url"], json={"job_slice_count": 1})
     # What was fetched before needs nobody: the sync's commit is here.
     known = await record_of(stack, (await launch(stack, shown, scm_branch="f" * 40)).json()["id"])
     assert known.waits_for == ()
