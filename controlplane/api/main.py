@@ -34,6 +34,12 @@ POOL_SIZE = 20
 WEBSOCKET_BYTES_MAX = 1024 * 1024
 """Longest message that a websocket client may send."""
 STOP_WITHIN_S = 5
+IDLE_S = 75
+"""A connection without requests is kept open for so long.
+
+The ``awx`` command asks every 5 s for the job that it waits for: with a server that gives idle
+connections up as soon, its request meets the end of its connection by chance.
+"""
 
 
 async def build_services(settings: Settings) -> Services:
@@ -100,6 +106,7 @@ async def run_api(settings: Settings, _only: str | None = None) -> None:
         access_log=False,
         proxy_headers=False,  # whom to believe about an address is a setting (client_address)
         timeout_graceful_shutdown=STOP_WITHIN_S,
+        timeout_keep_alive=IDLE_S,
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES_MAX,
         loop="none",

@@ -19,8 +19,9 @@ from controlplane.api.launch_options import ALL_HOSTS, RELAUNCH_ACTIONS, RELAUNC
 from controlplane.api.launch_rights import check_prompts, check_relaunch
 from controlplane.api.routing import routes
 from controlplane.domain import launch, relaunch
+from controlplane.domain.field_values import missing_pk
 from controlplane.domain.launch import PromptFacts, Resolved, TemplateFacts
-from controlplane.domain.launch_fields import ASK, FIELD_READERS
+from controlplane.domain.launch_fields import ASK, FIELD_READERS, choice
 from controlplane.domain.prompts import NOT_ASKED
 from controlplane.shell import launch_lookups, launch_secrets, launching
 from controlplane.shell.launch_tools import How, Launched
@@ -28,6 +29,7 @@ from controlplane.shell.read_model import Row, View
 from schemas.events.job import JobLaunched, PlaybookLaunch
 from schemas.status import LaunchType
 
+_hosts_asked = choice(*RELAUNCH_HOSTS)
 NO_CREDENTIAL = "A credential of the job no longer exists."
 
 
@@ -112,7 +114,7 @@ async def run_again(
         prompted = {**before.record.prompted, **changes}
         prompts = await launch_lookups.prompt_facts(view, prompted)
         await _check_changes(call, view, facts, prompts, changes)
-        _check_credentials(prompted, prompts)
+        _check_credentials(prompted, prompts, changed="credentials" in changes)
         resolved = relaunch.again(facts, before.record, prompted, secret, prompts, body)
     resolved = msgspec.structs.replace(resolved, record=adjusted(resolved.record))
     return await launching.launch_template(
@@ -129,9 +131,10 @@ def _changes(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what a body changes of the prompts, and what is wrong with it."""
     changes: dict[str, Any] = {}
     errors: dict[str, Any] = {}
-    hosts = body.get("hosts")
-    if hosts and hosts not in RELAUNCH_HOSTS:
-        errors["hosts"] = [f'"{hosts}" is not a valid choice.']
+    if body.get("hosts"):
+        _, problem = _hosts_asked(body["hosts"])
+        if problem:
+            errors["hosts"] = [problem]
     for name in ("job_type", "credentials"):
         if body.get(name) is not None:
             value, problem = FIELD_READERS[name](body[name])
@@ -225,7 +228,11 @@ async def _check_changes(
         await check_prompts(call, view, facts, prompts, {"credentials": changes["credentials"]})
 
 
-def _check_credentials(prompted: Mapping[str, Any], prompts: PromptFacts) -> None:
+def _check_credentials(prompted: Mapping[str, Any], prompts: PromptFacts, *, changed: bool) -> None:
+    """Refuse a credential that is not there: one that the body has named, or that the job had."""
     known = {each.id for each in prompts.credentials}
-    if not set(prompted.get("credentials", ())) <= known:
+    unknown = [each for each in prompted.get("credentials", ()) if each not in known]
+    if unknown and changed:
+        raise BadRequest({"credentials": [missing_pk(unknown[0])]})
+    if unknown:
         raise BadRequest({"errors": [NO_CREDENTIAL]})

@@ -304,11 +304,10 @@ async def test_relaunch_on_hosts_of_a_status(stack: Stack, made: dict[str, Any])
     relaunch = job["related"]["relaunch"]
     early = await stack.client.post(relaunch, json={"hosts": "failed"})
     assert early.json() == {"hosts": "Wait until job finishes before retrying on failed hosts."}
-    odd = await stack.client.post(relaunch, json={"hosts": "zz", "job_type": "zz"})
-    assert odd.json() == {
-        "hosts": ['"zz" is not a valid choice.'],
-        "job_type": ['"zz" is not a valid choice.'],
-    }
+    for wrong in ("zz", ["failed"]):
+        odd = await stack.client.post(relaunch, json={"hosts": wrong, "job_type": wrong})
+        refused = [f'"{wrong}" is not a valid choice.']
+        assert odd.json() == {"hosts": refused, "job_type": refused}
     await finish(
         stack,
         job["job"],
@@ -464,6 +463,9 @@ async def test_relaunch_with_other_credentials(stack: Stack, prompting: dict[str
     assert (await stack.client.delete(other["url"])).status_code == 204
     gone = await stack.client.post(again.json()["related"]["relaunch"], json={})
     assert gone.json() == {"errors": ["A credential of the job no longer exists."]}
+    named = {"credentials": [other["id"]]}
+    wrong = await stack.client.post(again.json()["related"]["relaunch"], json=named)
+    assert wrong.json() == {"credentials": [f'Invalid pk "{other["id"]}" - object does not exist.']}
     client = stack.as_user("runner")
     mine = (await client.post(path, json={})).json()
     refused = await client.post(mine["related"]["relaunch"], json={"credentials": [machine]})

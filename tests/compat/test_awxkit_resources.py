@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.compat.kit import Kit
 from tests.deployment.conftest import PASSWORD, ROOT, Deployment
-from tests.waiting import eventually
+from tests.waiting import eventually, lasting
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -185,6 +188,18 @@ def test_a_job_is_launched_and_watched(kit: Kit, deployment: Deployment) -> None
     assert "fatal: [one]: FAILED!" in kit.text("jobs", "stdout", str(job))
     relaunched = kit.run("projects", "update", "playbooks", "--wait")
     assert relaunched["status"] == "successful"
+
+
+def test_a_connection_outlasts_the_pauses_of_the_command(deployment: Deployment) -> None:
+    """It asks for a job every 5 s over one connection, which must not end just then."""
+    server = urlsplit(deployment.url)
+    connection = http.client.HTTPConnection(server.hostname or "", server.port)
+    with contextlib.closing(connection):
+        connection.request("GET", "/api/v2/ping/")
+        assert connection.getresponse().read()
+        lasting(6.0)
+        connection.request("GET", "/api/v2/ping/")
+        assert connection.getresponse().read()
 
 
 def test_bulk_and_ad_hoc(kit: Kit, deployment: Deployment) -> None:
