@@ -12,7 +12,7 @@ from controlplane.api.guards import may
 from controlplane.api.tables import link_table, table_of
 from controlplane.api.writes import caught_up, submit, together
 from controlplane.domain import access
-from controlplane.domain.facts import decoded
+from controlplane.domain.facts import Given, decoded
 from controlplane.domain.resource import BulkCreate, Command, Create, Link
 from controlplane.shell.read_model import Row, View
 from schemas.resource import RESOURCES
@@ -59,7 +59,8 @@ async def copy_nodes(call: Call, made: int) -> None:
         links = await _links(view, new, unusable)
     if not items:
         return
-    steps: list[list[Command]] = [[BulkCreate(kind=NODE, items=tuple(items))], approvals]
+    bulk = BulkCreate(kind=NODE, items=tuple(items), copied=True)
+    steps: list[list[Command]] = [[bulk], approvals]
     for step in (*steps, *([link] for link in links)):
         if step:
             await caught_up(call, await submit(call, together(step, call.services)))
@@ -90,10 +91,10 @@ async def _values(call: Call, node: Row, unusable: set[tuple[str, int]]) -> dict
         values[field.name] = value
     if decoded(node["template"] or "{}").get("workflow_job_template_node") is not None:
         del values[TEMPLATE]
-    answers = decoded(node["extra_data"])
-    for name in decoded(node["survey_passwords"]):
+    answers, secret = decoded(node["extra_data"]), decoded(node["survey_passwords"])
+    for name in secret:
         answers[name] = await call.services.vault.open(NODE, node["id"], answers[name])
-    return {**values, "extra_data": answers}
+    return {**values, "extra_data": answers, "survey_passwords": Given(secret)}
 
 
 async def _approvals(call: Call, view: View, new: dict[int, int]) -> list[Command]:
@@ -122,7 +123,13 @@ async def _links(view: View, new: dict[int, int], unusable: set[tuple[str, int]]
     found: list[Command] = []
     for related in PROMPTED:
         found += [
-            Link(kind=NODE, id=new[row["id"]], relation=related.name, target=row["target"])
+            Link(
+                kind=NODE,
+                id=new[row["id"]],
+                relation=related.name,
+                target=row["target"],
+                copied=True,
+            )
             for row in await _rows(view, related.name, list(new))
             if (related.kind, row["target"]) not in unusable
         ]

@@ -63,3 +63,11 @@ def touched(events: Iterable[Event]) -> set[str]:
         for each in events
         if isinstance(each, ResourceCreated | ResourceUpdated | ResourceDeleted)
     }
+
+
+def taken_twice(kind: str, unique: Unique, twice: list[Find]) -> str:
+    """Return what is said of keys that several new objects claim, or that are taken."""
+    if kind != "host":
+        return unique.message
+    names = [key.values[key.fields.index("name")] for key in twice]
+    return f"Hostnames must be unique in an inventory. Duplicates found: {names}"

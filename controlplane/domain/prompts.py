@@ -33,8 +33,14 @@ ASKS = "ASK"
 
 
 def check(draft: Draft, facts: Facts, *, required: bool) -> None:
-    """Check prompts against the template; ``required``: a survey's answers must be there."""
+    """Check prompts against the template; ``required``: a survey's answers must be there.
+
+    What an object has that is copied was checked when it was given.
+    """
     template = _template(draft, facts)
+    if draft.copied:
+        _keep(draft, draft.values["extra_data"], _secret_answers(draft, template))
+        return
     if template is None:
         for name in FIELDS:
             kept = draft.before[name] if draft.before is not None else _default(draft.kind, name)
@@ -127,16 +133,7 @@ def _check_variables(
 ) -> None:
     """Check answers and other variables; secret answers are sealed, or kept as they are."""
     asked = survey.questions(template)
-    secret = survey.secret_variables(asked) & variables.keys()
-    stored = (draft.before or {}).get("extra_data", {})
-    sealed = frozenset((draft.before or {}).get("survey_passwords", {}))
-    kept: dict[str, Any] = {}
-    for name in secret:
-        value = variables[name]
-        if name in sealed and value in (ENCRYPTED, stored.get(name)):
-            kept[name] = stored[name]
-        elif isinstance(value, str) and value != ENCRYPTED:
-            kept[name] = Unsealed(value)
+    kept = _secret_answers(draft, template)
     checkable = {name: value for name, value in variables.items() if name not in kept}
     asked_now = [each for each in asked if each["variable"] not in kept]
     wrong = survey.wrong_answers(asked_now, checkable, required=required)
@@ -150,6 +147,30 @@ def _check_variables(
     if not template["ask_variables_on_launch"]:
         known = {each["variable"] for each in asked}
         _refuse(draft, template, [name for name in variables if name not in known])
+    _keep(draft, variables, kept)
+
+
+def _secret_answers(draft: Draft, template: Row | None) -> dict[str, Any]:
+    """Return the answers that are stored sealed, those that are new to be sealed.
+
+    One that was given as a password stays secret, whatever the survey asks for by now.
+    """
+    variables = draft.values["extra_data"]
+    asked = survey.questions(template) if template and template[KIND] in ASKED_KINDS else []
+    before = draft.before or {}
+    stored, sealed = before.get("extra_data", {}), before.get("survey_passwords", {})
+    kept: dict[str, Any] = {}
+    for name in variables.keys() & (survey.secret_variables(asked) | set(sealed)):
+        value = variables[name]
+        if name in sealed and value in (ENCRYPTED, stored.get(name)):
+            kept[name] = stored[name]
+        elif isinstance(value, str) and value != ENCRYPTED:
+            kept[name] = Unsealed(value)
+    copied = draft.values["survey_passwords"] if draft.copied else {}
+    return kept | {name: Unsealed(str(variables[name])) for name in copied}
+
+
+def _keep(draft: Draft, variables: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
     draft.values["extra_data"] = {**variables, **kept}
     draft.values["survey_passwords"] = dict.fromkeys(sorted(kept), ENCRYPTED)
 

@@ -28,7 +28,7 @@ from schemas.events.resource import (
     ResourceUpdated,
 )
 from schemas.registry import Event
-from schemas.resource import RESOURCES, Field, Resource, Unique
+from schemas.resource import RESOURCES, Field, Resource
 
 Errors = dict[str, Any]
 
@@ -59,6 +59,8 @@ class BulkCreate(Struct, frozen=True, kw_only=True):
     kind: str
     items: tuple[tuple[int, Mapping[str, Any]], ...]
     """(id, body) in order."""
+    copied: bool = False
+    """Copies: what they prompt for is not held against what they run, which may have changed."""
 
 
 class Update(Struct, frozen=True, kw_only=True):
@@ -92,6 +94,8 @@ class Link(Struct, frozen=True, kw_only=True):
     id: int
     relation: str
     target: int
+    copied: bool = False
+    """The object is a copy, and what it was copied from holds the target."""
 
 
 class Unlink(Struct, frozen=True, kw_only=True):
@@ -229,7 +233,9 @@ def _item(
     return Item(id=number, values=values, errors=errors)
 
 
-def _draft(resource: Resource, item: Item, before: Row | None, facts: Facts) -> Draft:
+def _draft(
+    resource: Resource, item: Item, before: Row | None, facts: Facts, *, copied: bool = False
+) -> Draft:
     """Return the object as the command would leave it; raises Invalid with the field errors."""
     errors = {name: list(texts) for name, texts in item.errors.items()}
     for name, value in item.values.items():
@@ -245,6 +251,7 @@ def _draft(resource: Resource, item: Item, before: Row | None, facts: Facts) -> 
         before=before,
         values={name: start[name] for name in resource.fields} | dict(item.values),
         given=frozenset(item.values),
+        copied=copied,
     )
     _refuse_moves(resource, draft)
     checks.check(draft, facts)
@@ -351,7 +358,7 @@ def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> 
     problems: list[dict[str, Any]] = []
     for item in new:
         try:
-            drafts.append(_draft(resource, item, None, facts))
+            drafts.append(_draft(resource, item, None, facts, copied=command.copied))
             problems.append({})
         except Invalid as error:
             problems.append(error.body)
@@ -361,7 +368,7 @@ def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> 
     taken = Counter(key for _, key in claimed)
     twice = [key for key, times in taken.items() if times > 1 or facts.find(*_parts(key))]
     if twice:
-        raise Invalid({"__all__": [_bulk_duplicates(command.kind, claimed[0][0], twice)]})
+        raise Invalid({"__all__": [keys.taken_twice(command.kind, claimed[0][0], twice)]})
     writes = {key for draft in drafts for key in keys.written(resource, draft)}
     return Decision(
         kind=command.kind,
@@ -375,13 +382,6 @@ def _bulk_create(command: BulkCreate, items: tuple[Item, ...], facts: Facts) -> 
 
 def _parts(key: Find) -> tuple[str, tuple[str, ...], tuple[Any, ...]]:
     return key.kind, key.fields, key.values
-
-
-def _bulk_duplicates(kind: str, unique: Unique, claimed: list[Find]) -> str:
-    if kind != "host":
-        return unique.message
-    names = [key.values[key.fields.index("name")] for key in claimed]
-    return f"Hostnames must be unique in an inventory. Duplicates found: {names}"
 
 
 def _update(command: Update, item: Item, facts: Facts) -> Decision:
@@ -492,7 +492,8 @@ def _link(command: Link | Unlink, facts: Facts) -> Decision:
     if attach and not held:
         if relation.target_row is None:
             raise _no_match(relation.related.kind)
-        checks.link(relation, facts)
+        if not (isinstance(command, Link) and command.copied):
+            checks.link(relation, facts)
         events = (_linked(relation),)
     elif held and not attach:
         events = (_unlinked(relation),)

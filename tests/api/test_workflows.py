@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas import subjects
 from tests.api.stack import Stack
 from tests.api.test_schedules import template
 
@@ -239,6 +241,39 @@ async def test_copy_takes_the_graph_along(stack: Stack) -> None:
     assert approval["name"] == "Sure?"
     originals = (await stack.client.get(f"{owner['url']}workflow_nodes/")).json()["results"]
     assert originals[1]["unified_job_template"] != approval["id"]
+
+
+async def test_a_copy_keeps_what_its_templates_do_not_ask_for_any_more(stack: Stack) -> None:
+    """A template has changed since: its nodes are copied as they are, what was secret stays so."""
+    asks = ("ask_limit_on_launch", "ask_credential_on_launch")
+    made = await template(stack, "changed", survey_enabled=True, **dict.fromkeys(asks, True))
+    question = {"question_name": "Q", "variable": "word", "type": "password", "required": True}
+    survey = f"{made['url']}survey_spec/"
+    spec = {"name": "", "description": "", "spec": [question]}
+    assert (await stack.client.post(survey, json=spec)).status_code == 200
+    owner = await workflow(stack, "outdated")
+    secret = {"word": "a hidden word"}
+    asked = {"unified_job_template": made["id"], "limit": "web", "extra_data": secret}
+    kept = await node(stack, owner, **asked)
+    organization = {"organization": made["organization"]}
+    key = await stack.make("credentials", name="c", credential_type=1, inputs={}, **organization)
+    assert (await attach(stack, kept, "credentials", key)).status_code == 204
+    spec["spec"] = [{**question, "type": "text", "max": 20}]
+    assert (await stack.client.post(survey, json=spec)).status_code == 200
+    changed = await stack.client.patch(kept["url"], json={"limit": "db"})
+    assert changed.json()["extra_data"] == {"word": "$encrypted$"}
+    await stack.client.patch(made["url"], json=dict.fromkeys(asks, False))
+    copied = await stack.client.post(f"{owner['url']}copy/", json={"name": "as it is"})
+    assert copied.status_code == 201, copied.text
+    nodes = f"{copied.json()['url']}workflow_nodes/"
+    (copy,) = (await stack.client.get(nodes)).json()["results"]
+    assert (copy["limit"], copy["extra_data"]) == ("db", {"word": "$encrypted$"})
+    listed = (await stack.client.get(copy["related"]["credentials"])).json()["results"]
+    assert [each["id"] for each in listed] == [key["id"]]
+    subject = subjects.config("workflow_job_template_node", copy["id"])
+    history = await stack.services.store.load(subject)
+    assert history
+    assert b"hidden" not in msgspec.json.encode([each.events for each in history])
 
 
 async def test_workflows_refuse_to_run(stack: Stack) -> None:

@@ -22,6 +22,7 @@ class Draft:
         before: Row | None,
         values: dict[str, Any],
         given: frozenset[str],
+        copied: bool = False,
     ) -> None:
         """Start from the values after the command; ``given`` names what the body held."""
         self.kind = kind
@@ -29,6 +30,7 @@ class Draft:
         self.before = before
         self.values = values
         self.given = given
+        self.copied = copied
         self.errors: dict[str, Any] = {}
 
     @property
