@@ -19,7 +19,8 @@ _log = structlog.get_logger()
 async def watch(processes: Processes, held: HeldAttempt, emitter: Emitter) -> None:
     """Wait for the supervisor's end; when it left no final frame, for the playbook's as well.
 
-    What an update's programs still do without it serves nobody, and may never end.
+    What an update's programs still do without it, or what prepares a play, serves nobody and may
+    never end.
     """
     handle = held.handle
     if handle is not None:
@@ -27,7 +28,7 @@ async def watch(processes: Processes, held: HeldAttempt, emitter: Emitter) -> No
     emitter.catch_up()
     if emitter.summary.final is None:
         _log.warning("supervisor.lost", attempt=held.record.ident)
-        plays = held.record.kind in RECAPPED
+        plays = held.record.kind in RECAPPED and emitter.summary.start is not None
         while plays and await asyncio.to_thread(_plays, processes, held, emitter.ansible_pid):  # noqa: ASYNC110 - no signal
             await asyncio.sleep(PLAYING_POLL_S)
     emitter.is_over = True

@@ -63,15 +63,17 @@ def explained(job: Preparation, rc: int | None) -> str:
     if isolation.mode != "container":
         return ""
     if rc == container.NOT_STARTED:
-        return f"Execution environment {isolation.image} cannot be started: {_last_line(job)}"
+        return f"Execution environment {isolation.image} cannot be started: {_complaint(job)}"
     if rc == container.NOT_FOUND:
-        return f"Execution environment {isolation.image} lacks a program: {_last_line(job)}"
+        return f"Execution environment {isolation.image} lacks a program: {_complaint(job)}"
     return ""
 
 
-def _last_line(job: Preparation) -> str:
-    last = ""
+def _complaint(job: Preparation) -> str:
+    """Return what was printed last; behind what it calls an error podman may give advice."""
+    last = error = ""
     for entry in JournalReader(job.dir / JOURNAL_FILE).all():
         if isinstance(entry, JournalEvent) and entry.event.stdout.strip():
             last = entry.event.stdout.strip()
-    return last
+            error = last if last.startswith("Error: ") else error
+    return error or last

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from runners.isolation.plan import Engine
 from runners.preparation import Preparation, Unrunnable
+from runners.process_tree import MARK, mark_of
 from runners.spec import write_private
 from schemas.work import RegistryLogin
 
@@ -63,7 +64,7 @@ def _pulled(job: Preparation, engine: Engine, stop: Callable[[], bool]) -> tuple
         args += ["--authfile", str(authfile), f"--tls-verify={str(login.verify_ssl).lower()}"]
     with subprocess.Popen(
         [engine.program, *args, isolation.image],
-        env=engine.env,
+        env={**engine.env, MARK: mark_of(job.dir)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

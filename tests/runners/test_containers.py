@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from runners import process_tree
 from runners.isolation import abilities, container, remains
 from runners.isolation.plan import Abilities, Engine, Isolation
 from runners.journal import read_stats
@@ -167,8 +169,25 @@ def test_pull_policies_and_logins(
     assert registry.pulls > pulled
 
 
-def test_an_image_without_ansible_says_so(rig: Rig, engine: Engine) -> None:
+def test_a_killed_supervisor_leaves_no_pull(rig: Rig, engine: Engine) -> None:
+    """A registry that never answers: what pulls carries the job's mark, so it is found and ends."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        image = f"127.0.0.1:{deaf.getsockname()[1]}/tests/ee:1"
+        rig.write(play(), isolation=contained(engine, image=image))
+        handle = rig.start()
+        eventually(rig.processes)
+        handle.kill()
+        assert process_tree.sweep_marked(rig.dir)
+        assert rig.processes() == []
+
+
+def test_an_image_without_ansible_says_so(new_rig: Callable[[], Rig], engine: Engine) -> None:
     """What the engine cannot start, or the image lacks, stands in the job's explanation."""
+    wrong, rig = new_rig(), new_rig()
+    wrong.write(play(), isolation=contained(engine, options=("--no-such-option",)))
+    assert wrong.run().explanation.endswith(
+        "cannot be started: Error: unknown flag: --no-such-option"
+    )
     bare = contained(engine, options=("--network=host", "--volume=/usr:/usr:ro"))
     rig.write(play("{debug: {msg: ran}, name: say}"), isolation=bare)
     final = rig.run()

@@ -8,16 +8,24 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from runners import process_tree
+from runners import process_tree, watch_end
 from runners.conclusion import LOST
+from runners.emit import Emitter
+from runners.frames import Mask
+from runners.journal import STATUS, JournalWriter
+from runners.outlet import Outlet
+from runners.site import Processes
+from runners.spec import JOURNAL_FILE
 from runners.zygote_client import SupervisorHandle
-from schemas.work import InventorySync, ProjectSync
+from schemas.work import InventorySync, Payload, ProjectSync
 from tests.runners.agent_rig import AgentProcess, ControlPlane, patiently
 from tests.runners.rig import tar_of
 from tests.runners.serving import Web, serving, tar_gz
+from tests.runners.test_forged_ends import RUN, SYNC, UPDATE, attempt
 from tests.runners.test_project_sync import Repository
 
 pytestmark = pytest.mark.timeout(240)
@@ -95,3 +103,22 @@ async def test_updates_end_once_whatever_is_killed(
     url = origin.path.as_uri()
     await plane.place(LATER, ProjectSync(project=2, scm_type="git", scm_url=url))
     await plane.ended_well(LATER)
+
+
+class _Busy:
+    """The processes of an attempt that still does something."""
+
+    def marked(self, _job_dir: Path) -> list[int]:
+        """Return the pid of a process that never ends."""
+        return [1]
+
+
+@pytest.mark.parametrize("payload", [RUN, UPDATE, SYNC])
+async def test_nobody_waits_for_what_plays_nothing(tmp_path: Path, payload: Payload) -> None:
+    """A supervisor is killed that prepared a play or an update: its record is over."""
+    held = attempt(tmp_path, payload)
+    journal = JournalWriter(tmp_path / JOURNAL_FILE, Mask(()))
+    journal.control(STATUS, status="starting")
+    emitter = Emitter(held, cast(Outlet, None), "runner-1", cast(Any, None))
+    await watch_end.watch(cast(Processes, _Busy()), held, emitter)
+    assert emitter.is_over
