@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,6 @@ from schemas.yaml_text import UNREADABLE
 
 ENV_KEPT = frozenset({"HOME", "USER", "_", "TERM", "PATH"})
 """Variables that an inventory source cannot set (AWX's INV_ENV_VARIABLE_BLOCKED)."""
-_OF_LAUNCHERS = re.compile(
-    r"LD_|GLIBC_|GCONV_|MALLOC_|LOCPATH$|NLSPATH$|BASH|ENV$|IFS$|PS4$|SHELLOPTS$|SSH_AUTH_SOCK$"
-    r"|_?CONTAINERS?_|PODMAN_|STORAGE_(DRIVER|OPTS)$|XDG_|DBUS_|NOTIFY_SOCKET$|LISTEN_|GODEBUG$"
-    r"|PLAYLOG_"
-)
-"""Variables that shell, sandbox and container engine obey, which start outside of what they make:
-with one of them a source would run what it likes there."""
 INPUT_FILE = "input-%d.json"
 _SCRIPT = """#!/bin/sh
 exec cat "$(dirname "$0")/%s"
@@ -101,15 +93,11 @@ def _within_project(job: Preparation) -> Source:
         where = f" at revision {at}" if at else ""
         raise Unrunnable(f"Inventory source {named!r} was not found in the project{where}")
     variables = _variables(job.spec.source_vars)
-    env = {str(name): str(value) for name, value in variables.items() if _may_set(str(name))}
+    env = {str(name): str(each) for name, each in variables.items() if name not in ENV_KEPT}
     if job.spec.galaxy_content:
         archives.unpack(job.dir / GALAXY_FILE, job.dir / project.GALAXY_DIR)
         env |= project.galaxy_paths(job)
     return Source(paths=(path,), directory=root, env=env)
-
-
-def _may_set(name: str) -> bool:
-    return name not in ENV_KEPT and _OF_LAUNCHERS.match(name) is None
 
 
 def _input(job: Preparation, directory: Path, index: int) -> Path:
