@@ -1,8 +1,8 @@
 """Roles and collections that a project's requirements ask for, installed by ``ansible-galaxy``.
 
-Kept below ``<data>/galaxy-cache/`` by what was asked for and of whom: the same requirements are
-installed once, whichever project or commit they stand in. Tokens reach the command by its
-environment alone.
+Kept below ``<data>/galaxy-cache/`` by what was asked for, of whom and with which tokens and login:
+the same requirements are installed once, whichever project or commit they stand in, and for nobody
+who could not have fetched them. Tokens reach the command by its environment alone.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ _WANTED = (
         collections=True,
     ),
 )
+_COST = {"n": 1 << 14, "r": 8, "p": 1}
+"""Of what the names of kept installations are made by: a password must not be guessed from one."""
 FILES = tuple(name for each in _WANTED for name in each.files)
 
 
@@ -213,7 +215,7 @@ def _remote(job: Preparation) -> Remote:
 
 
 def _key(job: Preparation, tree: Path, content: str, asked: list[tuple[_Wanted, Path]]) -> str:
-    """Return what names the installation: the requirements, the servers, the program.
+    """Return what names the installation: the requirements, the servers, the program, the login.
 
     Requirements that name files of the project stand for the whole project.
     """
@@ -228,7 +230,21 @@ def _key(job: Preparation, tree: Path, content: str, asked: list[tuple[_Wanted, 
         "servers": [each.url for each in job.secrets.galaxy],
         "program": version("ansible-core"),
     }
-    return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
+    asked_for = hashlib.sha256(msgspec.json.encode(named)).digest()
+    return hashlib.scrypt(_opened_by(job), salt=asked_for, **_COST, dklen=32).hex()
+
+
+def _opened_by(job: Preparation) -> bytes:
+    """Return what opens the sources: whoever lacks it must not find what it has opened."""
+    secrets, remote = job.secrets, _remote(job)
+    return msgspec.json.encode(
+        (
+            [each.token for each in secrets.galaxy],
+            remote.username or secrets.scm_username,
+            remote.password or secrets.scm_password,
+            secrets.scm_key,
+        )
+    )
 
 
 def _is_local(tree: Path, requirements: str) -> bool:

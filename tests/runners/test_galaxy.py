@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from runners.spec import GALAXY_FILE, GalaxyServer, Secrets
 from tests.runners.rig import Rig
 from tests.runners.serving import Web, galaxy_api, serving, tar_gz
 from tests.runners.test_project_sync import Repository, failed, update
+from tests.waiting import eventually
 
 META = "galaxy_info: {author: a, description: d, license: MIT, min_ansible_version: '2.9'}\n"
-TOKEN = "galaxy-token-1"
+TOKEN, WRONG = "galaxy-token-1", "wrong-token-1"
 COLLECTION_TASK = "Fetch galaxy collections from collections/requirements.(yml/yaml)"
 BOTH: dict[str, Any] = {"roles_enabled": True, "collections_enabled": True}
 
@@ -36,10 +38,16 @@ def installed(rig: Rig) -> list[str]:
         return [each for each in archive.getnames() if each.endswith("main.yml")]
 
 
+def command_lines(rig: Rig) -> list[Path]:
+    """Return the command lines of a rig's processes."""
+    return [Path(f"/proc/{pid}/cmdline") for pid in rig.processes()]
+
+
 def test_requirements_are_installed_once(new_rig: Callable[[], Rig], tmp_path: Path) -> None:
     """A collection of a server that wants a token, roles of git and of an archive; told by task.
 
-    A second project with the same requirements asks nobody. The token is nowhere to be read.
+    A second project with the same requirements asks nobody; one with a wrong token does not get
+    what the right one has fetched. No token is to be read anywhere.
     """
     role = Repository(tmp_path / "role")
     role.commit(tasks__main_yml="- debug: {msg: git role}\n", meta__main_yml=META)
@@ -74,12 +82,22 @@ def test_requirements_are_installed_once(new_rig: Callable[[], Rig], tmp_path: P
         assert second.results("runner_on_ok", COLLECTION_TASK)[0]["changed"] is False
         assert len(web.asked) == asked
         refused = new_rig()
-        change = {"scm_delete_first": True, **BOTH}
-        wrong = update(refused, origin.path.as_uri(), servers(web, "wrong-token-1"), **change)
-        assert "collections/requirements.yml asks for cannot be installed" in failed(refused, wrong)
-    for rig in (first, second, refused):
-        assert TOKEN.encode() not in rig.raw()
-        assert b"wrong-token-1" not in rig.raw()
+        web.answers = threading.Event()
+        refused.write(kind="project_update", scm_url=other.path.as_uri(), **BOTH)
+        refused.start(servers(web, WRONG))
+        eventually(lambda: len(web.asked) > asked)
+        on_command_lines = [each.read_bytes() for each in command_lines(refused)]
+        web.answers.set()
+        assert any(b"galaxy" in each for each in on_command_lines)
+        told = failed(refused, refused.finish())
+        assert "collections/requirements.yml asks for cannot be installed" in told
+        assert "Unauthorized" in told
+        assert f"Token {WRONG}" in web.seen
+    files = [each for each in refused.dir.rglob("*") if each.is_file()]
+    written = [each.read_bytes() for each in files]
+    for secret in (TOKEN.encode(), WRONG.encode()):
+        assert not any(secret in each for each in (first.raw(), second.raw(), *written))
+        assert not any(secret in each for each in on_command_lines)
 
 
 def test_a_collection_that_does_not_exist_is_named(rig: Rig, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ import msgspec
 import pytest
 
 from runners.git_remote import parse_url, place
-from runners.spec import Secrets
+from runners.spec import GalaxyServer, Secrets
 from tests.deployment.ssh_fleet import PASSPHRASE, Sshd
 from tests.runners.rig import Rig
+from tests.runners.test_galaxy import META, installed
 from tests.runners.test_project_sync import Repository, failed, names, update
 
 LOGIN = Secrets(scm_username="bob", scm_password="git-password-17")
@@ -161,14 +162,25 @@ def test_prompts_name_the_host(url: str, named: tuple[str, str, str]) -> None:
 def test_a_key_with_a_passphrase_opens_a_project(
     new_rig: Callable[[], Rig], tmp_path: Path
 ) -> None:
-    """Git over ssh uses the credential's locked key; without it the update fails at once."""
-    commit = Repository(tmp_path / "project").commit(site_yml="- hosts: all\n")
+    """Git over ssh uses the credential's locked key; without it the update fails at once.
+
+    The same key opens the private role that the project requires.
+    """
     server = Sshd(tmp_path)
-    url = f"ssh://{getpass.getuser()}@127.0.0.1:{server.port}{tmp_path}/project"
-    key = Secrets(scm_key=server.key.read_text(), scm_key_passphrase=PASSPHRASE)
+    where = f"ssh://{getpass.getuser()}@127.0.0.1:{server.port}{tmp_path}"
+    Repository(tmp_path / "role").commit(meta__main_yml=META)
+    url, role = f"{where}/project", f"- src: git+{where}/role\n  name: private\n"
+    commit = Repository(tmp_path / "project").commit(roles__requirements_yml=role)
+    key = Secrets(
+        scm_key=server.key.read_text(),
+        scm_key_passphrase=PASSPHRASE,
+        galaxy=(GalaxyServer(url="http://127.0.0.1:1/"),),
+    )
     opened, refused = new_rig(), new_rig()
     try:
-        assert update(opened, url, key).scm_revision == commit
+        final = update(opened, url, key, roles_enabled=True)
+        assert (final.status, final.scm_revision) == ("successful", commit), final.explanation
+        assert installed(opened) == ["requirements_roles/private/meta/main.yml"]
         assert "Authentication failed" in failed(refused, update(refused, url))
     finally:
         server.stop()
