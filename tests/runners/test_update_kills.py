@@ -26,7 +26,6 @@ from tests.runners.agent_rig import AgentProcess, ControlPlane, patiently
 from tests.runners.rig import tar_of
 from tests.runners.serving import Web, serving, tar_gz
 from tests.runners.test_forged_ends import RUN, SYNC, UPDATE, attempt
-from tests.runners.test_project_sync import Repository
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -34,7 +33,6 @@ GOES_ON, LOSES_ALL, LOSES_SUPERVISOR = 1, 2, 3
 """Project updates."""
 READS_ON, READS_NO_MORE = 4, 5
 """Inventory updates."""
-LATER = 6
 SCRIPT = """#!/bin/sh
 until [ -e {go} ]; do sleep 0.1; done
 echo '{{"a": {{"hosts": ["h1"]}}, "_meta": {{"hostvars": {{}}}}}}'
@@ -69,8 +67,6 @@ async def test_updates_end_once_whatever_is_killed(
     """Those whose supervisor lives go on; a lost one is an error at once, whoever never answers."""
     agent.start()
     go = directory / "go"
-    origin = Repository(directory / "origin")
-    origin.commit(site_yml="- hosts: all\n")
     with serving(Web(files={"/a.tar.gz": tar_gz({"site.yml": b"- hosts: all\n"})})) as web:
         web.answers = threading.Event()
         archive = f"{web.url}/a.tar.gz"
@@ -100,9 +96,6 @@ async def test_updates_end_once_whatever_is_killed(
             assert (await plane.finished(job)).content
             await patiently(lambda: agent.has_left(job))  # noqa: B023 - waited for here
         assert web.asked == ["/a.tar.gz"]
-    url = origin.path.as_uri()
-    await plane.place(LATER, ProjectSync(project=2, scm_type="git", scm_url=url))
-    await plane.ended_well(LATER)
 
 
 class _Busy:
