@@ -195,7 +195,7 @@ def _zip_members(content: zipfile.ZipFile) -> list[_Member]:
 def _get(job: Preparation, remote: Remote, place: Path, ending: Ending) -> tuple[_Kept, bool]:
     """Return what is known of the archive, which is in its place then, and whether it is new."""
     kept = _kept(place)
-    target = place / "arriving"
+    target = job.dir / "tmp" / "arriving"
     asked = {
         "url": remote.url,
         "username": remote.username or job.secrets.scm_username,
@@ -207,7 +207,7 @@ def _get(job: Preparation, remote: Remote, place: Path, ending: Ending) -> tuple
     }
     command = [sys.executable, "-I", "-S", str(Path(download.__file__))]
     env = git.basic_environment(job)
-    done = tool.run(job, command, place, env, ending, kept=[place], stdin=json.dumps(asked))
+    done = tool.run(job, command, target.parent, env, ending, stdin=json.dumps(asked))
     try:
         told: dict[str, Any] = msgspec.json.decode(done.out)
     except msgspec.DecodeError as error:

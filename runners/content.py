@@ -40,10 +40,13 @@ class ContentCache:
     ) -> None:
         """Keep at most ``bytes_max`` below ``data``; the newest content stays, however large.
 
+        What an agent before us left half arrived is removed.
         ``in_use`` tells which trees running jobs see; without it no tree is kept.
         """
         self._directory = data / CACHE_DIR
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in self._directory.glob(".*"):
+            each.unlink()
         self._fetch = fetch
         self._bytes_max = bytes_max
         self._turns: dict[str, asyncio.Lock] = {}

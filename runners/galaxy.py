@@ -143,16 +143,14 @@ def _install(
         play.task(wanted.task, "command")
         _run(job, (*wanted.command, str(path)), tree, env, ending)
         play.done(f"Installed what {path.relative_to(tree)} asks for", changed=True)
-    arriving = kept.with_name(f".{kept.name}")
+    packed = job.dir / "tmp" / kept.name
     try:
-        tree_archive.pack(stage, arriving, bytes_max=CONTENT_BYTES_MAX)
-        with arriving.open("rb") as file:
-            os.fsync(file.fileno())
-        arriving.rename(kept)
+        tree_archive.pack(stage, packed, bytes_max=CONTENT_BYTES_MAX)
     except tree_archive.TooLarge as error:
         raise too_large("What the requirements ask for") from error
-    finally:
-        arriving.unlink(missing_ok=True)
+    with packed.open("rb") as file:
+        os.fsync(file.fileno())
+    packed.rename(kept)
     shutil.rmtree(stage)
 
 

@@ -141,7 +141,7 @@ def _left(directory: Path) -> Iterator[Path]:
     """Yield what a git that was killed left: its locks would refuse every later one."""
     yield from directory.glob("*.lock")
     yield from (directory / "refs").rglob("*.lock")
-    yield from (directory / "objects" / "pack").glob("tmp_*")
+    yield from (directory / "objects").glob("*/tmp_*")
 
 
 def _pack(git: Git, commit: str, archive: Path, *, follow: bool) -> None:

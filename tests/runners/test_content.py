@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.content import ContentCache, ContentMissing
+from runners.content import CACHE_DIR, ContentCache, ContentMissing
 
 
 class Log:
@@ -27,9 +27,16 @@ class Log:
 
 
 async def test_content_is_fetched_once(tmp_path: Path) -> None:
-    """The second job finds it on disk; each gets a copy of its own."""
+    """The second job finds it on disk; each gets a copy of its own.
+
+    What an agent that was killed had fetched of it in part is gone.
+    """
     log = Log(b"tree")
+    (tmp_path / CACHE_DIR).mkdir()
+    for half in (".half", ".half.partial"):
+        (tmp_path / CACHE_DIR / half).touch()
     cache = ContentCache(tmp_path, log.fetch)
+    assert list((tmp_path / CACHE_DIR).iterdir()) == []
     (digest,) = log.contents
     for name in ("one", "two"):
         await cache.place(digest, tmp_path / name)

@@ -120,9 +120,10 @@ def test_an_update_that_was_killed_stops_no_later_one(
     left = [
         *(cache / "shallow.lock", cache / "packed-refs.lock", cache / "config.lock"),
         *(cache / "refs" / "playlog" / "last.lock", named.with_suffix(".lock")),
-        cache / "objects" / "pack" / "tmp_pack_x",
+        *(cache / "objects" / "pack" / "tmp_pack_x", cache / "objects" / "xx" / "tmp_obj_x"),
     ]
     for each in left:
+        each.parent.mkdir(exist_ok=True)
         each.touch()
     commit = repository.commit(more_yml="- hosts: all\n")
     final = update(new_rig(), url)
