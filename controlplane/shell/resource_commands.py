@@ -224,6 +224,8 @@ async def _finds(lookups: Sequence[Find], view: ConfigView) -> dict[Lookup, Any]
 
 
 def _sql_type(kind: str, field: str) -> str:
+    if kind not in RESOURCES:
+        return "text"  # an instance, known by its hostname
     base = RESOURCES[kind].fields[field].base
     return {"id": "bigint", "int": "bigint", "bool": "boolean", "float": "float8"}.get(base, "text")
 

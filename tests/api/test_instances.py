@@ -48,6 +48,21 @@ async def test_health_is_what_the_runner_last_reported(stack: Stack) -> None:
         assert gone.status_code == 404, method
 
 
+async def test_a_group_names_instances_that_are_there(stack: Stack) -> None:
+    """By hostname, in a list; what is none is refused in AWX's words."""
+    await add_instance(stack, "listed")
+    named = await stack.make("instance_groups", name="policy", policy_instance_list=["listed"])
+    assert named["policy_instance_list"] == ["listed"]
+    for wrong in ("nope", 5, ["listed"], None):
+        body = {"policy_instance_list": [wrong]}
+        refused = await stack.client.patch(named["url"], json=body)
+        text = f"{wrong} is not a valid hostname of an existing instance."
+        assert (refused.status_code, refused.json()) == (400, {"policy_instance_list": [text]})
+    for listed in ("listed", {"listed": 1}, 5):
+        refused = await stack.client.patch(named["url"], json={"policy_instance_list": listed})
+        assert refused.status_code == 400, listed
+
+
 async def test_an_instance_tells_what_of_isolation_works(stack: Stack) -> None:
     """As its runner found it, to who may see the instance; another registration changes it."""
     facts = {"isolation": ("sandbox",), "isolation_lacks": ("container: podman is missing",)}

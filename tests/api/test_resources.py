@@ -186,6 +186,12 @@ async def test_bulk_host_create_is_all_or_nothing(stack: Stack) -> None:
     gone = [each["id"] for each in made.json()["hosts"][:2]]
     answered = await stack.client.post("/api/v2/bulk/host_delete/", json={"hosts": gone})
     assert answered.status_code == 201
+    for large in (10**30, -(10**30)):
+        refused = await stack.client.post(path, json={"inventory": large, "hosts": hosts})
+        text = f'Invalid pk "{large}" - object does not exist.'
+        assert (refused.status_code, refused.json()) == (400, {"inventory": [text]})
+        answered = await stack.client.post("/api/v2/bulk/host_delete/", json={"hosts": [large]})
+        assert answered.status_code == 400
     assert (await stack.client.get(f"{inventory['url']}hosts/")).json()["count"] == 48
 
 
