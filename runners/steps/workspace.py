@@ -34,9 +34,12 @@ def cleanup(job: Preparation) -> None:
 def make_room(job: Preparation) -> None:
     """Where the disk is full, remove what an attempt that has ended put there itself.
 
-    Its last words wait for room, and would wait for ever.
+    Its last words wait for room, and would wait for ever. Harmless when its directory is gone.
     """
-    found = os.statvfs(job.dir)
+    try:
+        found = os.statvfs(job.dir)
+    except FileNotFoundError:
+        return
     if found.f_bavail * found.f_frsize < ROOM_BYTES_MIN:
         for name in SUBDIRS:
             shutil.rmtree(job.dir / name, ignore_errors=True)

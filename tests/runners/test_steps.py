@@ -53,6 +53,20 @@ def test_cleanup_is_safe_without_prepare(job: Preparation) -> None:
     assert len(STEPS) == 6
 
 
+def test_room_is_made_where_there_is_none(
+    job: Preparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a job put there goes, its journal and specification stay; it may have removed all."""
+    workspace.prepare(job)
+    workspace.make_room(job)
+    assert (job.dir / "tmp").is_dir()
+    monkeypatch.setattr(workspace, "ROOM_BYTES_MIN", 1 << 62)
+    workspace.make_room(job)
+    assert [each.name for each in job.dir.iterdir()] == ["spec.json"]
+    workspace.remove(job.dir)
+    workspace.make_room(job)
+
+
 def test_one_step_that_fails_keeps_no_other_from_being_undone(
     job: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
