@@ -164,9 +164,14 @@ def _run(
     done = tool.run(job, command, tree, env, ending)
     if done.rc:
         name = Path(asked[-1]).relative_to(tree)
-        why = tool.cause(done).removeprefix("[ERROR]: ").removeprefix("ERROR! ")
-        text = f"What {name} asks for cannot be installed: {why}"
+        text = f"What {name} asks for cannot be installed: {complaint(tool.cause(done))}"
         raise ToolFailed(text, done.rc, done.err.strip())
+
+
+def complaint(told: str) -> str:
+    """Return what ansible-galaxy says is wrong, without its words for that and its traceback."""
+    why = told.rpartition("Unexpected Exception, this is probably a bug: ")[2]
+    return why.removeprefix("[ERROR]: ").removeprefix("ERROR! ")
 
 
 def environment(job: Preparation, stage: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runners.galaxy import CACHE_DIR
+from runners.galaxy import CACHE_DIR, complaint
 from runners.galaxy_names import included, is_in_reach, stays_below
 from runners.isolation import sight
 from runners.isolation.plan import Isolation
@@ -111,6 +111,23 @@ def test_a_collection_that_does_not_exist_is_named(rig: Rig, tmp_path: Path) -> 
     assert "What requirements.yml asks for cannot be installed" in told
     assert "nobody.nothing" in told
     assert list((tmp_path / CACHE_DIR).glob("*.tar")) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("[ERROR]: Role x was not found", "Role x was not found"),
+        ("ERROR! Role x was not found", "Role x was not found"),
+        (
+            'File "request.py", line 1351, in do_open raise URLError(err) ansible.errors.AnsibleError:'
+            " Unexpected Exception, this is probably a bug: <urlopen error Connection refused>",
+            "<urlopen error Connection refused>",
+        ),
+    ],
+)
+def test_a_complaint_is_told_without_its_traceback(told: str, why: str) -> None:
+    """As when the server that gives tokens cannot be reached."""
+    assert complaint(told) == why
 
 
 @pytest.mark.parametrize("change", [{}, {"collections_enabled": True}])
