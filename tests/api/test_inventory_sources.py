@@ -50,14 +50,6 @@ async def test_a_source_is_made_read_changed_and_deleted(stack: Stack) -> None:
     ].keys()
     seen = (await stack.client.get(within["url"])).json()
     assert (seen["total_inventory_sources"], seen["has_inventory_sources"]) == (1, True)
-    elsewhere = await stack.make("organizations", name="sourced-org")
-    for organization, count in ((1, 1), (elsewhere["id"], 0)):
-        for path in (PATH, "/api/v2/unified_job_templates/?type=inventory_source"):
-            query = f"{path}{'&' if '?' in path else '?'}name=cloud&organization="
-            by_name = query.replace("organization=", f"organization__id={organization}")
-            for asked in (f"{query}{organization}", by_name):
-                found = (await stack.client.get(asked)).json()
-                assert found["count"] == count, asked
     other = await inventory(stack, "sourced-elsewhere")
     body = {"inventory": other["id"], "overwrite": True, "update_on_launch": True}
     changed = await stack.client.patch(made["url"], json=body)
@@ -69,6 +61,20 @@ async def test_a_source_is_made_read_changed_and_deleted(stack: Stack) -> None:
     assert (await stack.client.delete(made["url"])).status_code == 204
     seen = (await stack.client.get(within["url"])).json()
     assert (seen["total_inventory_sources"], seen["has_inventory_sources"]) == (0, False)
+
+
+async def test_a_source_is_found_by_its_inventorys_organization(stack: Stack) -> None:
+    """In its own list and in that of all templates, also after the inventory has moved."""
+    within = await inventory(stack, "organized")
+    moved = await stack.make("organizations", name="sourced-org")
+    await stack.make("inventory_sources", name="found", inventory=within["id"], source="ec2")
+    for home, other in ((1, moved["id"]), (moved["id"], 1)):
+        await stack.client.patch(within["url"], json={"organization": home})
+        for path in (f"{PATH}?", "/api/v2/unified_job_templates/?type=inventory_source&"):
+            for name in ("organization", "organization__id"):
+                query = f"{path}name=found&{name}="
+                assert await names(stack, f"{query}{home}") == ["found"], query
+                assert await names(stack, f"{query}{other}") == [], query
 
 
 async def test_what_a_source_needs_depends_on_where_it_looks(stack: Stack) -> None:
