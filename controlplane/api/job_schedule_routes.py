@@ -17,6 +17,8 @@ from controlplane.api.launch_rights import check_relaunch
 from controlplane.api.resource_writes import append_object, created_answer, made_in
 from controlplane.api.routing import routes
 from controlplane.api.writes import caught_up, submit, together
+from controlplane.domain.facts import Given
+from controlplane.domain.field_values import ENCRYPTED
 from controlplane.domain.prompts import ASKED_AT_LAUNCH
 from controlplane.domain.resource import Link
 from controlplane.shell import launch_lookups, launch_secrets
@@ -85,6 +87,8 @@ async def create_from_job(call: Call) -> Response[Any]:
         }
     told = body.pop("extra_vars", {})
     body["extra_data"] = {name: secret.get(name, value) for name, value in told.items()}
+    known = dict.fromkeys(sorted(secret.keys() & told.keys()), ENCRYPTED)
+    body["survey_passwords"] = Given(known)
     resource = RESOURCES[KIND]
     appended = await append_object(call, resource, body)
     made = made_in(appended) or 0

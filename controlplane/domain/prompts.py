@@ -137,7 +137,8 @@ def _check_variables(
     checkable = {name: value for name, value in variables.items() if name not in kept}
     asked_now = [each for each in asked if each["variable"] not in kept]
     wrong = survey.wrong_answers(asked_now, checkable, required=required)
-    opened = {n: v.text for n, v in kept.items() if isinstance(v, Unsealed)}
+    new = kept.keys() - _taken_over(draft).keys()
+    opened = {n: v.text for n in new if isinstance(v := kept[n], Unsealed)}
     wrong |= survey.wrong_answers(
         [each for each in asked if each["variable"] in opened], opened, required=required
     )
@@ -166,8 +167,16 @@ def _secret_answers(draft: Draft, template: Row | None) -> dict[str, Any]:
             kept[name] = stored[name]
         elif isinstance(value, str) and value != ENCRYPTED:
             kept[name] = Unsealed(value)
-    copied = draft.values["survey_passwords"] if draft.copied else {}
-    return kept | {name: Unsealed(str(variables[name])) for name in copied}
+    return kept | {name: Unsealed(str(variables[name])) for name in _taken_over(draft)}
+
+
+def _taken_over(draft: Draft) -> Mapping[str, Any]:
+    """Return the secret answers that a new object has from what it was made of.
+
+    Its maker may not know them: they were checked when they were given, and no message says them.
+    """
+    names: Mapping[str, Any] = draft.values["survey_passwords"] if draft.creating else {}
+    return names
 
 
 def _keep(draft: Draft, variables: Mapping[str, Any], kept: Mapping[str, Any]) -> None:

@@ -202,8 +202,12 @@ async def test_schedule_of_a_job_is_off_and_prompts_as_it_did(stack: Stack) -> N
     for below, target in (("credentials", credential), ("instance_groups", group)):
         listed = (await stack.client.get(f"{schedule['url']}{below}/")).json()["results"]
         assert [each["id"] for each in listed] == [target["id"]]
+    # What was given as a password stays secret, whatever the question has become.
+    text = survey({"type": "text", "variable": "pw", "max": 3})
+    assert (await stack.client.post(f"{made['url']}survey_spec/", json=text)).status_code == 200
     second = (await stack.client.post(url, json={})).json()
     assert second["name"] == f"{schedule['name']} - number 1"
+    assert second["extra_data"] == {"a": 1, "pw": "$encrypted$"}
     user = await stack.add_user("scheduler")
     role = made["summary_fields"]["object_roles"]["execute_role"]["id"]
     await stack.client.post(f"/api/v2/users/{user}/roles/", json={"id": role})
