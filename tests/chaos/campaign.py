@@ -23,10 +23,11 @@ from tests.chaos.proof import Findings, Proof
 from tests.deployment.conftest import Deployment
 from tests.deployment.ssh_fleet import Fleet
 from tests.tiers import TIERS
-from tests.waiting import eventually
+from tests.waiting import eventually, lasting
 
 CAPACITY = "200"
 BEGUN_EVENTS = 20
+BEFORE_EACH_S = 5.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -37,8 +38,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     steps: int = 60
     lasting_s: float = 60
     launches_every_s: float = 2
-    kinds_every_s: float | None = 10
+    kinds_every_s: float | None = 5
     """How often each other kind of job is launched; None: none is."""
+    before_each_s: float = 0
+    """How long the load goes on before each fault: what it strikes is elsewhere each time."""
 
 
 class Report(Struct, kw_only=True):
@@ -138,6 +141,7 @@ def strike(struck: Struck, plan: Plan, report: Report) -> Findings:
         early, late = (job.id for job in running if job.expected == CANCELED)
         clients.cancel(early)
         for name in plan.faults:
+            lasting(plan.before_each_s)
             faults.FAULTS[name](deployment, plan.lasting_s)
         faults.settled(deployment)
         clients.cancel(late)
@@ -172,13 +176,15 @@ def run(minutes: float, seed: int, lasting_s: float) -> tuple[Report, Path]:
     with prepared(directory) as struck:
         while time.monotonic() < end and not report.findings.all():
             names = chosen.sample(sorted(faults.FAULTS), chosen.choice((1, 1, 2, 3)))
-            plan = Plan(faults=tuple(names), lasting_s=lasting_s)
+            wait_s = chosen.uniform(0, BEFORE_EACH_S)
+            plan = Plan(faults=tuple(names), lasting_s=lasting_s, before_each_s=wait_s)
             try:
                 found = strike(struck, plan, report)
             except Exception:  # noqa: BLE001 - what broke the round is what it found
                 report.findings.wrong.append(f"{', '.join(names)}: {traceback.format_exc()}")
                 break
-            print(f"round {report.rounds}: {', '.join(names)}: {len(found.all())} findings")
+            told = f"round {report.rounds}: {', '.join(names)}: {len(found.all())} findings"
+            print(told, flush=True)
     if not report.findings.all():
         shutil.rmtree(directory)
     return report, directory

@@ -27,20 +27,21 @@ def _kill(role: str) -> Fault:
 
 def _stop_postgres(deployment: Deployment, lasting_s: float) -> None:
     """End Postgres and keep it from being started again for a while."""
-    pid = deployment.roles()["postgres"]["pid"]
+    pid = deployment.living("postgres")
     os.kill(deployment.pid, signal.SIGSTOP)
     try:
         os.kill(pid, signal.SIGINT)
         lasting(lasting_s)
     finally:
         os.kill(deployment.pid, signal.SIGCONT)
+    deployment.living("postgres", other_than=pid)
 
 
 def _hang(role: str) -> Fault:
     """Stop a server's processes where they stand: connections stay open and nobody answers."""
 
     def strike(deployment: Deployment, lasting_s: float) -> None:
-        first = deployment.roles()[role]["pid"]
+        first = deployment.living(role)
         stopped = [first, *process_tree.descendants(first)]
         _signal(stopped, signal.SIGSTOP)
         lasting(lasting_s)

@@ -158,9 +158,21 @@ class Deployment:
 
     def kill_role(self, role: str) -> None:
         """Kill one role with SIGKILL and wait until it runs again."""
-        before = self.roles()[role]
-        os.kill(before["pid"], signal.SIGKILL)
-        eventually(lambda: self.roles()[role]["pid"] not in (None, before["pid"]), 30)
+        before = self.living(role)
+        os.kill(before, signal.SIGKILL)
+        self.living(role, other_than=before)
+
+    def living(self, role: str, other_than: int | None = None) -> int:
+        """Return a role's process once it has one: it may just be started again."""
+
+        def found() -> int | None:
+            pid: int | None = self.roles()[role]["pid"]
+            lives = pid != other_than and Path(f"/proc/{pid}").exists()
+            return pid if lives else None
+
+        pid = eventually(found, 60)
+        assert pid is not None
+        return pid
 
     def roles(self) -> dict[str, Any]:
         """Return what ``playlog status`` knows of the roles."""
