@@ -441,6 +441,46 @@ class Sliced:
             proof.found.wrong.append(f"workflow job {run} is {status}, its slices {ends}")
 
 
+class AdHoc:
+    """A command on an inventory, with a machine credential."""
+
+    name = "ad hoc command"
+
+    def __init__(self, deployment: Deployment) -> None:
+        """Make the credential."""
+        self._inventory = deployment.inventory
+        body = {"name": "anybody", "organization": 1, "credential_type": 1, "inputs": {}}
+        self._credential = deployment.post("/api/v2/credentials/", body)["id"]
+
+    def begin(self) -> list[Running]:
+        """There is nothing to prepare."""
+        return []
+
+    def calls(self, every_s: float) -> list[Call]:
+        """Run it."""
+        body = {"credential": self._credential, "module_name": "command", "module_args": "true"}
+        return [
+            Call(
+                name=self.name,
+                path=f"/api/v2/inventories/{self._inventory}/ad_hoc_commands/",
+                kind="ad_hoc_command",
+                query={"inventory": self._inventory},
+                body=body,
+                every_s=every_s,
+            )
+        ]
+
+    def prove(self, proof: Proof, told: Told) -> None:
+        """It ran once on each host."""
+        for number in told.of(self.name):
+            events = proof.events("ad_hoc_commands", number)
+            names = [each["host_name"] for each in events if each["event"] == "runner_on_ok"]
+            status = proof.deployment.job(number, "ad_hoc_commands")["status"]
+            whole = sorted(names) == ["one", "two"]
+            if len(set(names)) != len(names) or (status == "successful" and not whole):
+                proof.found.wrong.append(f"ad hoc command {number} ran on {names}")
+
+
 class Housekeeping:
     """A system job, which the control plane runs itself: no fault is an excuse."""
 
@@ -495,6 +535,7 @@ class Kinds:
             Imported(self._content),
             Remembering(deployment, witness),
             Sliced(deployment, witness),
+            AdHoc(deployment),
             Housekeeping(deployment),
             Vaulted(self._content, witness),
         ]

@@ -217,6 +217,7 @@ EVENTS = {
     "jobs": "job_events",
     "project_updates": "events",
     "inventory_updates": "events",
+    "ad_hoc_commands": "events",
     "system_jobs": "events",
 }
 """By list: where a job of it has its events; a sliced run has none."""
