@@ -6,16 +6,25 @@ ingest, consumer limits).
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
 
+from ops import clock
 from ops.pull import STREAM_NOT_FOUND
 from schemas.streams import BUCKETS, STREAMS, BucketSpec, StreamSpec
 
 REQUEST_TIMEOUT_S = 30.0
+READY_WITHIN_S = 60.0
+"""How long a cluster may take to choose its leader and find its servers."""
+_ANSWER_WITHIN_S = 10.0
+_PAUSE_S = 0.5
+_NOT_READY = frozenset({10005, 10008})
+"""No suitable peers for placement; JetStream system temporarily unavailable."""
 _NANO = 1_000_000_000
 
 
@@ -102,9 +111,9 @@ def bucket_config(spec: BucketSpec, replicas: int) -> dict[str, Any]:
 
 async def _apply(connection: Client, config: dict[str, Any]) -> Change | None:
     name = config["name"]
-    existing = await ask(connection, f"$JS.API.STREAM.INFO.{name}", None)
+    existing = await _answer(connection, f"$JS.API.STREAM.INFO.{name}", None)
     if existing.get("error", {}).get("err_code") == STREAM_NOT_FOUND:
-        _check(await ask(connection, f"$JS.API.STREAM.CREATE.{name}", config), name)
+        _check(await _answer(connection, f"$JS.API.STREAM.CREATE.{name}", config), name)
         return Change(stream=name, what="created")
     _check(existing, name)
     different = tuple(
@@ -115,12 +124,31 @@ async def _apply(connection: Client, config: dict[str, Any]) -> Change | None:
     )
     if not different:
         return None
-    _check(await ask(connection, f"$JS.API.STREAM.UPDATE.{name}", config), name)
+    _check(await _answer(connection, f"$JS.API.STREAM.UPDATE.{name}", config), name)
     return Change(stream=name, what="updated", options=different)
 
 
 _EMPTY = object()
 _DEFAULTS = (False, 0, "none")
+
+
+async def _answer(connection: Client, subject: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    """Ask until the servers are ready: nobody answers for a cluster that has no leader yet.
+
+    What is asked here can be asked twice: a stream that is there as wanted is created again.
+    """
+    until = clock.monotonic() + READY_WITHIN_S
+    while True:
+        late = clock.monotonic() > until
+        try:
+            found = await ask(connection, subject, body, _ANSWER_WITHIN_S)
+        except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
+            if late:
+                raise
+        else:
+            if late or found.get("error", {}).get("err_code") not in _NOT_READY:
+                return found
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def ask(

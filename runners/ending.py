@@ -24,6 +24,9 @@ class Stopped(Exception):
     """The attempt was ended before its work was done; ``Ending.why`` tells the reason."""
 
 
+ORDERS = (signal.SIGTERM, signal.SIGINT)
+
+
 class Ending:
     """Watches for a reason to end and, when there is one, ends the job's processes.
 
@@ -40,9 +43,10 @@ class Ending:
         self.why: Why | None = None
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT as orders to cancel."""
-        signal.signal(signal.SIGTERM, self._on_order)
-        signal.signal(signal.SIGINT, self._on_order)
+        """Take ``ORDERS`` to cancel, those too that came while they were blocked."""
+        for order in ORDERS:
+            signal.signal(order, self._on_order)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
 
     def due(self) -> bool:
         """Tell whether the attempt must end, and remember why."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from runners import process_tree
+from runners.ending import ORDERS
 from runners.supervisor import SupervisorFile, run_from
 
 REQUEST_BYTES_MAX = 4096
@@ -31,11 +32,14 @@ def serve(agent: socket.socket) -> None:
         if not request:
             return
         job_dir, secrets_fd = Path(os.fsdecode(request)), descriptors[0]
+        # An order that comes before the supervisor listens would end it without a word.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ORDERS)
         pid = os.fork()
         if pid == 0:
             agent.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             run_from(job_dir, secrets_fd)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ORDERS)
         os.close(secrets_fd)
         started = process_tree.start_ticks(pid) or 0
         agent.send(msgspec.json.encode(SupervisorFile(pid=pid, start_ticks=started)))

@@ -40,6 +40,27 @@ class Call(Struct, frozen=True, kw_only=True):
         return f"{self.kind}s"
 
 
+def launch_of(
+    template: int,
+    name: str,
+    every_s: float,
+    *,
+    kind: str = "job",
+    watched: bool = False,
+    **variables: Any,
+) -> Call:
+    """Return the launch of a job template, which makes a workflow job where it has slices."""
+    return Call(
+        name=name,
+        path=f"/api/v2/job_templates/{template}/launch/",
+        kind=kind,
+        query={"job_template": template},
+        every_s=every_s,
+        body={"extra_vars": variables} if variables else {},
+        watched=watched,
+    )
+
+
 class Told(Struct, kw_only=True):
     """What the clients were promised."""
 

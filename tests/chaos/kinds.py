@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.chaos.clients import Call, Told
+from tests.chaos.clients import Call, Told, launch_of
 from tests.chaos.load import ASKED, Running, callback
 from tests.chaos.proof import Proof
 from tests.deployment.conftest import Deployment
@@ -161,7 +161,7 @@ class Vaulted:
     def __init__(self, content: Content, witness: Path) -> None:
         """Make the credential and the template."""
         self._content = content
-        self._variables = {"witness": str(witness)}
+        self._variables: dict[str, Any] = {"witness": str(witness)}
         deployment = content.deployment
         inputs = {"vault_password": VAULT_PASSWORD, "vault_id": "chaos"}
         body = {"name": "vault", "organization": 1, "credential_type": 3, "inputs": inputs}
@@ -178,17 +178,7 @@ class Vaulted:
 
     def calls(self, every_s: float) -> list[Call]:
         """Launch it."""
-        return [
-            Call(
-                name=self.name,
-                path=f"/api/v2/job_templates/{self._template}/launch/",
-                kind="job",
-                query={"job_template": self._template},
-                body={"extra_vars": self._variables},
-                every_s=every_s,
-                watched=True,
-            )
-        ]
+        return [launch_of(self._template, self.name, every_s, watched=True, **self._variables)]
 
     def prove(self, proof: Proof, told: Told) -> None:
         """The vault was opened on every host, and the play was that of the newest commit."""
@@ -380,7 +370,7 @@ class Sliced:
     def __init__(self, deployment: Deployment, witness: Path) -> None:
         """Make an inventory and the template."""
         self._deployment = deployment
-        self._variables = {"witness": str(witness)}
+        self._variables: dict[str, Any] = {"witness": str(witness)}
         body = {"name": "to be sliced", "organization": 1}
         inventory = deployment.post("/api/v2/inventories/", body)["id"]
         self._hosts = [f"part-{number}" for number in range(SLICED_HOSTS)]
@@ -397,14 +387,7 @@ class Sliced:
     def calls(self, every_s: float) -> list[Call]:
         """Launch it."""
         return [
-            Call(
-                name=self.name,
-                path=f"/api/v2/job_templates/{self._template}/launch/",
-                kind="workflow_job",
-                query={"job_template": self._template},
-                body={"extra_vars": self._variables},
-                every_s=every_s,
-            )
+            launch_of(self._template, self.name, every_s, kind="workflow_job", **self._variables)
         ]
 
     def prove(self, proof: Proof, told: Told) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from tests.chaos.clients import Call
+from tests.chaos.clients import Call, launch_of
 from tests.deployment import ssh_fleet
 from tests.deployment.conftest import Deployment
 from tests.deployment.ssh_fleet import Fleet
@@ -94,13 +94,7 @@ class Jobs:
         """Return what is launched from the start: the small job, the project's update."""
         project = self._deployment.project
         return [
-            Call(
-                name="small",
-                path=f"/api/v2/job_templates/{self._small}/launch/",
-                kind="job",
-                query={"job_template": self._small},
-                every_s=launches_every_s,
-            ),
+            launch_of(self._small, "small", launches_every_s),
             Call(
                 name="project update",
                 path=f"/api/v2/projects/{project}/update/",
@@ -114,18 +108,8 @@ class Jobs:
         """Return what is launched once faults strike: the job over SSH, if there are hosts."""
         if self._remote is None:
             return []
-        variables = {"witness": str(self.witness), "steps": REMOTE_STEPS}
-        return [
-            Call(
-                name="over ssh",
-                path=f"/api/v2/job_templates/{self._remote}/launch/",
-                kind="job",
-                query={"job_template": self._remote},
-                body={"extra_vars": variables},
-                every_s=every_s,
-                watched=True,
-            )
-        ]
+        variables: dict[str, Any] = {"witness": str(self.witness), "steps": REMOTE_STEPS}
+        return [launch_of(self._remote, "over ssh", every_s, watched=True, **variables)]
 
     def _start(self, template: int, expected: str, **variables: Any) -> Running:
         given = {"witness": str(self.witness), **variables}

@@ -16,7 +16,6 @@ from nats.aio.client import Client
 from ops import connect, provision
 from ops.cli import embedded_nats
 from tests.servers import free_port
-from tests.waiting import soon
 
 SERVERS = 3
 
@@ -82,15 +81,7 @@ def servers() -> Iterator[Cluster]:
 async def cluster(servers: Cluster) -> AsyncIterator[tuple[Cluster, Client]]:
     """A cluster with every stream in three copies, and a connection."""
     connection = await connect.connect_nats(servers.url, None, "cluster")
-
-    async def provisioned() -> bool:
-        try:
-            await provision.provision(connection, replicas=SERVERS)
-        except (provision.ProvisionError, nats.errors.Error, TimeoutError):
-            return False  # the cluster has no leader yet
-        return True
-
-    await soon(provisioned, 90)
+    await provision.provision(connection, replicas=SERVERS)
     yield servers, connection
     await connect.close_quietly(connection)
 

@@ -47,8 +47,8 @@ CHANGES: dict[str, tuple[str, Any]] = {
     "workflow_approval_templates": ("timeout", 30),
 }
 """What is changed in objects of a kind, where it is not the description."""
-FOLLOW = {"modified", "capacity", "percent_capacity_remaining"}
-"""What changes with what is changed."""
+FOLLOW = {"modified", "capacity", "percent_capacity_remaining", "consumed_capacity", "jobs_running"}
+"""What changes with what is changed, or with the jobs that run meanwhile."""
 JSON = {"Accept": "application/json"}
 _LACKING = documented()
 SERVED = [

@@ -15,6 +15,7 @@ import pytest
 from controlplane.shell.seed import builtin_types
 from ops import connect as nats
 from ops import pull
+from runners.process_tree import MARK, mark_of
 from schemas.streams import STREAMS
 from tests import vaults
 from tests.deployment.conftest import PASSWORD, Deployment
@@ -236,7 +237,8 @@ def told(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> It
 def test_no_process_is_told_a_secret_in_the_open(deployment: Deployment, told: Told) -> None:
     """No arguments hold any while the job runs; variables only what the job is to find there."""
     mark = f"{deployment.data}/runner-1/jobs/{told.job}-".encode()
-    of_job = f"\0JOB_ID={told.job}\0".encode()
+    own = mark_of(deployment.data / "runner-1" / "jobs" / f"{told.job}-1")
+    of_job = f"\0{MARK}={own}\0".encode()
     injected = [each for each in told.planted if "vault" not in each]
     seen: dict[str, tuple[bytes, bytes]] = {}
 
