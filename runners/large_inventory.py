@@ -10,6 +10,7 @@ Loaded by path, without anything else of ours.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -79,6 +80,7 @@ def install(directory: Path) -> None:
 
     def parse(self: Any, inventory: Any, loader: Any, path: str, **more: Any) -> None:
         if str(path) == own:
+            gc.disable()  # all of it stays to the end: looking for garbage in it is in vain
             try:
                 super(module, self).parse(inventory, loader, path)
                 self.set_options()
@@ -87,6 +89,9 @@ def install(directory: Path) -> None:
                 script.display.vvv(f"reading the inventory as usual: {error!r}")
             else:
                 return
+            finally:
+                gc.freeze()
+                gc.enable()
         usual(self, inventory, loader, path, **more)
 
     module.parse = parse
