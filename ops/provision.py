@@ -18,7 +18,6 @@ from ops import clock
 from ops.pull import STREAM_NOT_FOUND
 from schemas.streams import BUCKETS, STREAMS, BucketSpec, StreamSpec
 
-REQUEST_TIMEOUT_S = 30.0
 READY_WITHIN_S = 60.0
 """How long a cluster may take to choose its leader and find its servers."""
 _ANSWER_WITHIN_S = 10.0
@@ -155,7 +154,7 @@ async def ask(
     connection: Client,
     subject: str,
     body: dict[str, Any] | None,
-    timeout_s: float = REQUEST_TIMEOUT_S,
+    timeout_s: float,
 ) -> dict[str, Any]:
     """Return the JetStream API's answer to a request, errors included; raises NATS errors."""
     answer = await connection.request(

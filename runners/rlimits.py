@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import resource
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 
-@contextmanager
+@contextlib.contextmanager
 def bounded(limits: Mapping[int, int]) -> Iterator[None]:
     """Bound the processes that are started meanwhile: ``RLIMIT_*`` to its soft value."""
     before = {each: resource.getrlimit(each) for each in limits}

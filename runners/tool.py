@@ -83,14 +83,13 @@ def run(
     """Run a program to its end, in a sandbox where this runner has one.
 
     ``kept`` are the caches that it works on. Raises Stopped, ToolFailed when it is not installed,
-    and NoRoom when it says that the disk is full.
+    NoRoom when it says that the disk is full, and Unrunnable for an impossible environment.
     """
     program = shutil.which(command[0], path=env["PATH"])
     if program is None:
         raise ToolFailed(f"{command[0]} is not installed on this runner")
     started, given, within = [program, *command[1:]], dict(env), dict[str, str]()
-    if names := apart_env.impossible(env):
-        raise ToolFailed(f"No process can have the variable {names[0]!r} as it is given")
+    apart_env.check(env)
     if apart := job.spec.isolation.sandbox:
         given, within = apart_env.split(env)
     with (

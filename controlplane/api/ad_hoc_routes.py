@@ -15,7 +15,7 @@ from controlplane.api.guards import LOGIN, needs
 from controlplane.api.launch_answers import context_by, job_row, launched, once
 from controlplane.api.routing import Endpoint, routes
 from controlplane.domain import access, ad_hoc
-from controlplane.domain.field_values import reference
+from controlplane.domain.field_values import ID_MAX, reference
 from controlplane.domain.launch import CredentialFact
 from controlplane.shell.command_launching import launch_command
 from controlplane.shell.launch_lookups import credential_facts
@@ -25,7 +25,6 @@ from schemas.ad_hoc import FIELDS
 from schemas.status import LaunchType
 
 KIND = "ad_hoc_command"
-ID_MAX = 2**63
 _USED_AS = {"inventory": "adhoc", "credential": "use", "execution_environment": "read"}
 """Reference of a command to the verb its caller needs on it."""
 _RENAMED = {
@@ -158,7 +157,7 @@ async def _known(call: Call, view: View, body: Mapping[str, Any]) -> set[str]:
     known: set[str] = set()
     for name, verb in _USED_AS.items():
         number = reference(body.get(name))
-        if number is None or not 0 < number < ID_MAX:
+        if number is None or not 0 < number <= ID_MAX:
             continue
         facts = await visibility.load(view, name, number)
         if facts is None:

@@ -15,14 +15,12 @@ from controlplane.api.guards import LOGIN
 from controlplane.api.links import url_of
 from controlplane.api.routing import routes
 from controlplane.api.writes import caught_up, position_header, submit
-from controlplane.domain.field_values import missing_pk, reference
+from controlplane.domain.field_values import ID_MAX, missing_pk, reference
 from controlplane.domain.resource import BulkCreate, BulkDelete
 from controlplane.shell.resource_commands import prepare_for
 from schemas.events.resource import ResourceCreated
 
 MANUAL_ONLY = "Hosts can only be created in manual inventories (not smart or constructed types)."
-ID_MAX = 2**63
-"""No id is as large; Postgres would refuse to compare it."""
 HOST_FIELDS = ("name", "enabled", "instance_id", "description", "variables")
 
 
@@ -85,7 +83,7 @@ async def create_hosts(call: Call) -> Response[Any]:
         raise BadRequest({"inventory": [text]})
     async with call.read() as view:
         sql = 'select "kind" from "inventory" where "id" = $1'
-        kind = await view.value(sql, inventory) if 0 < inventory < ID_MAX else None
+        kind = await view.value(sql, inventory) if 0 < inventory <= ID_MAX else None
         if kind is None:
             raise BadRequest({"inventory": [missing_pk(inventory)]})
         if not await guards.may(view, call.who, "edit", "inventory", inventory):
@@ -113,7 +111,7 @@ async def delete_hosts(call: Call) -> Response[Any]:
     _check_number(call, wanted, "BULK_HOST_MAX_DELETE")
     numbers = [number for each in wanted if (number := reference(each)) is not None]
     async with call.read() as view:
-        rows = await view.named("hosts_in_inventory", [n for n in numbers if 0 < n < ID_MAX])
+        rows = await view.named("hosts_in_inventory", [n for n in numbers if 0 < n <= ID_MAX])
         allowed = {
             inventory: await guards.may(view, call.who, "edit", "inventory", inventory)
             for inventory in {row["inventory"] for row in rows}

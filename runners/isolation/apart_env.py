@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from runners.environment import scrubbed
+from runners.preparation import Unrunnable
 from runners.process_tree import MARK
 
 OUTSIDE_PREFIXES = ("ANSIBLE_", "AWX_", "RUNNER_")
@@ -36,13 +37,15 @@ def split(env: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     return {**scrubbed(), **outside}, within
 
 
-def impossible(env: Mapping[str, str]) -> list[str]:
-    """Return the names of variables that no process can have."""
-    return [name for name, value in env.items() if not name or "=" in name or "\0" in name + value]
+def check(env: Mapping[str, str]) -> None:
+    """Raise Unrunnable for variables that no process can have."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise Unrunnable(f"No process can have the variable {name!r} as it is given")
 
 
 def options(within: Mapping[str, str]) -> bytes:
-    """Return bubblewrap's options, as its ``--args`` reads them; all must be possible."""
+    """Return bubblewrap's options, as its ``--args`` reads them; all were checked."""
     words = [word for name, value in within.items() for word in ("--setenv", name, value)]
     return b"".join(os.fsencode(word) + b"\0" for word in words)
 

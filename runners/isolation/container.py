@@ -33,8 +33,10 @@ exit "$code"
 """
 """The first process: one that has no handler for a signal would not get it. All is quoted: a
 credential may set IFS."""
-_PREFIXES = (f"{each}*" for each in apart_env.OUTSIDE_PREFIXES)
-_PASSED = (*_PREFIXES, *apart_env.OUTSIDE, "LANG", "LC_ALL")
+_PASSED = (
+    *(f"{each}*" for each in apart_env.OUTSIDE_PREFIXES),
+    *(*apart_env.OUTSIDE, "LANG", "LC_ALL"),
+)
 """Variables that the engine itself has; all others are set within."""
 _NOT_PASSED = frozenset({"PATH", "HOME", "SSH_AUTH_SOCK"})
 ENV_FILE = "environment"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runners.environment import scrubbed
 from runners.isolation import apart_env, container, limits, sandbox
-from runners.preparation import Preparation, Unrunnable
+from runners.preparation import Preparation
 from runners.spec import write_private
 
 COMMANDS = ("ansible-playbook", "ansible", "ansible-inventory")
@@ -37,8 +37,7 @@ def prepare(job: Preparation) -> None:
     call.env["PLAYLOG_JOB_ISOLATION"] = mode
     if mode == "none":
         return
-    if names := apart_env.impossible(call.env):
-        raise Unrunnable(f"No process can have the variable {names[0]!r} as it is given")
+    apart_env.check(call.env)
     own = job.dir / "bin"
     outside, call.within = apart_env.split(call.env)
     if call.ssh_key:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import small_disks
 from tests.bench import capture
 from tests.deployment.conftest import Deployment
 from tests.waiting import eventually
@@ -39,15 +40,7 @@ def small() -> Iterator[Deployment]:
         for name, size in SIZES.items():
             place = made.data / name
             place.mkdir(mode=0o700)
-            options = f"size={size},mode=700"
-            done = subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place],
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                pytest.skip(f"NOT RUN: small disks (mount: {done.stderr.strip()})")
+            small_disks.mount(place, size)
             mounted.append(place)
         made.write(capture.project(WIDE, LINES))
         made.start()

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,7 +78,7 @@ async def test_updates_end_once_whatever_is_killed(
         await _read(plane, READS_ON, go)
         await _read(plane, READS_NO_MORE, directory / "never")
         for job in (GOES_ON, LOSES_ALL, LOSES_SUPERVISOR, READS_ON, READS_NO_MORE):
-            await patiently(lambda: agent.processes(job))  # noqa: B023 - waited for here
+            await patiently(partial(agent.processes, job))
         for job in (LOSES_ALL, LOSES_SUPERVISOR, READS_NO_MORE):
             _kill_supervisor(agent, job)
         process_tree.sweep_marked(agent.directory(LOSES_ALL))
@@ -90,11 +91,11 @@ async def test_updates_end_once_whatever_is_killed(
             told = await plane.finished(job)
             assert (told.status, told.explanation) == ("error", LOST)
             assert told.last_counter == len(await plane.events(job))
-            await patiently(lambda: agent.has_left(job))  # noqa: B023 - waited for here
+            await patiently(partial(agent.has_left, job))
         for job in (GOES_ON, READS_ON):
             await plane.ended_well(job)
             assert (await plane.finished(job)).content
-            await patiently(lambda: agent.has_left(job))  # noqa: B023 - waited for here
+            await patiently(partial(agent.has_left, job))
         assert web.asked == ["/a.tar.gz"]
 
 

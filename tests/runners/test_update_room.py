@@ -16,6 +16,7 @@ from runners.frames import NO_ROOM
 from runners.steps import workspace
 from runners.trees import TREE, TREES_DIR
 from runners.zygote_client import Zygote
+from tests import small_disks
 from tests.runners.rig import Rig, tar_of
 from tests.runners.serving import Web, serving, tar_gz
 from tests.runners.test_project_sync import Repository, failed, update
@@ -25,23 +26,12 @@ FULL = "The runner has no room for it: its disk is full"
 LOCKS_AND_PLACES = 100_000
 
 
-def _mount(data: Path, options: str) -> None:
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", data],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        pytest.skip(f"NOT RUN: small disks (mount: {done.stderr.strip()})")
-
-
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A data directory on a disk of 2 MB."""
     data = tmp_path / "small"
     data.mkdir()
-    _mount(data, "size=2m,mode=700")
+    small_disks.mount(data, "2m")
     yield data
     subprocess.run(["umount", "-l", data], check=True)
 
